@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON-RPC 2.0 over a unix socket. A server lives on the control reactor; methods are a table. Messages are JSON values one after another
+ * without separators (as SPDK's clients send), or with white space between.
+ *
+ * A client that is slow, huge, malformed or half closed harms only itself: input is bounded per message, answers are bounded per
+ * connection, and a client that does not read them is closed.
+ */
+#ifndef LITEPOOL_RPC_RPC_H
+#define LITEPOOL_RPC_RPC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "rt/reactor.h"
+
+/* JSON-RPC 2.0 section 5.1, and SPDK's: a negative errno is sent as the code, e.g. -19 ENODEV, -17 EEXIST. */
+enum rpc_error {
+	RPC_ERR_PARSE = -32700,
+	RPC_ERR_INVALID_REQUEST = -32600,
+	RPC_ERR_METHOD_NOT_FOUND = -32601,
+	RPC_ERR_INVALID_PARAMS = -32602,
+	RPC_ERR_INTERNAL = -32603,
+	RPC_ERR_INVALID_STATE = -1, /* SPDK: not allowed in this state */
+};
+
+struct rpc_server;
+struct rpc_call; /* one request, until it is answered, even if its client went away */
+
+enum { /* when a method may be called */
+	RPC_STARTUP = 1, /* before framework_start_init */
+	RPC_RUNTIME = 2,
+};
+
+struct rpc_method {
+	const char *name;
+	unsigned states;
+	/* Answers now or later, exactly once, by rpc_reply() or rpc_fail(). params: borrowed until then; NULL when absent. */
+	void (*call)(struct rpc_call *call, const json_t *params, void *ctx);
+	const char *summary; /* one line, for rpc_get_methods and the docs */
+};
+
+struct rpc_server_opts {
+	const char *path;	   /* socket; mode 0600 */
+	uint32_t message_max;	   /* bytes of one request, default 4 MiB */
+	uint32_t output_max;	   /* unsent bytes of one client, default 32 MiB */
+	uint32_t clients_max;	   /* default 64 */
+	uint32_t idle_ms;	   /* a half-sent request is dropped after, default 30 s */
+	const struct rpc_method *methods; /* ended by name == NULL */
+	void *ctx;
+};
+struct rpc_server_opts rpc_server_opts_default(void);
+int rpc_server_new(struct reactor *r, const struct rpc_server_opts *opts, struct rpc_server **ret,
+		   struct err *err);
+void rpc_server_set_state(struct rpc_server *s, unsigned state);
+unsigned rpc_server_state(const struct rpc_server *s);
+const struct rpc_method *rpc_server_methods(const struct rpc_server *s);
+/* Unanswered calls stay valid and are answered into the void. */
+void rpc_server_free(struct rpc_server *s);
+
+/* Takes result (NULL: JSON true). */
+void rpc_reply(struct rpc_call *call, json_t *result);
+__attribute__((format(printf, 3, 4))) void rpc_fail(struct rpc_call *call, int code,
+						    const char *fmt, ...);
+/* err->code and err->text: -EINVAL becomes Invalid params, other errnos are sent as they are. */
+void rpc_fail_err(struct rpc_call *call, const struct err *err);
+const char *rpc_call_method(const struct rpc_call *call);
+
+/*
+ * Runs method as if a client had called it, without a socket: configuration files use it. done gets result (borrowed; NULL on failure) or
+ * err. Methods that answer at once run done inside this call.
+ */
+void rpc_call_local(struct rpc_server *s, const char *method, const json_t *params,
+		    void (*done)(void *ctx, const json_t *result, const struct err *err), void *ctx);
+
+/* The client: blocking, for the command line and tests. */
+struct rpc_client;
+int rpc_client_open(const char *path, int timeout_ms, struct rpc_client **ret, struct err *err);
+void rpc_client_close(struct rpc_client *c);
+/* 0 with *ret_result (the caller's), or the error's code with its message in err. params: borrowed, may be NULL. */
+int rpc_client_call(struct rpc_client *c, const char *method, const json_t *params,
+		    json_t **ret_result, struct err *err);
+
+#endif

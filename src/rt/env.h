@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam: all that a reactor needs of the world outside, as a table. rt/uring.c is the kernel; tests/sim is a
+ * seeded world with one clock, in which the same code runs. Public calls (sock.h, file.h, reactor.h) check their
+ * arguments and dispatch here.
+ *
+ * struct sock and struct file begin with the common head below; an implementation embeds it in its own.
+ */
+#ifndef LITEPOOL_RT_ENV_H
+#define LITEPOOL_RT_ENV_H
+
+#include "rt/file.h"
+#include "rt/iobuf.h"
+#include "rt/reactor.h"
+#include "rt/sock.h"
+
+struct sock {
+	const struct env_ops *ops;
+	struct reactor *reactor; /* NULL while detached */
+	sock_event_fn fn;
+	void *ctx;
+};
+
+struct file {
+	const struct env_ops *ops;
+	struct file_info info;
+	bool read_only;
+};
+
+struct env {
+	const struct env_ops *ops;
+	struct reactor *reactor; /* set by reactor_new */
+};
+
+struct env_ops {
+	void (*free)(struct env *env);
+	uint64_t (*now_ns)(struct env *env);
+	uint64_t (*wall_ns)(struct env *env);
+	void (*random)(struct env *env, void *buf, size_t len);
+
+	/* On the reactor's thread before its first pass, and after its last. */
+	int (*thread_init)(struct env *env, struct err *err);
+	void (*thread_fini)(struct env *env);
+
+	/*
+	 * Hands what was queued to the kernel, runs the callbacks of what is complete, and waits for at most wait_ns when
+	 * nothing is (0: does not wait; < 0: no limit). Returns the number of events. wake() ends a wait, from any thread, and
+	 * is async-signal-safe; a wake before the wait makes the wait return at once.
+	 */
+	unsigned (*poll)(struct env *env, int64_t wait_ns);
+	void (*wake)(struct env *env);
+
+	int (*sock_listen)(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
+			   struct sock **ret, struct err *err);
+	int (*sock_connect)(struct env *env, const struct sock_addr *addr,
+			    const struct sock_opts *opts, struct sock **ret, struct err *err);
+	int (*sock_accept)(struct sock *listener, struct sock **ret, struct sock_addr *ret_peer);
+	int (*sock_error)(struct sock *s);
+	int (*sock_attach)(struct sock *s, struct env *env);
+	void (*sock_detach)(struct sock *s);
+	ssize_t (*sock_recv)(struct sock *s, const struct iovec *iov, int n);
+	ssize_t (*sock_send)(struct sock *s, const struct iovec *iov, int n);
+	void (*sock_want_write)(struct sock *s);
+	void (*sock_want_read)(struct sock *s);
+	void (*sock_shutdown_write)(struct sock *s);
+	void (*sock_close)(struct sock *s);
+	int (*sock_addr)(struct sock *s, bool peer, struct sock_addr *ret);
+	int (*sock_fd)(struct sock *s);
+
+	int (*file_open)(struct env *env, const char *path, enum file_mode mode, bool read_only,
+			 struct file **ret, struct err *err);
+	void (*file_close)(struct file *f);
+	int (*file_rescan)(struct file *f, uint64_t *ret_size_bytes);
+	void (*file_submit)(struct env *env, struct file *f, struct file_io *io);
+};
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * NVMe/TCP: binds the sans-I/O connection of wire/ and the controller model of nvme/ to the runtime. A connection is accepted on the
+ * control reactor, which keeps admin queues; an I/O queue moves to the data reactor that Connect chose. Control thread unless said.
+ */
+#ifndef LITEPOOL_TRANSPORT_TCP_H
+#define LITEPOOL_TRANSPORT_TCP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "nvme/target.h"
+#include "rt/reactor.h"
+#include "rt/sock.h"
+
+struct tcp_transport;
+struct tcp_listener;
+
+struct tcp_transport_opts {
+	uint32_t max_h2c_data;	    /* MAXH2CDATA, bytes; default 128 KiB */
+	uint32_t conns_max;	    /* connections of the whole transport; default 4096 */
+	uint32_t icreq_timeout_ms;  /* ICReq and Connect must come within; default 10 s */
+	uint32_t stall_timeout_ms;  /* a host that neither sends announced data nor reads its answers; default 30 s */
+	uint32_t send_limit_bytes;  /* unsent answers of a connection before it stops reading; default 4 MiB */
+	uint32_t batch_commands;    /* fairness: commands a connection may start in one turn; default 64 */
+	uint32_t batch_bytes;	    /* ... and bytes it may receive; default 256 KiB */
+	char congestion[16];	    /* "" = the host's default */
+	bool header_digest, data_digest; /* allowed when the host asks; default true */
+};
+struct tcp_transport_opts tcp_transport_opts_default(void);
+
+int tcp_transport_new(struct nvme_target *target, struct reactor *control, struct reactor **data,
+		      unsigned n_data, const struct tcp_transport_opts *opts,
+		      struct tcp_transport **ret, struct err *err);
+const struct tcp_transport_opts *tcp_transport_opts(const struct tcp_transport *t);
+/* Every listener is closed and every connection is gone (nvme_target_stop() comes first). done on the control reactor. */
+void tcp_transport_stop(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+void tcp_transport_free(struct tcp_transport *t);
+
+/* One listening socket per address for all subsystems; listeners count their users. */
+int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char *congestion,
+	       struct tcp_listener **ret, struct err *err);
+void tcp_unlisten(struct tcp_listener *l); /* the last user closes the socket */
+struct nvme_port *tcp_listener_port(struct tcp_listener *l);
+
+/* Counters for nvmf_get_stats, per reactor: a new JSON array. */
+json_t *tcp_transport_stats_json(struct tcp_transport *t);
+
+#endif
