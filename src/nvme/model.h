@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The objects of the target, for the files of this folder. All of them belong to the control thread; data reactors see
+ * subsys_view (view.h) and, through a qpair, the few fields of its controller that say so.
+ */
+#ifndef LITEPOOL_NVME_MODEL_H
+#define LITEPOOL_NVME_MODEL_H
+
+#include "base/list.h"
+#include "nvme/qpair.h"
+#include "nvme/req.h"
+#include "nvme/target.h"
+#include "nvme/view.h"
+
+#define NVME_PORTS_MAX 64
+#define NVME_AER_MAX 16
+#define NVME_ERROR_LOG_ENTRIES 64
+
+struct nvme_target {
+	struct nvme_target_opts opts;
+	struct list subsystems;
+	struct nvme_port *ports[NVME_PORTS_MAX]; /* by index; NULL: free */
+	struct nvme_subsystem *discovery;	 /* its namespaces: none; any host may come */
+	uint64_t discovery_gen;
+	uint32_t home_next;			 /* tie-break of the least loaded reactor */
+	uint32_t home_load[REACTORS_MAX + 1];	 /* I/O queue pairs per data reactor */
+	nvme_resv_save_fn resv_save;
+	void *resv_save_ctx;
+};
+
+struct nvme_port {
+	struct nvme_target *target;
+	uint32_t index; /* row of view->ana; PORTID - 1 */
+	uint32_t refs;
+	struct nvme_port_addr addr;
+};
+
+struct nvme_listener {	/* a port in a subsystem */
+	struct list link;
+	struct nvme_port *port;
+	uint8_t *ana; /* by anagrpid, 1 .. nn; [0] unused */
+	uint64_t change_count;
+};
+
+struct nvme_host_entry {
+	struct list link;
+	char nqn[NVME_NQN_FIELD];
+};
+
+enum nvme_resv_type {
+	NVME_RESV_NONE,
+	NVME_RESV_WRITE_EXCL,
+	NVME_RESV_EXCL_ACCESS,
+	NVME_RESV_WRITE_EXCL_REG,
+	NVME_RESV_EXCL_ACCESS_REG,
+	NVME_RESV_WRITE_EXCL_ALL,
+	NVME_RESV_EXCL_ACCESS_ALL,
+};
+
+struct resv_registrant {
+	uint8_t hostid[16];
+	uint64_t key;
+};
+
+struct resv { /* reservation.c; changed only by it */
+	enum nvme_resv_type type;
+	int holder; /* index, -1: none (or all registrants) */
+	unsigned n;
+	struct resv_registrant reg[RESV_HOSTS_MAX];
+	uint32_t generation;
+	bool ptpl; /* persist through power loss is on */
+};
+
+struct ns_stats { /* one per reactor, written by it */
+	counter reads, writes, others, read_bytes, write_bytes, errors, compares_failed;
+	struct hist read_latency, write_latency;
+};
+
+struct nvme_ns {
+	struct nvme_subsystem *ss;
+	uint32_t nsid, anagrpid;
+	struct blk_dev *dev;
+	struct nvme_qos *qos; /* may be NULL */
+	uint8_t nguid[16], eui64[8];
+	struct uuid uuid;
+	bool ptpl_capable;
+	bool removing;
+	struct resv resv;
+	struct list resv_queue; /* reservation commands wait here for the one that is under way */
+	bool resv_busy;
+	struct ns_stats *stats[REACTORS_MAX + 1]; /* made before the namespace is published, one per reactor */
+};
+
+struct nvme_subsystem {
+	struct list link;
+	struct nvme_target *target;
+	bool is_discovery, deleting;
+	char nqn[NVME_NQN_FIELD];
+	char serial[21], model[41];
+	uint32_t nn; /* max_namespaces; also the number of ANA groups */
+	uint16_t min_cntlid, max_cntlid, next_cntlid;
+	bool allow_any_host, ana_reporting;
+	struct list hosts, listeners, ctrlrs;
+	struct nvme_ns **ns; /* nn entries, by nsid - 1 */
+	uint64_t ana_change_count;
+
+	/* view.c */
+	struct view_slot *_Atomic *slots; /* current one per reactor, by reactor id; swapped by that reactor */
+	uint64_t view_generation;
+	struct view_publish *publishing, *publish_next;
+};
+
+enum nvme_ctrlr_state {
+	NVME_CTRLR_LIVE,
+	NVME_CTRLR_DELETING, /* every queue is being closed; freed with the last */
+};
+
+struct nvme_error_entry { /* for the error log page */
+	uint64_t count;
+	uint16_t sqid, cid, status;
+	uint64_t lba;
+	uint32_t nsid;
+};
+
+struct nvme_ctrlr {
+	struct list link; /* of the subsystem */
+	struct nvme_subsystem *ss;
+	struct nvme_port *port; /* of the admin queue */
+	enum nvme_ctrlr_state state;
+	uint16_t cntlid;
+	/* Fixed from Connect on: data reactors read them. */
+	uint8_t hostid[16];
+	char hostnqn[NVME_NQN_FIELD];
+
+	_Atomic uint32_t cc, csts; /* data reactors read: an I/O command needs CC.EN and CSTS.RDY */
+	_Atomic bool lbafee;	   /* reserved for host behaviour support; data reactors read */
+
+	struct nvme_qpair *admin;	/* NULL once it is gone */
+	struct nvme_qpair *ioq[1024];	/* by qid; [0] unused; NULL: none */
+	struct list qpairs;		/* all that are not gone yet */
+	unsigned n_qpairs;
+
+	/* keep alive (control thread) */
+	uint32_t kato_ms;
+	struct timer kato_timer;
+	uint64_t kato_traffic; /* sum of the qpairs' commands at the last look */
+
+	/* asynchronous events */
+	struct nvme_req *aer[NVME_AER_MAX];
+	unsigned n_aer;
+	uint32_t aen_config;
+	uint32_t aen_pending;  /* events that wait for an AER: aer.c's bits */
+	uint32_t aen_masked;   /* reported, log page not read yet */
+	uint32_t *changed_ns;  /* bitmap by nsid - 1; changed_ns_overflow when it does not say */
+	bool changed_ns_overflow;
+
+	/* features */
+	uint32_t feat_arbitration, feat_temperature, feat_error_recovery, feat_write_atomicity;
+	uint32_t resv_mask; /* of Set Features 82h, kept per controller for all namespaces */
+	uint32_t resv_log_pending;
+
+	uint16_t n_ioq_granted; /* Number of Queues feature, 0: not asked yet */
+
+	/* SMART, error log */
+	uint64_t connected_wall_ns;
+	uint64_t error_count;
+	struct nvme_error_entry errors[NVME_ERROR_LOG_ENTRIES]; /* ring, newest at error_count % N */
+
+	/* teardown */
+	struct list waiters; /* of deletes: nvme_ctrlr_delete */
+	struct timer shutdown_timer;
+};
+
+struct nvme_done { /* a callback in a list */
+	struct list link;
+	nvme_done_fn fn;
+	void *ctx;
+};
+
+/* --- who provides what to whom (control thread unless said) --- */
+
+/* ctrlr.c: Connect, Property Get/Set, Disconnect. Completes by nvme_req_done(). */
+void nvme_fabrics_execute(struct nvme_req *req);
+/* admin.c: every other admin command: one table of handlers by opcode. */
+void nvme_admin_execute(struct nvme_req *req);
+/* How many bytes an admin or fabrics command moves and which way, before its data is there; NVME_SC_* when it is refused at once. Control reactor. */
+uint16_t nvme_admin_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);
+/* Closes all queues of c, then done (may be NULL). Idempotent. why is logged. */
+void nvme_ctrlr_delete(struct nvme_ctrlr *c, const char *why, nvme_done_fn done, void *ctx);
+/* Every controller of ss that match() picks; done when the last of them is gone. */
+void nvme_ctrlrs_delete(struct nvme_subsystem *ss, bool (*match)(struct nvme_ctrlr *c, void *arg), void *arg,
+			const char *why, nvme_done_fn done, void *ctx);
+/* Records an error for log page 01h and the counters. Control thread. */
+void nvme_ctrlr_log_error(struct nvme_ctrlr *c, const struct nvme_error_entry *e);
+
+/* aer.c */
+void nvme_aer_ns_changed(struct nvme_subsystem *ss, uint32_t nsid);
+void nvme_aer_ana_changed(struct nvme_subsystem *ss);
+void nvme_aer_discovery_changed(struct nvme_target *t); /* also counts discovery_gen up */
+void nvme_aer_resv_log(struct nvme_ctrlr *c);		 /* reservation log page available */
+void nvme_aer_execute(struct nvme_req *req);
+void nvme_aer_log_read(struct nvme_ctrlr *c, enum nvme_log_page page, uint32_t nsid); /* clears masks (RAE = 0) */
+void nvme_aer_cancel(struct nvme_req *req);		 /* takes a held one off */
+
+/* req.c, any reactor (the request's): the handler has finished; data_len and result are set. Not inside nvme_req_start. */
+void nvme_req_done(struct nvme_req *req, uint16_t status);
+
+/* io_cmd.c: state EXECUTE of an I/O queue's command, and its checks in state NEW. */
+uint16_t nvme_io_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);
+void nvme_io_execute(struct nvme_req *req);
+
+/* reservation.c: moves to the control thread and back by message. */
+uint16_t nvme_resv_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);
+void nvme_resv_execute(struct nvme_req *req);
+/* Whether a command of this host conflicts, by the view (data reactors). write: it changes the namespace. */
+bool nvme_resv_conflict(const struct resv_view *resv, const uint8_t hostid[16], bool write, bool read);
+void nvme_resv_to_view(const struct resv *resv, struct resv_view *view);
+json_t *nvme_resv_to_json(const struct resv *resv);
+int nvme_resv_from_json(const json_t *json, struct resv *resv, struct err *err);
+uint8_t nvme_resv_rescap(const struct nvme_ns *ns); /* RESCAP of Identify Namespace */
+/* Reservation Notification log page 80h, 64 bytes, next entry of this controller. */
+void nvme_resv_log_page(struct nvme_ctrlr *c, uint8_t out[64]);
+
+/* qos.c. True: go on. False: req stands in line (req->link) and will be resumed by nvme_req_resume(). Any data reactor. */
+bool nvme_qos_admit(struct nvme_qos *qos, struct nvme_req *req, bool write, uint64_t bytes);
+void nvme_qos_cancel(struct nvme_req *req);
+/* req.c: goes on after QOS. */
+void nvme_req_resume(struct nvme_req *req);
+
+/* status.c: the one place where an errno becomes an NVMe status. */
+uint16_t nvme_status_from_errno(int res, enum blk_op op);
+const char *nvme_status_text(uint16_t status);
+
+/* view.c: the first slots of a new subsystem (not yet seen by anyone), and their end. */
+int view_init(struct nvme_subsystem *ss);
+void view_fini(struct nvme_subsystem *ss);
+
+/* qpair.c */
+struct reactor *nvme_target_pick_home(struct nvme_target *t);
+
+#endif
