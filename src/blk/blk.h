@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one block request and the one block device of the engine. NVMe namespaces submit to it; disks, and later volumes, implement
- * it; layers (fault) stand on another device. blk_submit() checks every caller and blk_complete() every driver.
+ * The one block request and the one block device of the engine. NVMe namespaces submit to it;
+ * disks, and later volumes, implement it; layers (fault) stand on another device. blk_submit()
+ * checks every caller and blk_complete() every driver.
  *
- * Threads: created, resized and destroyed by the control thread; submit on any reactor, completion on the same reactor.
+ * Threads: created, resized and destroyed by the control thread; submit on any reactor, completion
+ * on the same reactor.
  */
 #ifndef LITEPOOL_BLK_BLK_H
 #define LITEPOOL_BLK_BLK_H
@@ -21,9 +23,9 @@
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES, BLK_OPS };
 extern const char *const blk_op_name[BLK_OPS];
 
-#define BLK_FUA 1u	  /* write, write zeroes: durable when done */
+#define BLK_FUA        1u /* write, write zeroes: durable when done */
 #define BLK_KEEP_ALLOC 2u /* write zeroes: keep the space allocated */
-#define BLK_LOAN_OK 4u	  /* read: the caller can take the data where it lies, see loan */
+#define BLK_LOAN_OK    4u /* read: the caller can take the data where it lies, see loan */
 
 struct blk_dev;
 
@@ -31,16 +33,18 @@ struct blk_io {
 	enum blk_op op;
 	unsigned flags;
 	uint64_t offset, length; /* bytes, multiples of the device's block size; flush: 0, 0 */
-	void *buf;		 /* read and write: length bytes, 4 KiB aligned (may be NULL for a read with BLK_LOAN_OK
-				    on a device whose caps have BLK_CAP_LOAN) */
+	void *buf; /* read and write: length bytes, 4 KiB aligned (may be NULL for a read with
+		      BLK_LOAN_OK on a device whose caps have BLK_CAP_LOAN) */
 	/*
-	 * With BLK_LOAN_OK a device with BLK_CAP_LOAN does not fill buf but says here where the data lies; it may be read until the
-	 * caller's pass ends or until a later write to the same blocks. NULL: buf was filled.
+	 * With BLK_LOAN_OK a device with BLK_CAP_LOAN does not fill buf but says here where the
+	 * data lies; it may be read until the caller's pass ends or until a later write to the same
+	 * blocks. NULL: buf was filled.
 	 */
 	const void *loan;
 	/*
-	 * res: 0 or a negative errno: -EIO medium or device, -ENOSPC no space in a thin pool, -EROFS, -EILSEQ wrong checksum,
-	 * -EOPNOTSUPP, -ETIMEDOUT, -ENODEV gone, -ECANCELED. Runs on the submitting reactor, never inside blk_submit().
+	 * res: 0 or a negative errno: -EIO medium or device, -ENOSPC no space in a thin pool,
+	 * -EROFS, -EILSEQ wrong checksum, -EOPNOTSUPP, -ETIMEDOUT, -ENODEV gone, -ECANCELED. Runs
+	 * on the submitting reactor, never inside blk_submit().
 	 */
 	void (*done)(struct blk_io *io, int res);
 
@@ -65,7 +69,8 @@ enum {
 struct blk_ops {
 	const char *product; /* "Malloc disk": SPDK's product_name */
 	void (*submit)(struct blk_dev *dev, struct blk_io *io);
-	/* Looks at the backing again. 0 with the new size, or negative errno. Optional. Blocking. */
+	/* Looks at the backing again and sets size_bytes. 0 with the new size, or negative errno.
+	 * Optional. Blocking. */
 	int (*rescan)(struct blk_dev *dev, uint64_t *ret_size_bytes, struct err *err);
 	/* driver_specific of bdev_get_bdevs: a new object. Optional. */
 	json_t *(*describe)(const struct blk_dev *dev);
@@ -76,7 +81,7 @@ struct blk_ops {
 struct blk_stats { /* one writer: the reactor */
 	counter ops[BLK_OPS], bytes[BLK_OPS], errors[BLK_OPS];
 	struct hist latency[BLK_OPS];
-	int64_t inflight; /* owner only */
+	_Atomic int64_t inflight; /* submitted and not ended yet */
 };
 
 #define BLK_NAME_MAX 128
@@ -87,27 +92,32 @@ struct blk_dev {
 	char name[BLK_NAME_MAX];
 	struct uuid uuid;
 	_Atomic uint64_t size_bytes; /* grows live */
-	uint32_t block_size;	     /* 512 or 4096 */
+	uint32_t block_size;         /* 512 or 4096 */
 	uint32_t phys_block_size;
 	unsigned caps;
-	unsigned claims; /* users (namespaces, layers); control thread; destroy is refused while > 0 */
+	unsigned claims; /* users (namespaces, layers); control thread; destroy is refused while > 0
+			  */
 	const char *claimed_by; /* for the message; literal of the last claimer */
-	struct blk_stats *stats[REACTORS_MAX + 1]; /* made at first use by the reactor itself; NULL = none yet */
+	/* Made at first use by the reactor itself; NULL: none yet. Atomic: other threads sum them
+	 * up. */
+	struct blk_stats *_Atomic stats[REACTORS_MAX + 1];
 };
 
 /* name must be non-empty, short enough, and of printable ASCII without blanks. */
 int blk_dev_init(struct blk_dev *dev, const struct blk_ops *ops, const char *name,
 		 const struct uuid *uuid, uint64_t size_bytes, uint32_t block_size, unsigned caps,
 		 struct err *err);
-/* Frees what blk_dev_init() and the I/O made; called by the driver's destroy. */
+/* Frees what blk_dev_init() and the I/O made; called by the driver's destroy. No I/O is under way.
+ */
 void blk_dev_fini(struct blk_dev *dev);
 
 /*
- * On the current reactor. Range, alignment and op are checked: what the device cannot do completes with -EINVAL or -EOPNOTSUPP; an
- * unset done is a bug (ASSERT).
+ * On the current reactor. Range, alignment and op are checked: what the device cannot do completes
+ * with -EINVAL or -EOPNOTSUPP; an unset done is a bug (ASSERT).
  */
 void blk_submit(struct blk_dev *dev, struct blk_io *io);
-/* For drivers: ends io with result, as a task of its reactor unless already outside of submit. May be called inside ops->submit(). */
+/* For drivers: ends io with result, as a task of its reactor unless already outside of submit. May
+ * be called inside ops->submit(). */
 void blk_complete(struct blk_io *io, int result);
 
 /* Sums over the reactors; any thread. out holds one blk_stats. */
