@@ -15,14 +15,14 @@
 
 enum json_kind {
 	JSON_KIND_STRING, /* const char *, borrowed from the JSON */
-	JSON_KIND_U64,	  /* uint64_t; min..max when max is not 0 */
-	JSON_KIND_U32,	  /* uint32_t */
-	JSON_KIND_I64,	  /* int64_t */
-	JSON_KIND_BOOL,	  /* bool */
+	JSON_KIND_U64,    /* uint64_t; min..max when max is not 0 */
+	JSON_KIND_U32,    /* uint32_t */
+	JSON_KIND_I64,    /* int64_t */
+	JSON_KIND_BOOL,   /* bool */
 	JSON_KIND_DOUBLE, /* double; integers are taken too */
 	JSON_KIND_OBJECT, /* json_t *, borrowed */
 	JSON_KIND_ARRAY,  /* json_t *, borrowed */
-	JSON_KIND_ANY,	  /* json_t *, borrowed */
+	JSON_KIND_ANY,    /* json_t *, borrowed */
 };
 
 struct json_field {
@@ -34,8 +34,8 @@ struct json_field {
 };
 
 /*
- * Fills out (preset with the defaults by the caller) from params, which may be NULL or JSON null when
- * nothing is required. -EINVAL with err naming the member, what was expected and what came.
+ * Fills out (preset with the defaults by the caller) from params, which may be NULL or JSON null
+ * when nothing is required. -EINVAL with err naming the member, what was expected and what came.
  */
 int json_decode(const json_t *params, const struct json_field *fields, size_t n_fields, void *out,
 		struct err *err);
@@ -43,10 +43,7 @@ int json_decode(const json_t *params, const struct json_field *fields, size_t n_
 /* json_dumps into a malloc'ed string, compact; NULL without memory. */
 char *json_text(const json_t *json);
 
-static inline void json_decrefp(json_t **json)
-{
-	json_decref(*json);
-}
+/* The guard is jansson's own. */
 #define _cleanup_json_ __attribute__((cleanup(json_decrefp)))
 
 #endif
