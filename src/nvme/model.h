@@ -26,6 +26,7 @@ struct nvme_target {
 	uint32_t home_load[REACTORS_MAX + 1];	 /* I/O queue pairs per data reactor */
 	nvme_resv_save_fn resv_save;
 	void *resv_save_ctx;
+	bool stopping; /* Connect is refused */
 };
 
 struct nvme_port {
@@ -159,6 +160,7 @@ struct nvme_ctrlr {
 	uint32_t resv_mask; /* of Set Features 82h, kept per controller for all namespaces */
 	uint32_t resv_log_pending;
 
+	uint8_t host_behavior[512]; /* Host Behavior Support as set, only ACRE and LBAFEE kept */
 	uint16_t n_ioq_granted; /* Number of Queues feature, 0: not asked yet */
 
 	/* SMART, error log */
@@ -166,7 +168,10 @@ struct nvme_ctrlr {
 	uint64_t error_count;
 	struct nvme_error_entry errors[NVME_ERROR_LOG_ENTRIES]; /* ring, newest at error_count % N */
 
-	/* teardown */
+	/* reset, shutdown, teardown (ctrlr.c) */
+	bool resetting, shutting_down; /* every I/O queue is being closed for it */
+	unsigned n_aborts;	       /* Abort commands under way */
+	unsigned n_flushes;	       /* of the shutdown, under way */
 	struct list waiters; /* of deletes: nvme_ctrlr_delete */
 	struct timer shutdown_timer;
 };

@@ -61,6 +61,8 @@ struct nvme_qpair {
 	struct list link;	       /* of the controller's queues */
 	struct msg msg_close, msg_gone;
 	bool close_posted;
+	unsigned refs;		       /* messages of the control thread that are at the qpair's reactor */
+	bool gone_arrived;	       /* the transport is done with it; gone() runs when refs is 0, too */
 	void (*gone)(struct nvme_qpair *qp);
 };
 
