@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# Thin verbs over meson and the scripts in tools/. `make help` lists them.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+
+.PHONY: help build demo test check lint asan tsan sim fuzz guest bench install clean deps
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make build   install what the build needs, build everything into build/
+build: deps
+	@tools/build $(BUILD)
+
+deps:
+	@tools/deps build
+
+## make demo    install, build, start an engine on a file, verify I/O through NVMe/TCP, show how to connect
+demo: build
+	@tools/demo $(BUILD)
+
+## make test    install what the tests need, build, run all of them (what CI runs)
+test:
+	@tools/deps build test
+	@tools/test
+
+## make check   the quick tests only: lint, unit, simulator, functional, on one build
+check: build
+	@meson test -C $(BUILD) --print-errorlogs --no-rebuild
+
+## make lint    include law, style, clang-format, clang-tidy, cppcheck
+lint:
+	@tools/deps build test
+	@tools/lint
+
+## make asan    unit, simulator and functional tests under ASan and UBSan;  make tsan: under TSan
+asan tsan:
+	@tools/deps build
+	@tools/build --sanitize $@ build-$@
+	@meson test -C build-$@ --print-errorlogs --no-rebuild
+
+## make sim     the simulator with random seeds, SECONDS=600
+sim: build
+	@tools/sim-soak $(BUILD) $(or $(SECONDS),600)
+
+## make fuzz    libFuzzer on every target, SECONDS=600 each
+fuzz:
+	@tools/deps build test
+	@tools/fuzz $(or $(SECONDS),600)
+
+## make guest   the tests with a real Linux kernel as host;  KILLS=100 for the long run
+guest: build
+	@tools/deps test
+	@tests/guest/run --build $(BUILD) --kills $(or $(KILLS),20)
+
+## make bench   every benchmark; tools/bench NAME for one
+bench: build
+	@tools/deps bench
+	@tools/bench all
+
+## make install DESTDIR=, prefix as meson was told
+install: build
+	@meson install -C $(BUILD)
+
+clean:
+	rm -rf build build-*

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# Runs in the guest before each scenario: what scenarios are written with. $1 is the Debian suite.
+set -u
+SUITE=$1
+A=10.99.0.1 B=10.99.0.2
+NQN=nqn.2026-11.io.litepool:test
+checks=0 failures=0
+modprobe nvme-tcp
+echo Y > /sys/module/nvme_core/parameters/multipath 2> /dev/null
+
+ok() { checks=$((checks + 1)); echo "ok - $*"; }
+not_ok() { failures=$((failures + 1)); echo "not ok - $*"; }
+
+# check TEXT COMMAND...: one checked fact; the command's output is shown when it fails.
+check() {
+    local text=$1 out
+    shift
+    if out=$("$@" 2>&1); then ok "$text"; else not_ok "$text"; echo "# $*"; sed 's/^/#   /' <<< "$out" | tail -n 25; fi
+}
+refused() { # refused TEXT COMMAND...: the command must fail
+    local text=$1 out
+    shift
+    if out=$("$@" 2>&1); then not_ok "$text"; echo "# $* went well: $out"; else ok "$text"; fi
+}
+same() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
+contains() { case $1 in *"$2"*) ;; *) echo "no '$2' in: $1"; return 1 ;; esac; }
+
+# host COMMAND WORDS...: asks the control service outside (tests/guest/run, class Commands).
+host() {
+    local code
+    exec 9<> "/dev/tcp/$A/7777" || return 1
+    { printf '%q ' "$@"; echo; } >&9
+    IFS= read -r code <&9
+    cat <&9
+    exec 9>&-
+    return "$code"
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds; looks ten times a second.
+wait_for() {
+    local n=$(($1 * 10))
+    shift
+    until "$@" > /dev/null 2>&1; do
+        n=$((n - 1))
+        [ $n -gt 0 ] || { echo "waited in vain: $*"; return 1; }
+        sleep 0.1
+    done
+}
+connect() { nvme connect -t tcp -a "${ADDR:-$A}" -s 4420 -n "$NQN" -l 600 -c 1 "$@"; }
+block_dev() { [ -b "/dev/nvme0n${1:-1}" ]; }
+device_gone() { ! [ -e "/dev/nvme0n1" ]; }
+live() { grep -q live "/sys/class/nvme/nvme${1:-0}/state"; }
+sectors() { cat "/sys/block/$1/size"; }
+
+finish() {
+    nvme disconnect-all > /dev/null 2>&1
+    if dmesg | grep -E 'BUG:|WARNING:|Oops|hung_task|identifiers changed|I/O error|Buffer I/O' | grep -v "${EXPECT_DMESG:-^$}" | grep .; then
+        not_ok "the kernel log is clean"
+    else
+        ok "the kernel log is clean"
+    fi
+    echo "# $checks passed, $failures failed"
+    [ $failures = 0 ]
+    exit
+}

@@ -1,0 +1,45 @@
+# What people do with a disk: make, mount, verify, trim, unmount, check; 512 and 4096-byte blocks, with and without digests.
+host disk small 671088640 512 > /dev/null
+host disk big 671088640 4096 > /dev/null
+host subsystem $NQN small big > /dev/null
+
+try_fs() { # try_fs DEVICE FS
+    local d=$1 fs=$2
+    check "mkfs.$fs on $d" mkfs.$fs ${3:-} $d
+    mkdir -p /mnt/t
+    check "mount $fs" mount $d /mnt/t
+    check "fio verifies on $fs" fio --name=t --directory=/mnt/t --size=24m --rw=randwrite --bsrange=512-128k --bs_unaligned=0 \
+        --ioengine=libaio --iodepth=8 --verify=crc32c --do_verify=1 --end_fsync=1 --minimal
+    check "fstrim" fstrim -v /mnt/t
+    check "unmount" umount /mnt/t
+    if [ $fs = xfs ]; then check "xfs_repair -n" xfs_repair -n $d; else check "e2fsck" e2fsck -fn $d; fi
+}
+
+for digests in "" "-g -G"; do
+    check "connect $digests" connect $digests
+    check "both namespaces" wait_for 20 block_dev 2
+    check "block size 512" same "$(cat /sys/block/nvme0n1/queue/logical_block_size)" 512
+    check "block size 4096" same "$(cat /sys/block/nvme0n2/queue/logical_block_size)" 4096
+    if [ -z "$digests" ]; then
+        try_fs /dev/nvme0n1 ext4 -q
+        try_fs /dev/nvme0n2 xfs -fq
+    else
+        try_fs /dev/nvme0n2 ext4 -qF
+        for bs in 4k 128k 512k; do
+            for depth in 1 16; do
+                check "raw fio verify bs=$bs depth=$depth" fio --name=r --filename=/dev/nvme0n1 --direct=1 --rw=randwrite --bs=$bs --size=16m \
+                    --ioengine=libaio --iodepth=$depth --verify=crc32c --do_verify=1 --minimal
+            done
+        done
+    fi
+    check "disconnect" nvme disconnect -n $NQN
+    check "gone" wait_for 20 device_gone
+done
+
+check "connect" connect
+check "block device" wait_for 20 block_dev
+full=$(host allocated small)
+check "blkdiscard" blkdiscard /dev/nvme0n1
+check "discard gives the space back" [ "$(host allocated small)" -lt $((full / 4 + 1048576)) ]
+check "blkdiscard --zeroout" blkdiscard --zeroout -l 8388608 /dev/nvme0n1
+check "zeroes are read" cmp -n 8388608 /dev/zero /dev/nvme0n1

@@ -1,0 +1,28 @@
+# Reservations between two hosts (two host identities of this guest), with nvme-cli.
+host disk vol 67108864 512 > /dev/null
+host subsystem $NQN vol > /dev/null
+h1="--hostnqn nqn.2014-08.org.nvmexpress:uuid:11111111-1111-1111-1111-111111111111 --hostid 11111111-1111-1111-1111-111111111111"
+h2="--hostnqn nqn.2014-08.org.nvmexpress:uuid:22222222-2222-2222-2222-222222222222 --hostid 22222222-2222-2222-2222-222222222222"
+check "host 1 connects" connect $h1
+check "host 2 connects" connect $h2
+has_ctrl() { [ -e /sys/class/nvme/nvme1 ] && live 1; }
+check "two controllers" wait_for 20 has_ctrl
+check "block devices" wait_for 20 block_dev
+ls /dev/nvme* > /tmp/devs
+n1=/dev/ng0n1 n2=/dev/ng1n1
+[ -e $n2 ] || n2=/dev/nvme1n1
+[ -e $n1 ] || n1=/dev/nvme0n1
+check "host 1 registers" nvme resv-register $n1 --nrkey=0x11 --rrega=0 -n 1
+check "host 2 registers" nvme resv-register $n2 --nrkey=0x22 --rrega=0 -n 1
+check "host 1 acquires write exclusive" nvme resv-acquire $n1 --crkey=0x11 --rtype=1 --racqa=0 -n 1
+head -c 4096 /dev/urandom > /tmp/data
+check "the holder writes" nvme write $n1 -s 0 -c 7 -z 4096 -d /tmp/data
+refused "the other cannot write" nvme write $n2 -s 0 -c 7 -z 4096 -d /tmp/data
+check "the other can read" nvme read $n2 -s 0 -c 7 -z 4096 -d /tmp/back
+check "the report names the type" contains "$(nvme resv-report $n1 -n 1 -e 2>/dev/null || nvme resv-report $n1 -n 1 --eds)" "rtype"
+check "host 2 preempts" nvme resv-acquire $n2 --crkey=0x22 --prkey=0x11 --rtype=1 --racqa=1 -n 1
+refused "host 1 cannot write any more" nvme write $n1 -s 0 -c 7 -z 4096 -d /tmp/data
+check "host 2 writes" nvme write $n2 -s 0 -c 7 -z 4096 -d /tmp/data
+check "host 2 releases" nvme resv-release $n2 --crkey=0x22 --rtype=1 --rrela=0 -n 1
+check "host 1 writes again" nvme write $n1 -s 0 -c 7 -z 4096 -d /tmp/data
+EXPECT_DMESG='nvme\|reservation\|I/O error'
