@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Block devices under a pool or a namespace: null, ram, file (also block devices), and fault, a layer over any of them. Control thread.
- * Each constructor refuses bad options with a reason in err.
+ * Block devices under a pool or a namespace: null, ram, file (also block devices), and fault, a
+ * layer over any of them. Control thread. Each constructor refuses bad options with a reason in
+ * err.
  */
 #ifndef LITEPOOL_DISK_DISK_H
 #define LITEPOOL_DISK_DISK_H
@@ -18,7 +19,8 @@ struct disk_null_opts {
 };
 int disk_null_new(const struct disk_null_opts *opts, struct blk_dev **ret, struct err *err);
 
-/* Memory of this process, zeroed, given back by discard; gone with the process. Lends its memory to readers. */
+/* Memory of this process, zeroed, given back by discard; gone with the process. Lends its memory to
+ * readers. */
 struct disk_ram_opts {
 	const char *name;
 	struct uuid uuid;
@@ -33,22 +35,23 @@ struct disk_file_opts {
 	struct uuid uuid;
 	const char *path;
 	uint32_t block_size;
-	bool buffered;	/* go through the page cache; only when asked for */
+	bool buffered; /* go through the page cache; only when asked for */
 	bool read_only;
 };
 int disk_file_new(struct env *env, const struct disk_file_opts *opts, struct blk_dev **ret,
 		  struct err *err);
 
 /*
- * Faults. A rule says for which I/O (op mask, byte range), how often (every, probability, a number of times), and what happens.
- * Several rules: the first that matches acts.
+ * Faults. A rule says for which I/O (op mask, byte range), how often (every, probability, a number
+ * of times), and what happens. Several rules: the first that matches acts.
  */
 enum disk_fault_kind {
 	DISK_FAULT_ERROR, /* ends with errno, the disk is not touched */
 	DISK_FAULT_DELAY, /* goes on after delay_ns */
 	DISK_FAULT_DROP,  /* says success, a write is not done */
-	DISK_FAULT_TEAR,  /* only the first tear_bytes of a write reach the disk; ends with errno, or 0 for a silent tear */
-	DISK_FAULT_HANG,  /* is held until the rule is removed, then goes on */
+	DISK_FAULT_TEAR, /* only the first tear_bytes of a write reach the disk; ends with errno, or
+			    0 for a silent tear */
+	DISK_FAULT_HANG, /* is held until the rule is removed, then goes on */
 	DISK_FAULT_CORRUPT, /* read data gets one flipped bit, chosen by the seed */
 	DISK_FAULT_KINDS
 };
@@ -56,12 +59,12 @@ extern const char *const disk_fault_kind_name[DISK_FAULT_KINDS];
 
 struct disk_fault_rule {
 	enum disk_fault_kind kind;
-	unsigned ops;		   /* mask of 1 << enum blk_op; 0: all */
-	uint64_t offset, length;   /* byte range that an I/O must touch; length 0: all */
-	double probability;	   /* 0 < p <= 1; default 1 */
-	uint64_t skip;		   /* let that many matching I/Os pass first */
-	uint64_t count;		   /* act at most that often; 0: no limit */
-	int error;		   /* negative errno for ERROR and TEAR */
+	unsigned ops;            /* mask of 1 << enum blk_op; 0: all */
+	uint64_t offset, length; /* byte range that an I/O must touch; length 0: all */
+	double probability;      /* 0 < p <= 1; default 1 */
+	uint64_t skip;           /* let that many matching I/Os pass first */
+	uint64_t count;          /* act at most that often; 0: no limit */
+	int error;               /* negative errno for ERROR and TEAR */
 	uint64_t delay_ns;
 	uint64_t tear_bytes;
 };
@@ -72,7 +75,8 @@ struct disk_fault_opts {
 	uint64_t seed;
 };
 int disk_fault_new(const struct disk_fault_opts *opts, struct blk_dev **ret, struct err *err);
-/* At run time, control thread; takes effect for I/O that starts after it. *ret_id names the rule. -EINVAL with the reason; -ENODEV: not a fault device. */
+/* At run time, control thread; takes effect for I/O that starts after it. *ret_id names the rule.
+ * -EINVAL with the reason; -ENODEV: not a fault device. */
 int disk_fault_add(struct blk_dev *dev, const struct disk_fault_rule *rule, uint32_t *ret_id,
 		   struct err *err);
 /* id 0: all. Held I/O goes on. -ENOENT. */

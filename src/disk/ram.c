@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The RAM disk: memory of this process as a disk, for tests and for measuring everything but the
+ * disk.
+ *
+ * Invariants:
+ *   1. What was never written, and what was discarded, reads as zeroes.
+ *   2. Memory is taken page by page as it is written and given back by discard and (without
+ * BLK_KEEP_ALLOC) write zeroes.
+ *   3. Any reactor reads and writes at any time without a lock. Writers of the same blocks at the
+ * same time are the hosts' own race, as on every disk: each byte is of one of them.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "disk/disk.h"
+
+struct disk_ram {
+	struct blk_dev dev;
+	uint8_t *mem;
+	size_t mapped_bytes;
+	uint64_t page_bytes; /* the kernel's */
+};
+
+/* Zeroes [offset, offset + length); whole pages go back to the kernel. */
+static void ram_release(struct disk_ram *disk, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length;
+	uint64_t first = align_up(offset, disk->page_bytes);
+	uint64_t last = align_down(end, disk->page_bytes);
+
+	if (first >= last || madvise(disk->mem + first, last - first, MADV_DONTNEED)) {
+		memset(disk->mem + offset, 0, length);
+		return;
+	}
+	memset(disk->mem + offset, 0, first - offset);
+	memset(disk->mem + last, 0, end - last);
+}
+
+static void ram_read(struct disk_ram *disk, struct blk_io *io)
+{
+	if (io->flags & BLK_LOAN_OK)
+		io->loan = disk->mem + io->offset;
+	else
+		memcpy(io->buf, disk->mem + io->offset, io->length);
+}
+
+static void ram_submit(struct blk_dev *dev, struct blk_io *io)
+{
+	struct disk_ram *disk = container_of(dev, struct disk_ram, dev);
+
+	switch (io->op) {
+	case BLK_READ:
+		ram_read(disk, io);
+		break;
+	case BLK_WRITE:
+		memcpy(disk->mem + io->offset, io->buf, io->length);
+		break;
+	case BLK_FLUSH:
+		break;
+	case BLK_DISCARD:
+		ram_release(disk, io->offset, io->length);
+		break;
+	case BLK_WRITE_ZEROES:
+		if (io->flags & BLK_KEEP_ALLOC)
+			memset(disk->mem + io->offset, 0, io->length);
+		else
+			ram_release(disk, io->offset, io->length);
+		break;
+	case BLK_OPS:
+		UNREACHABLE();
+	}
+	blk_complete(io, 0);
+}
+
+static json_t *ram_describe(const struct blk_dev *dev)
+{
+	return json_object();
+}
+
+static void ram_destroy(struct blk_dev *dev)
+{
+	struct disk_ram *disk = container_of(dev, struct disk_ram, dev);
+
+	blk_dev_fini(dev);
+	(void)munmap(disk->mem, disk->mapped_bytes); /* fails only for a range that is not ours */
+	free(disk);
+}
+
+static const struct blk_ops ram_ops = {
+	.product = "Malloc disk",
+	.submit = ram_submit,
+	.describe = ram_describe,
+	.destroy = ram_destroy,
+};
+
+/* More than the machine has would end with the kernel killing the engine, and with it every other
+ * volume. */
+static int ram_size_check(const struct disk_ram_opts *opts, uint64_t page_bytes, struct err *err)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+	char want[32], have[32];
+
+	if (pages <= 0 || opts->size_bytes / page_bytes < (uint64_t)pages)
+		return 0;
+	return err_set(
+		err, -ENOMEM,
+		"%s: a RAM disk of %s does not fit into the %s of memory of this machine; make it "
+		"smaller, or use a file",
+		opts->name, str_size(opts->size_bytes, want, sizeof(want)),
+		str_size((uint64_t)pages * page_bytes, have, sizeof(have)));
+}
+
+int disk_ram_new(const struct disk_ram_opts *opts, struct blk_dev **ret, struct err *err)
+{
+	_cleanup_free_ struct disk_ram *disk = calloc(1, sizeof(*disk));
+	int rc;
+
+	if (!disk)
+		return err_set(err, -ENOMEM, "no memory for a RAM disk");
+	rc = blk_dev_init(&disk->dev, &ram_ops, opts->name, &opts->uuid, opts->size_bytes,
+			  opts->block_size, BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN,
+			  err);
+	if (rc)
+		return rc;
+	disk->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	rc = ram_size_check(opts, disk->page_bytes, err);
+	if (rc)
+		return rc;
+	disk->mapped_bytes = align_up(opts->size_bytes, disk->page_bytes);
+	disk->mem = mmap(NULL, disk->mapped_bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (disk->mem == MAP_FAILED)
+		return err_set(err, -errno,
+			       "%s: the kernel refused %" PRIu64
+			       " bytes of memory (%s); make the RAM "
+			       "disk smaller",
+			       opts->name, opts->size_bytes, strerror(errno));
+	/* Advice only: without huge pages everything works, with more TLB misses. */
+	(void)madvise(disk->mem, disk->mapped_bytes, MADV_HUGEPAGE);
+	*ret = &TAKE_PTR(disk)->dev;
+	return 0;
+}
