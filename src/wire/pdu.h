@@ -54,13 +54,15 @@ enum pdu_fes {
 #define PDU_TERM_DATA_MAX  128u
 #define PDU_MAXH2CDATA_MIN 4096u
 
+#define PDU_PACKED         __attribute__((packed)) /* parsed in place: no alignment */
+
 struct pdu_ch { /* common header */
 	uint8_t pdu_type;
 	uint8_t flags;
 	uint8_t hlen;
 	uint8_t pdo;
 	le32 plen;
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_ch) == 8, "common header");
 
 struct pdu_icreq {
@@ -70,7 +72,7 @@ struct pdu_icreq {
 	uint8_t dgst; /* PDU_DGST_* */
 	le32 maxr2t;  /* 0's based */
 	uint8_t rsvd16[112];
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_icreq) == 128, "ICReq");
 #define PDU_DGST_HEADER 0x01
 #define PDU_DGST_DATA   0x02
@@ -82,7 +84,7 @@ struct pdu_icresp {
 	uint8_t dgst;
 	le32 maxh2cdata;
 	uint8_t rsvd16[112];
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_icresp) == 128, "ICResp");
 
 struct pdu_term { /* H2CTermReq, C2HTermReq */
@@ -90,20 +92,20 @@ struct pdu_term { /* H2CTermReq, C2HTermReq */
 	le16 fes;
 	uint8_t fei[4]; /* 32 bits, not aligned */
 	uint8_t rsvd14[10];
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_term) == 24, "TermReq");
 static_assert(offsetof(struct pdu_term, fei) == 10, "TermReq FEI");
 
 struct pdu_cmd { /* CapsuleCmd */
 	struct pdu_ch ch;
 	struct nvme_sqe sqe;
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_cmd) == 72, "CapsuleCmd");
 
 struct pdu_resp { /* CapsuleResp */
 	struct pdu_ch ch;
 	struct nvme_cqe cqe;
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_resp) == 24, "CapsuleResp");
 
 struct pdu_data { /* H2CData, C2HData */
@@ -113,7 +115,7 @@ struct pdu_data { /* H2CData, C2HData */
 	le32 datao;
 	le32 datal;
 	uint8_t rsvd20[4];
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_data) == 24, "Data PDU");
 
 struct pdu_r2t {
@@ -123,7 +125,7 @@ struct pdu_r2t {
 	le32 r2to;
 	le32 r2tl;
 	uint8_t rsvd20[4];
-};
+} PDU_PACKED;
 static_assert(sizeof(struct pdu_r2t) == 24, "R2T");
 
 /* What both sides agreed on, as far as builders need it. */

@@ -15,8 +15,9 @@
  *	case WIRE_EV_MORE:				in is empty; receive again
  *	case WIRE_EV_HEADER:				rx->hdr, type and lengths checked; when
  *rx->data_len != 0:
- *		wire_rx_dest(rx, buffer);		now, or later: no step before it (this is how a
- *connection stalls) case WIRE_EV_DATA:				all data_len bytes are there;
+ *		wire_rx_dest(rx, buffer);		now, or later: no step before it (this is
+ *how a connection stalls) case WIRE_EV_DATA:				all data_len bytes are
+ *there;
  *rx->digest_ok case WIRE_EV_ERROR:				fatal; rx->error and rx->echo say
  *what to put in a TermReq
  *	}
@@ -89,7 +90,10 @@ struct wire_rx {
 	uint8_t buf[PDU_HEADER_MAX + PDU_DIGEST_LEN];
 };
 
-/* data_max: a PDU that announces more data is a fatal error (PLEN out of range). */
+/*
+ * data_max: a command capsule with more data is a fatal error (PLEN). Data PDUs are bounded by
+ * their owner, who knows what was asked for: wire_h2c_check().
+ */
 void wire_rx_init(struct wire_rx *rx, enum wire_role role, uint32_t data_max);
 /* ICReq (target) or ICResp (host) was accepted: from here on digests are as agreed and other PDUs
  * are allowed. */
