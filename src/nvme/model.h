@@ -72,7 +72,27 @@ struct resv { /* reservation.c; changed only by it */
 	bool ptpl; /* persist through power loss is on */
 };
 
-struct ns_stats { /* one per reactor, written by it */
+#define NVME_FUSED_BLOCKS_MAX 16 /* of a fused Compare and Write: ACWU and NACWU are this - 1 */
+
+struct ns_gate { /* fused.c: one per reactor and namespace, touched by that reactor alone; zeroed = open */
+	uint32_t writes[2]; /* under way, by epoch */
+	uint8_t epoch;
+	bool locked, draining;
+	uint64_t lba; /* the locked range */
+	uint32_t blocks;
+	struct list parked; /* writes that wait for the end of the lock; zeroed = empty */
+	struct msg msg;
+	struct nvme_ns *ns;
+};
+
+struct ns_lock { /* fused.c: of the namespace's home reactor; zeroed = free */
+	struct nvme_req *owner;
+	struct list waiters; /* zeroed = empty */
+	unsigned acks_missing;
+};
+
+struct ns_stats { /* one per reactor, written by it; zeroed memory */
+	struct ns_gate gate;
 	counter reads, writes, others, read_bytes, write_bytes, errors, compares_failed;
 	struct hist read_latency, write_latency;
 };
@@ -89,6 +109,9 @@ struct nvme_ns {
 	struct resv resv;
 	struct list resv_queue; /* reservation commands wait here for the one that is under way */
 	bool resv_busy;
+	nvme_done_fn resv_closed; /* of nvme_resv_close() */
+	void *resv_closed_ctx;
+	struct ns_lock lock;
 	struct ns_stats *stats[REACTORS_MAX + 1]; /* made before the namespace is published, one per reactor */
 };
 
@@ -111,16 +134,20 @@ struct nvme_subsystem {
 	struct view_publish *publishing, *publish_next;
 };
 
+#define RESV_LOG_ENTRIES 16
+struct resv_log { /* Reservation Notification log, reservation.c; zeroed = empty. Overflow drops the oldest; count shows the gap. */
+	uint64_t count; /* of all ever made */
+	unsigned head, n;
+	struct {
+		uint64_t count;
+		uint8_t type;
+		uint32_t nsid;
+	} e[RESV_LOG_ENTRIES];
+};
+
 enum nvme_ctrlr_state {
 	NVME_CTRLR_LIVE,
 	NVME_CTRLR_DELETING, /* every queue is being closed; freed with the last */
-};
-
-struct nvme_error_entry { /* for the error log page */
-	uint64_t count;
-	uint16_t sqid, cid, status;
-	uint64_t lba;
-	uint32_t nsid;
 };
 
 struct nvme_ctrlr {
@@ -158,7 +185,7 @@ struct nvme_ctrlr {
 	/* features */
 	uint32_t feat_arbitration, feat_temperature, feat_error_recovery, feat_write_atomicity;
 	uint32_t resv_mask; /* of Set Features 82h, kept per controller for all namespaces */
-	uint32_t resv_log_pending;
+	struct resv_log resv_log;
 
 	uint8_t host_behavior[512]; /* Host Behavior Support as set, only ACRE and LBAFEE kept */
 	uint16_t n_ioq_granted; /* Number of Queues feature, 0: not asked yet */
@@ -207,12 +234,25 @@ void nvme_aer_execute(struct nvme_req *req);
 void nvme_aer_log_read(struct nvme_ctrlr *c, enum nvme_log_page page, uint32_t nsid); /* clears masks (RAE = 0) */
 void nvme_aer_cancel(struct nvme_req *req);		 /* takes a held one off */
 
-/* req.c, any reactor (the request's): the handler has finished; data_len and result are set. Not inside nvme_req_start. */
+/* req.c, any reactor (the request's): the handler has finished; data_len and result are set. May be called inside execute. */
 void nvme_req_done(struct nvme_req *req, uint16_t status);
+/* The same for callers that are surely outside of every call of the transport (disk completions): answers at once. */
+void nvme_req_end(struct nvme_req *req, uint16_t status);
 
 /* io_cmd.c: state EXECUTE of an I/O queue's command, and its checks in state NEW. */
 uint16_t nvme_io_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);
 void nvme_io_execute(struct nvme_req *req);
+
+/* Compare of req's data with the namespace, piece by piece; then nvme_fused_compared() for a fused pair, else the end. */
+void nvme_compare_start(struct nvme_req *req);
+
+/* fused.c */
+uint16_t nvme_fused_prepare(struct nvme_req *first); /* both halves are here: the status of first; the second's is set */
+void nvme_fused_execute(struct nvme_req *first);     /* lock, compare, write, unlock, end */
+void nvme_fused_compared(struct nvme_req *first, uint16_t status);
+/* A write may go to the disk. False: stands in line, nvme_io_execute() will be called again. */
+bool nvme_gate_enter(struct nvme_req *req);
+void nvme_gate_leave(struct nvme_req *req);
 
 /* reservation.c: moves to the control thread and back by message. */
 uint16_t nvme_resv_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);
@@ -223,14 +263,23 @@ void nvme_resv_to_view(const struct resv *resv, struct resv_view *view);
 json_t *nvme_resv_to_json(const struct resv *resv);
 int nvme_resv_from_json(const json_t *json, struct resv *resv, struct err *err);
 uint8_t nvme_resv_rescap(const struct nvme_ns *ns); /* RESCAP of Identify Namespace */
-/* Reservation Notification log page 80h, 64 bytes, next entry of this controller. */
+/*
+ * Control thread. Before a namespace is freed: set removing and take it out of ss->ns[], then call this: its reservation commands
+ * end (those in line with Invalid Namespace), then done. Never done inside the call.
+ */
+void nvme_resv_close(struct nvme_ns *ns, nvme_done_fn done, void *ctx);
+/* Reservation Notification log page 80h, 64 bytes, next entry of this controller (taken off); all zero when there is none. */
 void nvme_resv_log_page(struct nvme_ctrlr *c, uint8_t out[64]);
 
 /* qos.c. True: go on. False: req stands in line (req->link) and will be resumed by nvme_req_resume(). Any data reactor. */
 bool nvme_qos_admit(struct nvme_qos *qos, struct nvme_req *req, bool write, uint64_t bytes);
 void nvme_qos_cancel(struct nvme_req *req);
-/* req.c: goes on after QOS. */
+/* Everything that stands in the line of this reactor is checked again (nvme_req_recheck): the view has changed. */
+void nvme_qos_kick(struct nvme_qos *qos, struct reactor *r);
+/* req.c: goes on after QOS, its tokens are paid. Not inside a call of the transport. */
 void nvme_req_resume(struct nvme_req *req);
+/* req.c: from QOS back to the checks. */
+void nvme_req_recheck(struct nvme_req *req);
 
 /* status.c: the one place where an errno becomes an NVMe status. */
 uint16_t nvme_status_from_errno(int res, enum blk_op op);

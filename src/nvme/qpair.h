@@ -13,6 +13,7 @@
 #include "base/hist.h"
 #include "nvme/req.h"
 #include "rt/reactor.h"
+#include "rt/sock.h"
 
 struct nvme_ctrlr;
 struct nvme_port;
@@ -41,6 +42,13 @@ struct nvme_qpair_stats { /* writer: the qpair's reactor */
 	struct hist latency;
 };
 
+struct nvme_error_entry { /* for the error log page */
+	uint64_t count;
+	uint16_t sqid, cid, status;
+	uint64_t lba;
+	uint32_t nsid;
+};
+
 struct nvme_qpair {
 	const struct nvme_qpair_ops *ops;
 	struct nvme_target *target;
@@ -56,6 +64,12 @@ struct nvme_qpair {
 	_Atomic uint32_t commands;     /* ever started: the traffic that keeps a controller alive */
 	struct nvme_qpair_stats stats;
 	char peer[SOCK_ADDR_TEXT];     /* for people */
+
+	/* req.c and qos.c, own reactor. At most one error report is on its way to the control thread; what happens meanwhile is only counted. */
+	struct msg msg_error;
+	struct nvme_error_entry error;
+	_Atomic bool error_posted;
+	uint64_t qos_tag;
 
 	/* nvme's own, control thread. */
 	struct list link;	       /* of the controller's queues */

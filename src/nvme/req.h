@@ -41,6 +41,7 @@ enum nvme_req_state {
 	NVME_REQ_FETCH,
 	NVME_REQ_EXECUTE,  /* disk I/O, or a message to the control thread, is under way: cannot be cancelled */
 	NVME_REQ_HELD,	   /* Async Event Request that waits for an event */
+	NVME_REQ_ENDING,   /* the answer is decided; ops->complete() comes with the tasks of this pass */
 	NVME_REQ_DONE,	   /* with the transport again */
 };
 extern const char *const nvme_req_state_name[];
@@ -53,7 +54,7 @@ struct nvme_req {
 	struct nvme_sqe sqe;  /* our own copy */
 	uint32_t xfer_len;    /* bytes that the command's SGL offers; 0: none */
 	bool in_capsule;      /* host data came with the command and is in buf */
-	bool sgl_bad;	      /* the transport refuses the SGL: complete with sgl_status */
+	bool sgl_bad;	      /* the transport refuses the SGL, or the command id is in use: complete with sgl_status */
 	uint16_t sgl_status;
 	bool loan_ok;	      /* the transport can send from the disk's memory */
 
@@ -67,16 +68,22 @@ struct nvme_req {
 	struct nvme_cqe cqe;  /* cid, status, result; the transport fills sqhd and sqid by nvme_qpair_fill_sqhd() */
 
 	/* nvme's own. */
-	bool cancelled, aborted, throttled;
+	bool cancelled, throttled; /* cancelled: nvme_req_cancel() came; throttled: stood in a QoS line */
+	bool admitted;		  /* QoS tokens are paid */
+	bool fetched;		  /* host data is in buf */
+	uint8_t gate_epoch;	  /* fused.c: where this write is counted */
 	uint16_t status;
 	struct ns_view *nsv;	  /* NULL: admin, or no namespace */
-	struct view_slot *view;	  /* counted in it from start to release */
+	struct view_slot *view;	  /* counted in it, see view.h; NULL: not */
+	uint64_t view_gen;	  /* generation that the checks saw */
 	struct nvme_req *fused;	  /* the other half */
 	uint64_t start_ns;
+	uint64_t qos_tag;	  /* place in the QoS line */
+	uint64_t qos_cost;	  /* bytes that count there */
 	uint64_t lba;
 	uint32_t blocks;
 	uint32_t step;		  /* handler's own progress (Compare, Deallocate ranges, ...) */
-	uint32_t aux_off, aux_len;
+	uint32_t aux_off, aux_len; /* aux_len: bytes of buffer wanted though the host gets nothing (Verify) */
 	struct iobuf *aux;	  /* scratch */
 	struct list link;	  /* in exactly one of: QoS line, held AERs, handler's list */
 	struct iobuf_waiter waiter;
@@ -98,7 +105,10 @@ struct nvme_req {
 void nvme_req_start(struct nvme_req *req);
 /* All data_len bytes are in buf. */
 void nvme_req_fetched(struct nvme_req *req);
-/* The transport could not fetch (digest error: status TRANSIENT_TRANSPORT): ends with status. State FETCH, or before start with in-capsule data. */
+/*
+ * The transport could not fetch (digest error: status TRANSIENT_TRANSPORT): ends with status. State FETCH, or, with in-capsule data,
+ * instead of nvme_req_start(): then this call begins the request.
+ */
 void nvme_req_fail(struct nvme_req *req, uint16_t status);
 /* Data to send (C2H) or received. */
 static inline void *nvme_req_buf(struct nvme_req *req)
@@ -113,7 +123,7 @@ static inline const void *nvme_req_data(struct nvme_req *req)
 void nvme_req_release(struct nvme_req *req);
 /*
  * The connection is gone, or the command is to be aborted with status: what waits (QOS, BUFFER, FETCH, HELD, FUSED) completes soon
- * with it; what executes completes in its time. True if it was caught.
+ * with it (ops->complete() in this pass, never inside this call); what executes completes in its time. True if it was caught.
  */
 bool nvme_req_cancel(struct nvme_req *req, uint16_t status);
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the data reactors know of a subsystem: an immutable picture (struct subsys_view) that the control thread publishes and each
- * reactor swaps in between two commands. Each request counts itself in the slot of the view it started under. A
- * reactor acknowledges the swap when its last request of the old view has been released, so the end of a publish means: every command
- * that saw the old state has ended. Removal of namespaces and hosts, ANA changes, reservation preemption and (later) snapshots all
+ * reactor swaps in between two commands. Each request counts itself in the slot of the view that its checks saw, until it is answered
+ * (or, when it lends the disk's memory to the transport, released). A reactor acknowledges the swap when the last request of the old
+ * view has left, so the end of a publish means: every command that saw the old state has ended.
+ *
+ * No publish waits for a host: a request that must wait for a buffer, or for the host's data, or for QoS tokens does not stay in an
+ * old view; it is checked again under the current one before it goes on. Only what is with the disk is waited for.
+ * Removal of namespaces and hosts, ANA changes, reservation preemption and (later) snapshots all
  * stand on this one rule; nobody takes a lock on the data path.
  */
 #ifndef LITEPOOL_NVME_VIEW_H
