@@ -43,6 +43,7 @@ int nvme_target_new(const struct nvme_target_opts *opts, struct nvme_target **re
 /* Closes every controller, then done; nvme_target_free() after that. */
 void nvme_target_stop(struct nvme_target *t, nvme_done_fn done, void *ctx);
 void nvme_target_free(struct nvme_target *t);
+const struct nvme_target_opts *nvme_target_opts(const struct nvme_target *t);
 struct nvme_target *nvme_target_of(struct nvme_subsystem *ss);
 
 /* A place where hosts can come in. The transport makes one per listening socket and keeps it until the socket and its connections are gone. */
