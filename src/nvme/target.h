@@ -44,6 +44,9 @@ int nvme_target_new(const struct nvme_target_opts *opts, struct nvme_target **re
 void nvme_target_stop(struct nvme_target *t, nvme_done_fn done, void *ctx);
 void nvme_target_free(struct nvme_target *t);
 const struct nvme_target_opts *nvme_target_opts(const struct nvme_target *t);
+/* Takes over the numbers of opts (not the reactors); -EINVAL with the reason, -EBUSY once there is a port. */
+int nvme_target_set_limits(struct nvme_target *t, const struct nvme_target_opts *opts,
+			   struct err *err);
 struct nvme_target *nvme_target_of(struct nvme_subsystem *ss);
 
 /* A place where hosts can come in. The transport makes one per listening socket and keeps it until the socket and its connections are gone. */
@@ -123,6 +126,8 @@ int nvme_subsystem_restore_resv(struct nvme_subsystem *ss, uint32_t nsid, const 
 json_t *nvme_target_subsystems_json(struct nvme_target *t, const char *nqn_or_null);
 json_t *nvme_subsystem_controllers_json(struct nvme_subsystem *ss);
 json_t *nvme_subsystem_qpairs_json(struct nvme_subsystem *ss);
+/* [{address: {trtype, adrfam, traddr, trsvcid}, ana_states: [{ana_group, ana_state}]}] */
+json_t *nvme_subsystem_listeners_json(struct nvme_subsystem *ss);
 /* The RPC calls, in order, that make this state again (save_config): array of {method, params}. Without transports. */
 json_t *nvme_target_config_json(struct nvme_target *t);
 /* Per namespace counters and latency histograms, for metrics. */
