@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carrying out a configuration: each entry through the same methods that clients call, one after another.
+ *
+ *   engine_replay --> replay_step (task) --> rpc_call_local --> replay_answered --> replay_step ... --> done
+ *
+ * A failed entry either ends the replay (load_config) or becomes a problem and the others go on (start, retry).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "engine/engine.h"
+
+static void replay_step(struct task *task);
+static void replay_answered(void *ctx, const json_t *result, const struct err *err);
+
+void engine_replay(struct engine *e, json_t *entries, bool stop_at_failure,
+		   void (*done)(struct engine *e, int res))
+{
+	struct replay *replay = &e->replay;
+
+	ASSERT(!replay->entries);
+	replay->entries = entries;
+	replay->index = 0;
+	replay->failed = 0;
+	replay->stop_at_failure = stop_at_failure;
+	replay->first_err.code = 0;
+	replay->done = done;
+	replay->task.run = replay_step;
+	reactor_defer(e->control, &replay->task);
+}
+
+static void replay_step(struct task *task)
+{
+	struct replay *replay = container_of(task, struct replay, task);
+	struct engine *e = container_of(replay, struct engine, replay);
+	const json_t *entry;
+
+	if (e->stopping || replay->index >= json_array_size(replay->entries) ||
+	    (replay->failed && replay->stop_at_failure)) {
+		json_decref(replay->entries);
+		replay->entries = NULL;
+		replay->done(e, replay->failed ? -EINVAL : 0);
+		return;
+	}
+	entry = json_array_get(replay->entries, replay->index);
+	e->in_replay = true;
+	rpc_call_local(e->rpc, json_string_value(json_object_get(entry, "method")),
+		       json_object_get(entry, "params"), replay_answered, e);
+	e->in_replay = false;
+}
+
+static void replay_answered(void *ctx, const json_t *result, const struct err *err)
+{
+	struct engine *e = ctx;
+	struct replay *replay = &e->replay;
+	json_t *entry = json_array_get(replay->entries, replay->index);
+	const char *method = json_string_value(json_object_get(entry, "method"));
+
+	replay->index++;
+	if (err) {
+		char quoted[640];
+
+		replay->failed++;
+		if (!replay->first_err.code)
+			(void)err_set(&replay->first_err, -EINVAL, "entry %zu, %s: %s",
+				      replay->index, method, err->text);
+		if (!replay->stop_at_failure) {
+			log_error("engine.config.entry_failed", "entry=%zu method=%s reason=%s",
+				  replay->index, method,
+				  log_quote(err->text, quoted, sizeof(quoted)));
+			if (config_problems_add(&e->problems, entry, err->text) < 0) {
+				struct err fatal;
+
+				(void)err_set(&fatal, -ENOMEM,
+					      "out of memory while the configuration was loaded");
+				engine_fail(e, &fatal);
+			}
+		}
+	}
+	reactor_defer(e->control, &replay->task);
+}

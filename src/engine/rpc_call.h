@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the RPC methods share. A method that changes the state begins a struct change, does its work, and ends it once: the client hears of success only
+ * when the new configuration is durable. Calls that replay makes are not saved one by one. Control thread.
+ */
+#ifndef LITEPOOL_ENGINE_RPC_CALL_H
+#define LITEPOOL_ENGINE_RPC_CALL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "engine/saver.h"
+#include "rpc/rpc.h"
+
+struct engine;
+
+struct change {
+	struct engine *e;
+	struct rpc_call *call;
+	bool from_replay;
+	json_t *result; /* NULL: JSON true */
+	struct saver_wait wait;
+};
+
+/* NULL: no memory, and the call was answered. */
+struct change *change_begin(struct engine *e, struct rpc_call *call);
+/* Saves, then answers with result (taken; NULL: true). */
+void change_commit(struct change *change, json_t *result);
+/* Nothing was changed. */
+void change_fail(struct change *change, const struct err *err);
+/* An nvme_done_fn: commits with change->result, or fails. */
+void change_done(void *ctx, int res);
+
+/* Decodes or answers the call with the error; false: it was answered. */
+bool rpc_params(struct rpc_call *call, const json_t *params, const struct json_field *fields,
+		size_t n_fields, void *out);
+#define RPC_PARAMS(call, params, fields, out)                                                      \
+	rpc_params(call, params, fields, sizeof(fields) / sizeof((fields)[0]), out)
+/* True; else the call was answered: it takes no parameters. */
+bool rpc_no_params(struct rpc_call *call, const json_t *params);
+/* result NULL: answered with "out of memory". Takes result. */
+void rpc_reply_json(struct rpc_call *call, json_t *result);
+
+/* rpc_framework.c: the configuration is carried out; answers framework_start_init and framework_wait_init. */
+void rpc_init_done(struct engine *e);
+/* rpc_nvmf.c: reservations of the target are kept in e->resv. */
+void rpc_resv_attach(struct engine *e);
+/* rpc_listener.c: what engine_free() finds. */
+void rpc_listeners_free(struct engine *e);
+
+#define RPC_METHODS(X)                                                                             \
+	X(spdk_get_version, RPC_STARTUP | RPC_RUNTIME, "the version, in SPDK's shape")             \
+	X(rpc_get_methods, RPC_STARTUP | RPC_RUNTIME,                                              \
+	  "names of the methods; current: callable now")                                           \
+	X(framework_start_init, RPC_STARTUP, "loads the configuration (after --wait-for-rpc)")     \
+	X(framework_wait_init, RPC_STARTUP | RPC_RUNTIME,                                          \
+	  "answers when the configuration is loaded")                                              \
+	X(framework_get_subsystems, RPC_RUNTIME, "names of the parts of the configuration")        \
+	X(framework_get_config, RPC_RUNTIME, "the calls that make one part of the configuration")  \
+	X(framework_get_reactors, RPC_STARTUP | RPC_RUNTIME,                                       \
+	  "threads of the data path and their load")                                               \
+	X(save_config, RPC_RUNTIME, "writes the configuration and returns it")                     \
+	X(load_config, RPC_RUNTIME, "carries out a configuration on top of what is there")         \
+	X(bdev_get_bdevs, RPC_RUNTIME, "block devices")                                            \
+	X(bdev_get_iostat, RPC_RUNTIME, "counters of block devices")                               \
+	X(bdev_wait_for_examine, RPC_RUNTIME, "returns at once: nothing is examined")              \
+	X(bdev_null_create, RPC_RUNTIME, "a device that stores nothing")                           \
+	X(bdev_null_delete, RPC_RUNTIME, "deletes a null device")                                  \
+	X(bdev_malloc_create, RPC_RUNTIME, "a device in memory")                                   \
+	X(bdev_malloc_delete, RPC_RUNTIME, "deletes a memory device and its data")                 \
+	X(bdev_aio_create, RPC_RUNTIME, "a device on a file or block device")                      \
+	X(bdev_aio_delete, RPC_RUNTIME, "closes a file device; the file stays")                    \
+	X(bdev_aio_rescan, RPC_RUNTIME, "takes on the new size of a file that has grown")          \
+	X(bdev_set_qos_limit, RPC_RUNTIME, "limits of a device, changed live; 0: no limit")        \
+	X(nvmf_create_transport, RPC_RUNTIME, "the TCP transport")                                 \
+	X(nvmf_get_transports, RPC_RUNTIME, "transports and their options")                        \
+	X(nvmf_create_subsystem, RPC_RUNTIME, "an NVM subsystem")                                  \
+	X(nvmf_delete_subsystem, RPC_RUNTIME, "deletes a subsystem; its hosts are disconnected")   \
+	X(nvmf_get_subsystems, RPC_RUNTIME, "subsystems with namespaces, listeners and hosts")     \
+	X(nvmf_subsystem_add_ns, RPC_RUNTIME, "exports a block device as a namespace")             \
+	X(nvmf_subsystem_remove_ns, RPC_RUNTIME, "removes a namespace")                            \
+	X(nvmf_subsystem_add_listener, RPC_RUNTIME, "makes a subsystem reachable at an address")   \
+	X(nvmf_subsystem_remove_listener, RPC_RUNTIME, "ends that; its connections are closed")    \
+	X(nvmf_subsystem_listener_set_ana_state, RPC_RUNTIME, "ANA state of a path")               \
+	X(nvmf_subsystem_get_listeners, RPC_RUNTIME,                                               \
+	  "addresses of a subsystem and their ANA states")                                         \
+	X(nvmf_subsystem_add_host, RPC_RUNTIME, "allows a host")                                   \
+	X(nvmf_subsystem_remove_host, RPC_RUNTIME, "disallows a host and disconnects it")          \
+	X(nvmf_subsystem_allow_any_host, RPC_RUNTIME,                                              \
+	  "allows every host, or only the listed ones")                                            \
+	X(nvmf_get_stats, RPC_RUNTIME, "counters of the transport, per reactor")                   \
+	X(nvmf_subsystem_get_controllers, RPC_RUNTIME, "connected controllers of a subsystem")     \
+	X(nvmf_subsystem_get_qpairs, RPC_RUNTIME, "connected queues of a subsystem")               \
+	X(litepool_fault_create, RPC_RUNTIME, "a fault layer over a block device")                 \
+	X(litepool_fault_delete, RPC_RUNTIME, "deletes a fault layer")                             \
+	X(litepool_fault_add, RPC_RUNTIME,                                                         \
+	  "adds a rule to a fault layer (not kept over a restart)")                                \
+	X(litepool_fault_remove, RPC_RUNTIME, "removes a rule, or all")                            \
+	X(litepool_fault_list, RPC_RUNTIME, "rules and how often each acted")                      \
+	X(litepool_engine_status, RPC_STARTUP | RPC_RUNTIME, "version, state, reactors, buffers")  \
+	X(litepool_metrics, RPC_STARTUP | RPC_RUNTIME, "all counters and histograms")              \
+	X(litepool_log_set_level, RPC_STARTUP | RPC_RUNTIME, "error, warn, info or debug")         \
+	X(litepool_config_retry, RPC_RUNTIME, "tries again the entries that failed when loaded")   \
+	X(litepool_config_forget, RPC_RUNTIME, "takes such an entry out of the configuration")
+
+#define RPC_DECLARE(name, states, summary)                                                         \
+	void rpc_##name(struct rpc_call *call, const json_t *params, void *ctx);
+RPC_METHODS(RPC_DECLARE)
+
+#endif
