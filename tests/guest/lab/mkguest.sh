@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # mkguest.sh - build a bootable guest (kernel + tiny initramfs + root image)
 # out of Debian packages only.  Nothing is installed on the host.
 #

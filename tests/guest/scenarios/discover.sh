@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # nvme-cli finds, connects, and reads every page a host asks for.
 host disk vol 134217728 512 > /dev/null
 host subsystem $NQN vol > /dev/null

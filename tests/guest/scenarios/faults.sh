@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Disk errors reach the host as the right status, and heal.
 host disk vol 67108864 512 yes > /dev/null
 host subsystem $NQN vol > /dev/null

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What people do with a disk: make, mount, verify, trim, unmount, check; 512 and 4096-byte blocks, with and without digests.
 host disk small 671088640 512 > /dev/null
 host disk big 671088640 4096 > /dev/null

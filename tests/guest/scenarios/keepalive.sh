@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # A host that falls silent loses its controller in the engine, and comes back to the same device.
 host disk vol 67108864 512 > /dev/null
 host subsystem $NQN vol > /dev/null

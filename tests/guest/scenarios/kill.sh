@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # kill -9 of the engine under verifying fio, again and again: the same device, and fio sees no error.
 host disk vol 268435456 512 > /dev/null
 host subsystem $NQN vol > /dev/null

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Many namespaces; they come and go under a connected host.
 for i in $(seq 1 40); do host disk d$i 16777216 512 > /dev/null; done
 host rpc nvmf_create_subsystem "{\"nqn\":\"$NQN\",\"allow_any_host\":true,\"max_namespaces\":64}" > /dev/null

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Two listeners are two paths of one device; ANA states steer them under verifying fio.
 host disk vol 134217728 512 > /dev/null
 host subsystem $NQN vol > /dev/null

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Reservations between two hosts (two host identities of this guest), with nvme-cli.
 host disk vol 67108864 512 > /dev/null
 host subsystem $NQN vol > /dev/null

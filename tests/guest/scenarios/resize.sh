@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # A file grows under a connected host.
 host disk vol 67108864 512 > /dev/null
 host subsystem $NQN vol > /dev/null
