@@ -30,16 +30,16 @@ struct nvme_hostcmd {
 	struct nvme_cqe cqe; /* the answer */
 	/*
 	 * status: the NVMe status (0 = success; 15 bits as in spec.h), or a negative errno: -ECONNRESET the queue is gone and it is not known
-	 * whether the command was executed, -ENOTCONN it was never sent, -EILSEQ a digest did not match.
+	 * whether the command was executed, -ENOTCONN it was never sent, -EILSEQ a digest did not match, -EPROTO success was answered
+	 * although less than data_len bytes were moved.
 	 */
 	void (*done)(struct nvme_hostcmd *cmd, int status);
 	void *ctx;
-	/* The library's own. */
+	/* The library's own; moved may be read in done(). */
 	struct list link;
+	uint32_t moved; /* bytes of data that went over the wire */
 	uint16_t cid;
 	uint8_t state;
-	uint32_t moved;
-	uint64_t start_ns;
 };
 
 struct nvme_host_opts {
@@ -81,6 +81,12 @@ void nvme_host_io(struct nvme_host *h, unsigned queue, struct nvme_hostcmd *cmd)
 void nvme_hostcmd_rw(struct nvme_hostcmd *cmd, bool write, uint32_t nsid, uint64_t lba,
 		     uint32_t blocks, void *data, uint32_t data_len);
 void nvme_hostcmd_flush(struct nvme_hostcmd *cmd, uint32_t nsid);
+/* A command of opcode and namespace alone: Keep Alive, Async Event Request, ... */
+void nvme_hostcmd_simple(struct nvme_hostcmd *cmd, uint8_t opcode, uint32_t nsid);
+void nvme_hostcmd_set_features(struct nvme_hostcmd *cmd, uint8_t fid, uint32_t cdw11);
+/* A status as done() gets it, in words; returns text, which holds NVME_HOSTCMD_STATUS_TEXT bytes. */
+#define NVME_HOSTCMD_STATUS_TEXT 128
+char *nvme_hostcmd_status_text(int status, char *text);
 void nvme_hostcmd_identify(struct nvme_hostcmd *cmd, uint8_t cns, uint32_t nsid, void *data4096);
 void nvme_hostcmd_log(struct nvme_hostcmd *cmd, uint8_t lid, uint32_t nsid, uint64_t offset,
 		      void *data, uint32_t len);
@@ -91,21 +97,29 @@ struct nvme_hostq_opts {
 	uint32_t queue_size; /* commands under way at most */
 	bool header_digest, data_digest;
 	uint8_t hpda;	     /* alignment asked for of the controller's data, 0's based dwords */
+	/*
+	 * Set, for tests of the wire: no ICReq is sent (state 0 comes when TCP is connected), no commands; all that arrives comes
+	 * here, end of stream as len 0. Else what arrives is parsed and checked.
+	 */
+	void (*on_bytes)(struct nvme_hostq *q, const void *bytes, size_t len, void *ctx);
 	void (*on_state)(struct nvme_hostq *q, int state, const struct err *err, void *ctx); /* 0: ICResp is here */
 	void *ctx;
 };
 int nvme_hostq_new(struct reactor *r, const struct nvme_hostq_opts *opts, struct nvme_hostq **ret,
 		   struct err *err);
-/* Ends all commands with -ECONNRESET (as tasks), then frees. */
+/* Ends all commands (-ECONNRESET, or -ENOTCONN when never sent) as a task, then frees. No on_state after it. */
 void nvme_hostq_free(struct nvme_hostq *q);
+/* More than queue_size wait in the library. */
 void nvme_hostq_submit(struct nvme_hostq *q, struct nvme_hostcmd *cmd);
+/* In-capsule data that the controller takes, bytes; 8192 (the admin queue's) until set. */
+void nvme_hostq_set_capsule(struct nvme_hostq *q, uint32_t bytes);
 /* Fabrics Connect with the given fields. sqsize: 0's based. */
 void nvme_hostcmd_connect(struct nvme_hostcmd *cmd, struct nvme_connect_data *data, uint16_t qid,
 			  uint16_t sqsize, uint32_t kato_ms, uint8_t cattr, uint16_t cntlid,
 			  const struct uuid *hostid, const char *subnqn, const char *hostnqn);
 void nvme_hostcmd_property_get(struct nvme_hostcmd *cmd, uint32_t offset, bool eight_bytes);
 void nvme_hostcmd_property_set(struct nvme_hostcmd *cmd, uint32_t offset, uint64_t value);
-/* Bytes as they are, for tests of bad PDUs. Own the connection from then on: no commands. */
+/* Bytes as they are (copied), for tests of bad PDUs. Own the connection from then on: no commands. */
 int nvme_hostq_send_raw(struct nvme_hostq *q, const void *bytes, size_t len);
 
 #endif
