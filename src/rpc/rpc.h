@@ -30,9 +30,9 @@ enum rpc_error {
 struct rpc_server;
 struct rpc_call; /* one request, until it is answered, even if its client went away */
 
-enum { /* when a method may be called */
-	RPC_STARTUP = 1, /* before framework_start_init */
-	RPC_RUNTIME = 2,
+enum {                  /* when a method may be called */
+       RPC_STARTUP = 1, /* before framework_start_init */
+       RPC_RUNTIME = 2,
 };
 
 struct rpc_method {
@@ -44,11 +44,11 @@ struct rpc_method {
 };
 
 struct rpc_server_opts {
-	const char *path;	   /* socket; mode 0600 */
-	uint32_t message_max;	   /* bytes of one request, default 4 MiB */
-	uint32_t output_max;	   /* unsent bytes of one client, default 32 MiB */
-	uint32_t clients_max;	   /* default 64 */
-	uint32_t idle_ms;	   /* a half-sent request is dropped after, default 30 s */
+	const char *path;                 /* socket; mode 0600 */
+	uint32_t message_max;             /* bytes of one request, default 4 MiB */
+	uint32_t output_max;              /* unsent bytes of one client, default 32 MiB */
+	uint32_t clients_max;             /* default 64 */
+	uint32_t idle_ms;                 /* a half-sent request is dropped after, default 30 s */
 	const struct rpc_method *methods; /* ended by name == NULL */
 	void *ctx;
 };
@@ -58,10 +58,10 @@ int rpc_server_new(struct reactor *r, const struct rpc_server_opts *opts, struct
 void rpc_server_set_state(struct rpc_server *s, unsigned state);
 unsigned rpc_server_state(const struct rpc_server *s);
 const struct rpc_method *rpc_server_methods(const struct rpc_server *s);
-/* Unanswered calls stay valid and are answered into the void. */
+/* Not from inside a method. Unanswered calls stay valid and are answered into the void. NULL: nothing. */
 void rpc_server_free(struct rpc_server *s);
 
-/* Takes result (NULL: JSON true). */
+/* Takes result (NULL: JSON true). Both end the call and may be called from inside the method or later, on the server's reactor. code < 0. */
 void rpc_reply(struct rpc_call *call, json_t *result);
 __attribute__((format(printf, 3, 4))) void rpc_fail(struct rpc_call *call, int code,
 						    const char *fmt, ...);
@@ -70,11 +70,12 @@ void rpc_fail_err(struct rpc_call *call, const struct err *err);
 const char *rpc_call_method(const struct rpc_call *call);
 
 /*
- * Runs method as if a client had called it, without a socket: configuration files use it. done gets result (borrowed; NULL on failure) or
- * err. Methods that answer at once run done inside this call.
+ * Runs method as if a client had called it, without a socket and whatever the server's state: configuration files use it. done gets
+ * result (borrowed; NULL on failure) or err, also after rpc_server_free(). Methods that answer at once run done inside this call.
  */
 void rpc_call_local(struct rpc_server *s, const char *method, const json_t *params,
-		    void (*done)(void *ctx, const json_t *result, const struct err *err), void *ctx);
+		    void (*done)(void *ctx, const json_t *result, const struct err *err),
+		    void *ctx);
 
 /* The client: blocking, for the command line and tests. */
 struct rpc_client;
