@@ -2,7 +2,7 @@
 /* Commands about the engine as a whole: status, raw calls, configuration, numbers over time. */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,6 +206,19 @@ static void print_stats(FILE *out, const json_t *now, const json_t *before)
 	cli_print_table(out, rows, columns);
 	fflush(out);
 	json_decref(rows);
+}
+
+/* The display's own pace: true when the person has ended it. */
+static bool interrupted(void)
+{
+	const struct timespec second = {.tv_sec = 1};
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
+	return sigtimedwait(&mask, NULL, &second) > 0;
 }
 
 int cli_cmd_stats(struct cli *cli, const struct cli_cmd *cmd, json_t *params)

@@ -19,7 +19,7 @@
 #include "rt/env.h"
 #include "rt/fs.h"
 #include "rt/iobuf.h"
-#include "rt/notify.h"
+#include "rt/process.h"
 #include "rt/uring.h"
 
 const char *const engine_state_name[] = {
@@ -232,7 +232,7 @@ static void configured_saved(void *ctx, const struct err *err)
 	log_info("engine.running", "bdevs=%u problems=%u rpc=%s", e->bdevs.count, e->problems.count,
 		 e->opts->rpc_socket);
 	rpc_init_done(e);
-	(void)notify_service("READY=1");
+	(void)process_notify("READY=1");
 }
 
 static void configured(struct engine *e, int res)

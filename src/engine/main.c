@@ -5,83 +5,37 @@
  *   SIGTERM, SIGINT   stop in order, within STOP_LIMIT_MS; a second one, or the limit, ends at once
  *   SIGHUP, SIGPIPE   ignored
  */
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "config.h"
 #include "engine/engine.h"
-#include "rt/notify.h"
+#include "rt/process.h"
 
 #define STOP_LIMIT_MS 15000
 
-static int end_fd = -1; /* eventfd: the engine has stopped */
-
-static uint64_t wall_clock_ns(void)
-{
-	return notify_wall_ns();
-}
-
 static void ended(struct engine *e)
 {
-	uint64_t one = 1;
-
-	if (write(end_fd, &one, sizeof(one)) != sizeof(one))
-		check_failed(__FILE__, __LINE__, __func__, "eventfd");
+	process_end();
 }
 
-/* Before any thread is made: threads inherit the mask, and only this one takes the signals. */
-static int signals_open(void)
+/* False: the engine did not end in time, or somebody could not wait. */
+static bool wait_for_end(struct engine *e)
 {
-	sigset_t mask;
+	int signo = process_wait(-1);
 
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-		return -errno;
-	return signalfd(-1, &mask, SFD_CLOEXEC);
+	if (signo == 0)
+		return true;
+	log_info("engine.signal", "signal=%d", signo);
+	(void)process_notify("STOPPING=1");
+	engine_stop(e);
+	return process_wait(STOP_LIMIT_MS) == 0;
 }
 
-/* Until the engine has ended: 0; or -ETIMEDOUT: it did not in time. */
-static int wait_for_end(struct engine *e, int signal_fd)
-{
-	struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN},
-				{.fd = end_fd, .events = POLLIN}};
-	bool stopping = false;
-
-	for (;;) {
-		int n = poll(fds, 2, stopping ? STOP_LIMIT_MS : -1);
-		struct signalfd_siginfo info;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -ETIMEDOUT;
-		if (fds[1].revents)
-			return 0;
-		if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
-			continue;
-		log_info("engine.signal", "signal=%u from_pid=%u", info.ssi_signo, info.ssi_pid);
-		if (stopping)
-			return -ETIMEDOUT;
-		stopping = true;
-		(void)notify_service("STOPPING=1");
-		engine_stop(e);
-	}
-}
-
-static int run(const struct engine_opts *opts, int signal_fd)
+static int run(const struct engine_opts *opts)
 {
 	struct engine *e = NULL;
 	struct err err = {0};
@@ -96,7 +50,7 @@ static int run(const struct engine_opts *opts, int signal_fd)
 		engine_free(e);
 		return EXIT_FAILURE;
 	}
-	if (wait_for_end(e, signal_fd) < 0) {
+	if (!wait_for_end(e)) {
 		/* What clients were told is durable already, so ending here loses nothing. */
 		log_error("engine.stop_cut", "state=%s", engine_state_name[e->state]);
 		_exit(EXIT_FAILURE);
@@ -113,7 +67,6 @@ int main(int argc, char **argv)
 {
 	struct engine_opts opts;
 	struct err err = {0};
-	int signal_fd;
 
 	if (engine_opts_parse(argc, argv, &opts, &err) < 0) {
 		fprintf(stderr, "litepool-engine: %s\n", err.text);
@@ -128,13 +81,11 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	check_install_crash_handler("litepool-engine");
-	log_set_clock(wall_clock_ns);
+	log_set_clock(process_wall_ns);
 	log_set_level(opts.log_level);
-	signal_fd = signals_open();
-	end_fd = eventfd(0, EFD_CLOEXEC);
-	if (signal_fd < 0 || end_fd < 0) {
-		log_error("engine.start_failed", "reason=\"no descriptors: %s\"", strerror(errno));
+	if (process_signals_take(&err) < 0) {
+		log_error("engine.start_failed", "reason=\"%s\"", err.text);
 		return EXIT_FAILURE;
 	}
-	return run(&opts, signal_fd);
+	return run(&opts);
 }

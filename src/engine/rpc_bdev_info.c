@@ -190,7 +190,8 @@ struct fault_params {
 	json_t *ops;
 	uint64_t offset, length, skip, count, delay_us, tear_bytes;
 	double probability;
-	uint32_t error, id;
+	json_t *error; /* a name such as "EIO", or a number */
+	uint32_t id;
 };
 #define FAULT_AT(member) offsetof(struct fault_params, member)
 
@@ -203,7 +204,7 @@ static const struct json_field fault_add_fields[] = {
 	{"probability", JSON_KIND_DOUBLE, FAULT_AT(probability)},
 	{"skip", JSON_KIND_U64, FAULT_AT(skip)},
 	{"count", JSON_KIND_U64, FAULT_AT(count)},
-	{"errno", JSON_KIND_U32, FAULT_AT(error), false, 0, 4095},
+	{"error", JSON_KIND_ANY, FAULT_AT(error)},
 	{"delay_us", JSON_KIND_U64, FAULT_AT(delay_us), false, 0, 3600000000ull},
 	{"tear_bytes", JSON_KIND_U64, FAULT_AT(tear_bytes)},
 };
@@ -232,9 +233,43 @@ static int fault_ops(struct rpc_call *call, const json_t *ops, unsigned *ret_mas
 	return 0;
 }
 
+/* -EINVAL: answered. Default: EIO. */
+static int fault_error(struct rpc_call *call, const json_t *error, int *ret_error)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} rows[] = {{"EIO", EIO},
+		    {"ENOSPC", ENOSPC},
+		    {"EROFS", EROFS},
+		    {"EILSEQ", EILSEQ},
+		    {"ENODEV", ENODEV},
+		    {"ETIMEDOUT", ETIMEDOUT},
+		    {"EOPNOTSUPP", EOPNOTSUPP},
+		    {"ENOMEM", ENOMEM},
+		    {"0", 0}};
+	const char *name = json_string_value(error);
+
+	if (!error || (json_is_integer(error) && json_integer_value(error) >= 0 &&
+		       json_integer_value(error) < 4096)) {
+		*ret_error = error ? -(int)json_integer_value(error) : -EIO;
+		return 0;
+	}
+	for (size_t i = 0; name && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i].name, name) == 0) {
+			*ret_error = -rows[i].number;
+			return 0;
+		}
+	}
+	rpc_fail(call, RPC_ERR_INVALID_PARAMS,
+		 "error: expected a number, or EIO, ENOSPC, EROFS, EILSEQ, ENODEV, ETIMEDOUT, "
+		 "EOPNOTSUPP or ENOMEM");
+	return -EINVAL;
+}
+
 void rpc_litepool_fault_add(struct rpc_call *call, const json_t *params, void *ctx)
 {
-	struct fault_params p = {.probability = 1.0, .error = EIO};
+	struct fault_params p = {.probability = 1.0};
 	struct disk_fault_rule rule = {0};
 	struct err err = {0};
 	struct bdev *bdev;
@@ -244,7 +279,8 @@ void rpc_litepool_fault_add(struct rpc_call *call, const json_t *params, void *c
 	if (!RPC_PARAMS(call, params, fault_add_fields, &p))
 		return;
 	bdev = find_or_fail(ctx, call, p.name);
-	if (!bdev || fault_ops(call, p.ops, &rule.ops) < 0)
+	if (!bdev || fault_ops(call, p.ops, &rule.ops) < 0 ||
+	    fault_error(call, p.error, &rule.error) < 0)
 		return;
 	while (kind < DISK_FAULT_KINDS && strcmp(disk_fault_kind_name[kind], p.kind) != 0)
 		kind++;
@@ -260,7 +296,6 @@ void rpc_litepool_fault_add(struct rpc_call *call, const json_t *params, void *c
 	rule.probability = p.probability;
 	rule.skip = p.skip;
 	rule.count = p.count;
-	rule.error = -(int)p.error;
 	rule.delay_ns = p.delay_us * 1000;
 	rule.tear_bytes = p.tear_bytes;
 	if (disk_fault_add(bdev->dev, &rule, &id, &err) < 0)

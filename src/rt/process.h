@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What main() needs of the host around its reactors: signals, the service manager, the wall clock. */
+#ifndef LITEPOOL_RT_PROCESS_H
+#define LITEPOOL_RT_PROCESS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * SIGTERM and SIGINT are from now on seen by process_wait() alone, SIGHUP and SIGPIPE are ignored. Main thread, before any other is made.
+ */
+int process_signals_take(struct err *err);
+/*
+ * Waits for a signal or for process_end(), at most timeout_ms (< 0: for ever). 0: process_end() was called, also earlier; > 0: that signal came;
+ * -ETIMEDOUT. Main thread.
+ */
+int process_wait(int timeout_ms);
+/* Any thread, after process_signals_take(). */
+void process_end(void);
+
+/*
+ * Tells the service manager, if one listens at $NOTIFY_SOCKET (a plain datagram, as sd_notify(3) describes): "READY=1", "STOPPING=1". 0: sent, or
+ * nobody listens; else a negative errno. Any thread.
+ */
+int process_notify(const char *text);
+
+/* Wall clock, ns since the epoch: for log lines. Any thread. */
+uint64_t process_wall_ns(void);
+
+#endif
