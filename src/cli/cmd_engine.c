@@ -239,8 +239,8 @@ int cli_cmd_stats(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 		before = now;
 		if (!watch)
 			break;
-		(void)poll(NULL, 0,
-			   WATCH_MS); /* the display's own pace; a signal ends the process */
+		if (interrupted())
+			break;
 		fputc('\n', cli->out);
 	}
 	json_decref(before);
