@@ -72,6 +72,14 @@ struct resv { /* reservation.c; changed only by it */
 	bool ptpl; /* persist through power loss is on */
 };
 
+struct resv_notes { /* hosts to be told of a change */
+	unsigned n;
+	struct {
+		uint8_t hostid[16];
+		uint8_t type; /* enum resv_note */
+	} note[RESV_HOSTS_MAX];
+};
+
 #define NVME_FUSED_BLOCKS_MAX 16 /* of a fused Compare and Write: ACWU and NACWU are this - 1 */
 
 struct ns_gate { /* fused.c: one per reactor and namespace, touched by that reactor alone; zeroed = open */
@@ -89,6 +97,7 @@ struct ns_lock { /* fused.c: of the namespace's home reactor; zeroed = free */
 	struct nvme_req *owner;
 	struct list waiters; /* zeroed = empty */
 	unsigned acks_missing;
+	bool unlocking;
 };
 
 struct ns_stats { /* one per reactor, written by it; zeroed memory */
@@ -108,7 +117,11 @@ struct nvme_ns {
 	bool removing;
 	struct resv resv;
 	struct list resv_queue; /* reservation commands wait here for the one that is under way */
-	bool resv_busy;
+	bool resv_busy, resv_running;
+	struct nvme_req *resv_req; /* the one under way, the state it leads to, and whom to tell */
+	struct resv resv_next;
+	struct resv_notes resv_notes;
+	struct msg resv_closed_msg;
 	nvme_done_fn resv_closed; /* of nvme_resv_close() */
 	void *resv_closed_ctx;
 	struct ns_lock lock;
@@ -131,6 +144,7 @@ struct nvme_subsystem {
 	/* view.c */
 	struct view_slot *_Atomic *slots; /* current one per reactor, by reactor id; swapped by that reactor */
 	uint64_t view_generation;
+	struct subsys_view *published; /* the newest */
 	struct view_publish *publishing, *publish_next;
 };
 
@@ -271,6 +285,7 @@ void nvme_resv_close(struct nvme_ns *ns, nvme_done_fn done, void *ctx);
 /* Reservation Notification log page 80h, 64 bytes, next entry of this controller (taken off); all zero when there is none. */
 void nvme_resv_log_page(struct nvme_ctrlr *c, uint8_t out[64]);
 
+#define NVME_QOS_FREE UINT64_MAX /* nvme_req.qos_cost: not limited */
 /* qos.c. True: go on. False: req stands in line (req->link) and will be resumed by nvme_req_resume(). Any data reactor. */
 bool nvme_qos_admit(struct nvme_qos *qos, struct nvme_req *req, bool write, uint64_t bytes);
 void nvme_qos_cancel(struct nvme_req *req);

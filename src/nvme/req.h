@@ -69,7 +69,9 @@ struct nvme_req {
 
 	/* nvme's own. */
 	bool cancelled, throttled; /* cancelled: nvme_req_cancel() came; throttled: stood in a QoS line */
+	bool is_admin;		  /* for the control thread's tables: admin queue, or before Connect */
 	bool admitted;		  /* QoS tokens are paid */
+	bool qos_write;		  /* counts as a write there */
 	bool fetched;		  /* host data is in buf */
 	uint8_t gate_epoch;	  /* fused.c: where this write is counted */
 	uint16_t status;

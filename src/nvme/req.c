@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a command: req_run() is the one switch, its states are drawn in req.h.
+ *
+ * Invariants:
+ *  1. ops->complete() is called in answer() alone, on the way from ENDING to DONE, so exactly once for each start.
+ *  2. Neither ops->fetch() nor ops->complete() runs inside a call of the transport: there (inside = true) req_run() defers itself.
+ *  3. A request that waits for anything but the disk is in no view, or (QoS) is taken out of it when the view changes (view.h).
+ *  4. A request holds at most one data buffer. In-capsule buffers never wait for the host: a fused first half in one is copied out.
+ *  5. A fused pair is one request to the switch: the first half runs, the second stands in FUSED (or FETCH) and is answered after it.
+ */
+#include "nvme/req.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/probes.h"
+#include "nvme/model.h"
+
+const char *const nvme_req_state_name[] = {
+	[NVME_REQ_FREE] = "free",       [NVME_REQ_NEW] = "new",       [NVME_REQ_FUSED] = "fused",
+	[NVME_REQ_QOS] = "qos",         [NVME_REQ_BUFFER] = "buffer", [NVME_REQ_FETCH] = "fetch",
+	[NVME_REQ_EXECUTE] = "execute", [NVME_REQ_HELD] = "held",     [NVME_REQ_ENDING] = "ending",
+	[NVME_REQ_DONE] = "done",
+};
+
+static void req_run(struct nvme_req *req, bool inside);
+static void start_fused_pair(struct nvme_req *second);
+static bool park_fused_first(struct nvme_req *first);
+static void account(struct nvme_req *req);
+
+static struct reactor *reactor_of(const struct nvme_req *req)
+{
+	return atomic_load_explicit(&req->qp->reactor, memory_order_relaxed);
+}
+
+static bool is_second(const struct nvme_req *req)
+{
+	return req->fused && (req->sqe.flags & NVME_SQE_FUSE_MASK) == NVME_SQE_FUSE_SECOND;
+}
+
+static void req_task(struct task *task)
+{
+	req_run(container_of(task, struct nvme_req, task), false);
+}
+
+static void run_soon(struct nvme_req *req)
+{
+	req->task.run = req_task;
+	reactor_defer(reactor_of(req), &req->task);
+}
+
+static void set_state(struct nvme_req *req, enum nvme_req_state state)
+{
+	req->state = state;
+	probe_req_state(req, req->sqe.opcode, state);
+}
+
+static void end_soon(struct nvme_req *req, uint16_t status)
+{
+	req->status = status;
+	set_state(req, NVME_REQ_ENDING);
+	run_soon(req);
+}
+
+/* --- the view --- */
+
+static void enter_view(struct nvme_req *req)
+{
+	ASSERT(!req->view);
+	req->view = view_enter(req->qp->ctrlr->ss, reactor_id(reactor_of(req)));
+	req->view_gen = req->view->view->generation;
+}
+
+static void leave_view(struct nvme_req *req)
+{
+	struct view_slot *slot = req->view;
+
+	req->view = NULL;
+	req->nsv = NULL;
+	if (req->fused)
+		req->fused->nsv = NULL;
+	if (slot)
+		view_leave(slot);
+}
+
+/* --- checks --- */
+
+static bool is_connect(const struct nvme_req *req)
+{
+	const struct nvme_fabrics_cmd *cmd = (const void *)&req->sqe;
+
+	return req->sqe.opcode == NVME_OPC_FABRICS && cmd->fctype == NVME_FABRICS_CONNECT;
+}
+
+static bool is_disconnect(const struct nvme_req *req)
+{
+	const struct nvme_fabrics_cmd *cmd = (const void *)&req->sqe;
+
+	return req->sqe.opcode == NVME_OPC_FABRICS && cmd->fctype == NVME_FABRICS_DISCONNECT &&
+	       !req->is_admin;
+}
+
+static uint16_t check_admin(struct nvme_req *req)
+{
+	const bool fabrics = req->sqe.opcode == NVME_OPC_FABRICS;
+
+	/* Connect is the first command of a queue, alone, and only that. */
+	if (req->qp->state == NVME_QP_READY ? is_connect(req)
+					    : req->qp->state != NVME_QP_NEW || !is_connect(req))
+		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
+	if (!fabrics && (req->sqe.flags & NVME_SQE_PSDT_MASK) != NVME_SQE_PSDT_SGL_MPTR_CONTIG)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	if (req->sqe.flags & NVME_SQE_FUSE_MASK)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+
+	uint16_t status = nvme_admin_prepare(req, &req->xfer, &req->data_len);
+
+	if (!status && req->data_len > req->xfer_len)
+		status = NVME_SC_SGL_INVALID_DATA | NVME_STATUS_DNR;
+	return status;
+}
+
+/* A Fabrics command on a connected I/O queue: nothing but Disconnect belongs there. */
+static uint16_t check_fabrics_on_io_queue(const struct nvme_req *req)
+{
+	if (is_connect(req))
+		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
+	return is_disconnect(req) ? NVME_SC_SUCCESS : NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+}
+
+static uint16_t check_io(struct nvme_req *req)
+{
+	const struct nvme_ctrlr *c = req->qp->ctrlr;
+
+	if (req->sqe.opcode == NVME_OPC_FABRICS)
+		return check_fabrics_on_io_queue(req);
+	if (!(atomic_load_explicit(&c->cc, memory_order_relaxed) & NVME_CC_EN) ||
+	    !(atomic_load_explicit(&c->csts, memory_order_relaxed) & NVME_CSTS_RDY))
+		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
+	if (!req->view)
+		enter_view(req);
+	if (req->fused)
+		return nvme_fused_prepare(req);
+	return nvme_io_prepare(req, &req->xfer, &req->data_len);
+}
+
+/* Everything that can be said of a command before its data is there. */
+static uint16_t check(struct nvme_req *req)
+{
+	uint16_t status;
+
+	req->xfer = NVME_XFER_NONE;
+	req->data_len = 0;
+	if (req->sgl_bad)
+		return req->sgl_status;
+	if (req->qp->state == NVME_QP_CLOSING)
+		return NVME_SC_ABORT_QUEUE;
+	status = req->is_admin ? check_admin(req) : check_io(req);
+	/* In-capsule data is the host's to give, not to take. */
+	if (!status && req->xfer == NVME_XFER_C2H && req->in_capsule)
+		status = NVME_SC_SGL_INVALID_TYPE | NVME_STATUS_DNR;
+	return status;
+}
+
+/* The view that the checks saw may be gone: enters the current one, and checks again if it is another. */
+static uint16_t check_again(struct nvme_req *req)
+{
+	const uint64_t seen = req->view_gen;
+
+	if (req->is_admin || req->view || req->sqe.opcode == NVME_OPC_FABRICS)
+		return NVME_SC_SUCCESS;
+	enter_view(req);
+	if (req->view_gen != seen || req->fused)
+		return check(req);
+	/* NSID_ALL is beyond nn and finds none, as before. */
+	if (get_le32(&req->sqe.nsid) <= req->view->view->nn)
+		req->nsv = req->view->view->ns[get_le32(&req->sqe.nsid) - 1];
+	return NVME_SC_SUCCESS;
+}
+
+/* --- QoS, buffer, host data --- */
+
+static bool admit(struct nvme_req *req)
+{
+	const uint8_t op = req->sqe.opcode;
+	const bool reads = !req->fused &&
+			   (op == NVME_IO_READ || op == NVME_IO_COMPARE || op == NVME_IO_VERIFY);
+
+	if (!req->admitted && req->nsv && req->nsv->qos && req->qos_cost != NVME_QOS_FREE &&
+	    !nvme_qos_admit(req->nsv->qos, req, !reads, req->qos_cost))
+		return false;
+	req->admitted = true;
+	return true;
+}
+
+void nvme_req_resume(struct nvme_req *req)
+{
+	ASSERT(req->state == NVME_REQ_QOS);
+	req->admitted = true;
+	req_run(req, false);
+}
+
+void nvme_req_recheck(struct nvme_req *req)
+{
+	ASSERT(req->state == NVME_REQ_QOS);
+	leave_view(req);
+	set_state(req, NVME_REQ_NEW);
+	req_run(req, false);
+}
+
+/* Bytes of buffer that req must have, 0: none. */
+static size_t buffer_bytes(const struct nvme_req *req)
+{
+	const bool lends = req->nsv && (req->nsv->dev->caps & BLK_CAP_LOAN) && req->loan_ok;
+
+	if (req->buf)
+		return 0;
+	if (req->fused)
+		return align_up(req->data_len, 4 * KIB) + req->data_len;
+	if (req->sqe.opcode == NVME_IO_READ && !req->is_admin && lends)
+		return 0;
+	return req->xfer == NVME_XFER_NONE ? req->aux_len : req->data_len;
+}
+
+/* The second half's data lies behind the first's, at the next page: disks want their memory aligned. */
+static void share_fused_buffer(struct nvme_req *first)
+{
+	struct nvme_req *second = first->fused;
+	struct iobuf *capsule = second->in_capsule ? second->buf : NULL;
+	const void *data = capsule ? nvme_req_buf(second) : NULL;
+
+	second->buf = first->buf;
+	second->buf_off = (uint32_t)align_up(first->data_len, 4 * KIB);
+	if (capsule) {
+		memcpy(nvme_req_buf(second), data, second->data_len);
+		iobuf_put(capsule);
+		second->in_capsule = false;
+		second->fetched = true;
+	}
+}
+
+static void got_buffer(struct nvme_req *req, struct iobuf *buf)
+{
+	if (buf)
+		req->buf = buf;
+	/* What an admin handler leaves out of its page must not be another's data. */
+	if (buf && req->is_admin)
+		memset(buf->data, 0, req->data_len);
+	if (req->fused)
+		share_fused_buffer(req);
+	set_state(req, NVME_REQ_FETCH);
+}
+
+static void buffer_ready(struct iobuf_waiter *waiter, struct iobuf *buf)
+{
+	struct nvme_req *req = container_of(waiter, struct nvme_req, waiter);
+
+	if (req->state != NVME_REQ_BUFFER) { /* cancelled since */
+		iobuf_put(buf);
+		return;
+	}
+	got_buffer(req, buf);
+	req_run(req, false);
+}
+
+/* True: state FETCH or ENDING. False: stands in line. */
+static bool get_buffer(struct nvme_req *req)
+{
+	const size_t bytes = buffer_bytes(req);
+	struct iobuf_pool *pool = reactor_iobufs(reactor_of(req));
+	struct iobuf *buf = NULL;
+
+	if (bytes) {
+		const enum iobuf_class cls = iobuf_class_for(bytes);
+		const bool capsule_waits = req->fused && req->fused->in_capsule;
+
+		req->waiter.ready = buffer_ready;
+		buf = iobuf_get(pool, cls, capsule_waits ? NULL : &req->waiter);
+		if (!buf && capsule_waits) {
+			/* Rule 4: a capsule buffer must not wait for buffers that wait for hosts. The host tries again. */
+			req->status = NVME_SC_INTERRUPTED;
+			set_state(req, NVME_REQ_ENDING);
+			return true;
+		}
+		if (!buf) {
+			leave_view(req);
+			return false;
+		}
+	}
+	got_buffer(req, buf);
+	return true;
+}
+
+/* Whose data is still with the host; NULL: none. */
+static struct nvme_req *next_to_fetch(struct nvme_req *req)
+{
+	if (req->xfer == NVME_XFER_H2C && !req->fetched)
+		return req;
+	if (req->fused && !req->fused->fetched)
+		return req->fused;
+	return NULL;
+}
+
+void nvme_req_fetched(struct nvme_req *req)
+{
+	struct nvme_req *leader = is_second(req) ? req->fused : req;
+
+	ASSERT(req->state == NVME_REQ_FETCH);
+	ASSERT(!req->fetched);
+	req->fetched = true;
+	if (leader != req)
+		set_state(req, NVME_REQ_FUSED);
+	req_run(leader, true);
+}
+
+void nvme_req_fail(struct nvme_req *req, uint16_t status)
+{
+	if (req->state == NVME_REQ_FREE) {
+		req->sgl_bad = true;
+		req->sgl_status = status;
+		nvme_req_start(req);
+		return;
+	}
+	ASSERT(req->state == NVME_REQ_FETCH);
+	if (!is_second(req)) {
+		end_soon(req, status);
+		return;
+	}
+	req->status = status;
+	set_state(req, NVME_REQ_FUSED);
+	end_soon(req->fused, NVME_SC_FUSED_FAIL);
+}
+
+/* --- execution --- */
+
+static bool is_reservation(uint8_t opcode)
+{
+	return opcode == NVME_IO_RESV_REGISTER || opcode == NVME_IO_RESV_REPORT ||
+	       opcode == NVME_IO_RESV_ACQUIRE || opcode == NVME_IO_RESV_RELEASE;
+}
+
+static void execute(struct nvme_req *req)
+{
+	const bool fabrics = req->sqe.opcode == NVME_OPC_FABRICS;
+
+	if (req->is_admin && fabrics) {
+		nvme_fabrics_execute(req);
+	} else if (req->is_admin) {
+		nvme_admin_execute(req);
+	} else if (fabrics) {
+		nvme_req_done(req, NVME_SC_SUCCESS);
+	} else if (is_reservation(req->sqe.opcode)) {
+		/* It waits for the end of views; so it must not be in one. */
+		leave_view(req);
+		nvme_resv_execute(req);
+	} else if (req->fused) {
+		nvme_fused_execute(req);
+	} else {
+		nvme_io_execute(req);
+	}
+}
+
+void nvme_req_done(struct nvme_req *req, uint16_t status)
+{
+	ASSERT(req->state == NVME_REQ_EXECUTE || req->state == NVME_REQ_HELD);
+	end_soon(req, status);
+}
+
+void nvme_req_end(struct nvme_req *req, uint16_t status)
+{
+	ASSERT(req->state == NVME_REQ_EXECUTE);
+	req->status = status;
+	set_state(req, NVME_REQ_ENDING);
+	req_run(req, false);
+}
+
+/* --- the end --- */
+
+static void answer(struct nvme_req *req)
+{
+	ASSERT(req->state == NVME_REQ_ENDING);
+	if (req->status) {
+		req->data_len = 0;
+		req->loan = NULL;
+	}
+	account(req);
+	if (!(req->xfer == NVME_XFER_C2H && req->data_len)) {
+		iobuf_put(req->buf);
+		req->buf = NULL;
+	}
+	iobuf_put(req->aux);
+	req->aux = NULL;
+	put_le16(&req->cqe.cid, get_le16(&req->sqe.cid));
+	put_le16(&req->cqe.status, (uint16_t)(req->status << 1));
+	if (!req->loan)
+		leave_view(req);
+	set_state(req, NVME_REQ_DONE);
+	probe_req_complete(req, get_le16(&req->sqe.cid), req->status);
+	req->qp->ops->complete(req);
+}
+
+/* Both halves of a pair are answered, the first one first. */
+static void finish(struct nvme_req *req)
+{
+	struct nvme_req *second = req->fused;
+
+	if (!second) {
+		answer(req);
+		return;
+	}
+	if (second->buf == req->buf)
+		second->buf = NULL;
+	if (req->status && !second->status)
+		second->status = NVME_SC_FUSED_FAIL;
+	second->nsv = req->nsv;
+	second->view = NULL;
+	req->fused = NULL;
+	second->fused = NULL;
+	set_state(second, NVME_REQ_ENDING);
+	/* The first leaves the view last: the second's counters are those of its namespace. */
+	struct view_slot *slot = req->view;
+
+	req->view = NULL;
+	answer(req);
+	answer(second);
+	if (slot)
+		view_leave(slot);
+}
+
+void nvme_req_release(struct nvme_req *req)
+{
+	struct nvme_qpair *qp = req->qp;
+	const bool disconnect = is_disconnect(req) && !req->status;
+
+	ASSERT(req->state == NVME_REQ_DONE);
+	iobuf_put(req->buf);
+	req->buf = NULL;
+	req->loan = NULL;
+	leave_view(req);
+	set_state(req, NVME_REQ_FREE);
+	if (disconnect)
+		qp->ops->close(qp);
+}
+
+/* --- the switch --- */
+
+static void req_run(struct nvme_req *req, bool inside)
+{
+	struct nvme_req *next;
+
+	for (;;) {
+		switch (req->state) {
+		case NVME_REQ_NEW: /* may leave or enter a view */
+			req->status = check(req);
+			set_state(req, req->status ? NVME_REQ_ENDING : NVME_REQ_QOS);
+			break;
+		case NVME_REQ_QOS:
+			if (!admit(req))
+				return; /* nvme_req_resume, nvme_req_recheck */
+			set_state(req, NVME_REQ_BUFFER);
+			break;
+		case NVME_REQ_BUFFER:
+			if (!get_buffer(req))
+				return; /* buffer_ready */
+			break;
+		case NVME_REQ_FETCH:
+			next = next_to_fetch(req);
+			if (!next) {
+				set_state(req, NVME_REQ_EXECUTE);
+				break;
+			}
+			leave_view(req);
+			if (inside) {
+				run_soon(req);
+				return;
+			}
+			set_state(next, NVME_REQ_FETCH);
+			next->qp->ops->fetch(next);
+			return; /* nvme_req_fetched, nvme_req_fail */
+		case NVME_REQ_EXECUTE:
+			req->status = check_again(req);
+			if (!req->status) {
+				execute(req);
+				return; /* nvme_req_done, nvme_req_end */
+			}
+			set_state(req, NVME_REQ_ENDING);
+			break;
+		case NVME_REQ_ENDING:
+			if (inside)
+				run_soon(req);
+			else
+				finish(req);
+			return; /* nvme_req_release */
+		case NVME_REQ_FREE:
+		case NVME_REQ_FUSED:
+		case NVME_REQ_HELD:
+		case NVME_REQ_DONE:
+			UNREACHABLE();
+		}
+	}
+}
+
+/* --- begin and cancel --- */
+
+static void init(struct nvme_req *req)
+{
+	if (!req->in_capsule) {
+		req->buf = NULL;
+		req->buf_off = 0;
+	}
+	req->loan = NULL;
+	req->cqe = (struct nvme_cqe){};
+	req->is_admin = req->qp->state != NVME_QP_READY || req->qp->qid == 0;
+	req->cancelled = req->throttled = req->admitted = false;
+	req->fetched = req->in_capsule;
+	req->status = NVME_SC_SUCCESS;
+	req->nsv = NULL;
+	req->view = NULL;
+	req->fused = NULL;
+	req->start_ns = reactor_now(reactor_of(req));
+	req->qos_cost = NVME_QOS_FREE;
+	req->lba = 0;
+	req->blocks = 0;
+	req->step = 0;
+	req->aux_off = req->aux_len = 0;
+	req->aux = NULL;
+	req->priv = NULL;
+}
+
+/* The half that waits is told that its other half did not come. */
+static void drop_fused_first(struct nvme_qpair *qp)
+{
+	struct nvme_req *first = qp->fuse_first;
+
+	if (!first)
+		return;
+	qp->fuse_first = NULL;
+	end_soon(first, NVME_SC_FUSED_MISSING | NVME_STATUS_DNR);
+}
+
+void nvme_req_start(struct nvme_req *req)
+{
+	struct nvme_qpair *qp = req->qp;
+	const unsigned fuse = req->sqe.flags & NVME_SQE_FUSE_MASK;
+
+	ASSERT(req->state == NVME_REQ_FREE);
+	ASSERT(!req->in_capsule || req->buf);
+	init(req);
+	atomic_store_explicit(&qp->commands,
+			      atomic_load_explicit(&qp->commands, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	set_state(req, NVME_REQ_NEW);
+	if (!req->is_admin && (fuse || qp->fuse_first)) {
+		if (fuse == NVME_SQE_FUSE_SECOND) {
+			start_fused_pair(req);
+			return;
+		}
+		drop_fused_first(qp);
+		if (fuse == NVME_SQE_FUSE_FIRST) {
+			if (!park_fused_first(req))
+				end_soon(req, NVME_SC_INTERRUPTED);
+			return;
+		}
+		if (fuse) {
+			end_soon(req, NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+			return;
+		}
+	}
+	req_run(req, true);
+}
+
+/* Waits for its second half, in no view and, if its data came in the capsule, no longer in the capsule's buffer (invariant 4). */
+static bool park_fused_first(struct nvme_req *first)
+{
+	if (first->in_capsule && first->sgl_bad) {
+		iobuf_put(first->buf);
+		first->buf = NULL;
+		first->in_capsule = false;
+	}
+	if (first->in_capsule) {
+		const size_t bytes = align_up(first->xfer_len, 4 * KIB) + first->xfer_len;
+		struct iobuf *pair =
+			iobuf_get(reactor_iobufs(reactor_of(first)), iobuf_class_for(bytes), NULL);
+
+		if (!pair)
+			return false;
+		memcpy(pair->data, nvme_req_buf(first), first->xfer_len);
+		iobuf_put(first->buf);
+		first->buf = pair;
+		first->buf_off = 0;
+		first->in_capsule = false;
+	}
+	set_state(first, NVME_REQ_FUSED);
+	first->qp->fuse_first = first;
+	return true;
+}
+
+static void start_fused_pair(struct nvme_req *second)
+{
+	struct nvme_req *first = second->qp->fuse_first;
+
+	if (!first) {
+		end_soon(second, NVME_SC_FUSED_MISSING | NVME_STATUS_DNR);
+		return;
+	}
+	second->qp->fuse_first = NULL;
+	first->fused = second;
+	second->fused = first;
+	set_state(second, NVME_REQ_FUSED);
+	set_state(first, NVME_REQ_NEW);
+	req_run(first, true);
+}
+
+/* The second half of a pair is cancelled: with it the first, if that still waits. */
+static bool cancel_second(struct nvme_req *second, uint16_t status)
+{
+	if (!nvme_req_cancel(second->fused, NVME_SC_FUSED_FAIL))
+		return false;
+	second->status = status;
+	return true;
+}
+
+bool nvme_req_cancel(struct nvme_req *req, uint16_t status)
+{
+	if (req->state != NVME_REQ_FREE && req->state != NVME_REQ_DONE)
+		req->cancelled = true;
+	if (is_second(req) && (req->state == NVME_REQ_FUSED || req->state == NVME_REQ_FETCH))
+		return cancel_second(req, status);
+	switch (req->state) {
+	case NVME_REQ_QOS:
+		nvme_qos_cancel(req);
+		break;
+	case NVME_REQ_BUFFER:
+		iobuf_cancel(&req->waiter);
+		break;
+	case NVME_REQ_FETCH:
+		task_cancel(&req->task); /* fetch not asked for yet */
+		break;
+	case NVME_REQ_HELD:
+		nvme_aer_cancel(req);
+		break;
+	case NVME_REQ_FUSED:
+		ASSERT(req->qp->fuse_first == req);
+		req->qp->fuse_first = NULL;
+		break;
+	case NVME_REQ_FREE:
+	case NVME_REQ_NEW:
+	case NVME_REQ_EXECUTE:
+	case NVME_REQ_ENDING:
+	case NVME_REQ_DONE:
+		return false;
+	}
+	end_soon(req, status);
+	return true;
+}
+
+/* --- what is counted and reported --- */
+
+static void error_report(struct msg *msg)
+{
+	struct nvme_qpair *qp = container_of(msg, struct nvme_qpair, msg_error);
+	const struct nvme_error_entry e = qp->error;
+
+	atomic_store_explicit(&qp->error_posted, false, memory_order_release);
+	nvme_ctrlr_log_error(qp->ctrlr, &e);
+}
+
+/* For the controller's error log. One report of a queue is on its way at a time: a host that fails in a loop costs one message. */
+static void report_error(struct nvme_req *req)
+{
+	struct nvme_qpair *qp = req->qp;
+
+	if (!qp->ctrlr || req->cancelled || NVME_STATUS_SCT(req->status) == 3)
+		return;
+	if (atomic_load_explicit(&qp->error_posted, memory_order_acquire))
+		return;
+	qp->error = (struct nvme_error_entry){
+		.sqid = qp->qid,
+		.cid = get_le16(&req->sqe.cid),
+		.status = req->status,
+		.lba = req->lba,
+		.nsid = req->sqe.opcode == NVME_OPC_FABRICS ? 0 : get_le32(&req->sqe.nsid),
+	};
+	atomic_store_explicit(&qp->error_posted, true, memory_order_relaxed);
+	qp->msg_error.run = error_report;
+	reactor_post(qp->target->opts.control, &qp->msg_error);
+}
+
+static void account_ns(struct nvme_req *req, bool read, bool write, uint64_t took_ns)
+{
+	struct ns_stats *s = req->nsv->ns->stats[reactor_id(reactor_of(req))];
+
+	counter_add(read ? &s->reads : write ? &s->writes : &s->others, 1);
+	if (read) {
+		counter_add(&s->read_bytes, req->data_len);
+		hist_add(&s->read_latency, took_ns);
+	} else if (write) {
+		counter_add(&s->write_bytes, req->data_len);
+		hist_add(&s->write_latency, took_ns);
+	}
+	if (req->status)
+		counter_add(&s->errors, 1);
+}
+
+/* Start is the time of the pass that received the command, the end is now: within a pass a disk in RAM would else take no time. */
+static void account(struct nvme_req *req)
+{
+	struct nvme_qpair_stats *s = &req->qp->stats;
+	const bool read = !req->is_admin && req->sqe.opcode == NVME_IO_READ;
+	const bool write = !req->is_admin && req->sqe.opcode == NVME_IO_WRITE;
+
+	counter_add(read ? &s->reads : write ? &s->writes : &s->others, 1);
+	if (req->status) {
+		counter_add(&s->errors, 1);
+		report_error(req);
+	}
+	if (req->is_admin)
+		return;
+
+	const uint64_t took_ns = reactor_now_exact(reactor_of(req)) - req->start_ns;
+
+	hist_add(&s->latency, took_ns);
+	if (read)
+		counter_add(&s->read_bytes, req->data_len);
+	if (write)
+		counter_add(&s->write_bytes, req->data_len);
+	if (req->nsv)
+		account_ns(req, read, write, took_ns);
+}
