@@ -45,13 +45,17 @@ struct env_ops {
 	/*
 	 * Hands what was queued to the kernel, runs the callbacks of what is complete, and waits for at most wait_ns when
 	 * nothing is (0: does not wait; < 0: no limit). Returns the number of events. wake() ends a wait, from any thread, and
-	 * is async-signal-safe; a wake before the wait makes the wait return at once.
+	 * is async-signal-safe; a wake before the wait makes the wait return at once. After a wait, before the callbacks,
+	 * poll calls reactor_woke().
 	 */
 	unsigned (*poll)(struct env *env, int64_t wait_ns);
+	/* Optional: hands what was queued to the kernel; waits for nothing and runs no callback. */
+	void (*submit)(struct env *env);
 	void (*wake)(struct env *env);
 
-	int (*sock_listen)(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
-			   struct sock **ret, struct err *err);
+	/* sock_listen and sock_connect leave attaching (and, for connect, sock_want_write) to the caller, sock.c. */
+	int (*sock_listen)(struct env *env, const struct sock_addr *addr,
+			   const struct sock_opts *opts, struct sock **ret, struct err *err);
 	int (*sock_connect)(struct env *env, const struct sock_addr *addr,
 			    const struct sock_opts *opts, struct sock **ret, struct err *err);
 	int (*sock_accept)(struct sock *listener, struct sock **ret, struct sock_addr *ret_peer);
@@ -73,5 +77,8 @@ struct env_ops {
 	int (*file_rescan)(struct file *f, uint64_t *ret_size_bytes);
 	void (*file_submit)(struct env *env, struct file *f, struct file_io *io);
 };
+
+/* For poll(): the wait that began at start_ns is over. Counts it as sleep and reads the clock. */
+void reactor_woke(struct reactor *r, uint64_t start_ns);
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/list.h"
 
 struct iobuf_arena;
+struct iobuf_line;
 struct iobuf_pool;
 
 enum iobuf_class {
@@ -26,11 +27,11 @@ enum iobuf_class {
 	IOBUF_MEDIUM,  /* 128 KiB */
 	IOBUF_LARGE,   /* 1 MiB, the largest MDTS */
 	IOBUF_SCRATCH, /* 16 KiB: a second buffer for Compare; its holders wait for nothing but the disk */
-	IOBUF_RX,      /* 64 KiB: where a connection receives headers and in-capsule data */
+	IOBUF_RX, /* 64 KiB: where a connection receives headers and in-capsule data */
 	IOBUF_CLASSES
 };
 
-extern const size_t iobuf_class_size[IOBUF_CLASSES];	/* bytes, multiples of 4 KiB */
+extern const size_t iobuf_class_size[IOBUF_CLASSES]; /* bytes, multiples of 4 KiB */
 extern const char *const iobuf_class_name[IOBUF_CLASSES];
 #define IOBUF_MAX_SIZE ((size_t)1 << 20)
 
@@ -45,10 +46,12 @@ struct iobuf_waiter {
 	struct list link;
 	/* The buffer is the waiter's now. Runs as a task of the pool's reactor. */
 	void (*ready)(struct iobuf_waiter *waiter, struct iobuf *buf);
+	struct iobuf_line *line; /* the pool's own */
 };
 
 struct iobuf_counts {
-	uint32_t n[IOBUF_CLASSES]; /* of the whole engine; divided among the reactors, at least 1 each */
+	uint32_t n
+		[IOBUF_CLASSES]; /* of the whole engine; divided among the reactors, at least 1 each */
 };
 struct iobuf_usage {
 	uint32_t total, in_use, waiting, in_use_max;
@@ -58,8 +61,8 @@ struct iobuf_usage {
 /* The defaults, about 26 MiB. */
 struct iobuf_counts iobuf_counts_default(void);
 
-int iobuf_arena_new(const struct iobuf_counts *counts, unsigned n_reactors, struct iobuf_arena **ret,
-		    struct err *err);
+int iobuf_arena_new(const struct iobuf_counts *counts, unsigned n_reactors,
+		    struct iobuf_arena **ret, struct err *err);
 void iobuf_arena_free(struct iobuf_arena *arena);
 void *iobuf_arena_base(const struct iobuf_arena *arena, size_t *ret_size, int *ret_memfd);
 /* Slice i. Belongs to the arena. */

@@ -30,33 +30,41 @@ struct reactor;
 #define REACTORS_MAX 64
 
 /* Polling: microseconds to go on spinning after the last work. */
-#define POLL_US_NEVER 0
-#define POLL_US_ALWAYS (-1)
+#define POLL_US_NEVER   0
+#define POLL_US_ALWAYS  (-1)
 #define POLL_US_DEFAULT 50
 
 struct reactor_opts {
-	unsigned id;	 /* dense, < REACTORS_MAX; the control reactor has the highest */
+	unsigned id;      /* dense, < REACTORS_MAX; the control reactor has the highest */
 	const char *name; /* thread name, at most 15 bytes; copied */
-	int cpu;	 /* core to pin to, -1: none */
-	int64_t poll_us; /* see above */
+	int cpu;          /* core to pin to, -1: none */
+	int64_t poll_us;  /* see above */
 };
 
 struct reactor_stats {
 	counter passes, busy_passes, sleeps;
 	counter busy_ns, sleep_ns;
-	counter enters;	     /* system calls into the ring */
+	counter enters; /* system calls into the ring */
 	counter recv_calls, send_calls, recv_bytes, send_bytes;
 	counter file_ops, messages, timers_fired;
 };
 
 /* Takes env (freed with the reactor). The reactor does not run yet. */
-int reactor_new(const struct reactor_opts *opts, struct env *env, struct reactor **ret, struct err *err);
+int reactor_new(const struct reactor_opts *opts, struct env *env, struct reactor **ret,
+		struct err *err);
 void reactor_free(struct reactor *r); /* after reactor_join, or never started */
 
 /* Runs the loop in a thread of its own until reactor_stop(). */
 int reactor_start(struct reactor *r, struct err *err);
+/*
+ * Binds r to the calling thread, which will run it: its ring is made. Optional before reactor_run() and reactor_pass(), which
+ * do it by themselves but end the process when it fails.
+ */
+int reactor_prepare(struct reactor *r, struct err *err);
 /* Runs the loop in the calling thread until reactor_stop(). */
 void reactor_run(struct reactor *r);
+/* The opposite of reactor_prepare(), on the same thread; reactor_free() does it too. */
+void reactor_leave(struct reactor *r);
 /* One pass; sleeps at most wait_ns (0: not at all, < 0: no limit). For tests and the simulator. True if there was work. */
 bool reactor_pass(struct reactor *r, int64_t wait_ns);
 void reactor_stop(struct reactor *r); /* any thread, and async-signal-safe */
@@ -71,13 +79,15 @@ struct env *reactor_env(struct reactor *r);
 struct reactor_stats *reactor_stats(struct reactor *r);
 struct iobuf_pool *reactor_iobufs(struct reactor *r); /* NULL until reactor_set_iobufs */
 void reactor_set_iobufs(struct reactor *r, struct iobuf_pool *pool); /* before it runs; borrowed */
-void reactor_set_poll_us(struct reactor *r, int64_t poll_us);	    /* any thread */
+void reactor_set_poll_us(struct reactor *r, int64_t poll_us);        /* any thread */
 
 /* Monotonic time of this pass, ns. Costs nothing; at most a pass old. */
 uint64_t reactor_now(const struct reactor *r);
 /* Reads the clock now. */
 uint64_t reactor_now_exact(struct reactor *r);
 uint64_t reactor_wall_ns(struct reactor *r);
+/* Deadline of the earliest timer, ns; UINT64_MAX: none. */
+uint64_t reactor_next_timer(const struct reactor *r);
 /* Random bytes of cryptographic quality (in the simulator: seeded). */
 void reactor_random(struct reactor *r, void *buf, size_t len);
 

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets of the kernel: made, accepted, read and written with plain calls that never block. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/cleanup.h"
+#include "rt/uring_priv.h"
+
+#define BACKLOG_DEFAULT 1024
+
+static struct usock *usock_new(int fd, int family)
+{
+	struct usock *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->base.ops = &uring_ops;
+	s->fd = fd;
+	s->is_unix = family == AF_UNIX;
+	return s;
+}
+
+static int set_int(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* One line of a file of /proc without its newline; "" when it cannot be read. */
+static void read_line(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "re");
+
+	line[0] = '\0';
+	if (!f)
+		return;
+	if (!fgets(line, (int)size, f))
+		line[0] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	(void)fclose(f);
+}
+
+static int set_congestion(int fd, const char *name, struct err *err)
+{
+	char list[256];
+	int rc;
+
+	if (!setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)))
+		return 0;
+	rc = -errno;
+	if (rc == -EPERM) {
+		read_line("/proc/sys/net/ipv4/tcp_allowed_congestion_control", list, sizeof(list));
+		return err_set(err, rc,
+			       "TCP congestion control '%.32s' is not allowed to this user; "
+			       "allowed are: %s (sysctl "
+			       "net.ipv4.tcp_allowed_congestion_control)",
+			       name, list);
+	}
+	read_line("/proc/sys/net/ipv4/tcp_available_congestion_control", list, sizeof(list));
+	return err_set(err, rc,
+		       "TCP congestion control '%.32s' cannot be used (%s); available are: %s "
+		       "(another one may need "
+		       "modprobe tcp_%.32s)",
+		       name, strerror(-rc), list, name);
+}
+
+static int set_options(int fd, int family, const struct sock_opts *opts, struct err *err)
+{
+	int rc = 0;
+
+	if (opts->sndbuf)
+		rc = set_int(fd, SOL_SOCKET, SO_SNDBUF, opts->sndbuf);
+	if (!rc && opts->rcvbuf)
+		rc = set_int(fd, SOL_SOCKET, SO_RCVBUF, opts->rcvbuf);
+	if (family == AF_UNIX)
+		return rc;
+	/* Accepted sockets inherit these from their listener. */
+	if (!rc)
+		rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!rc && opts->reuse_port)
+		rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!rc && opts->congestion)
+		return set_congestion(fd, opts->congestion, err);
+	return rc < 0 ? err_set(err, rc, "cannot set a socket option: %s", strerror(-rc)) : 0;
+}
+
+static int open_socket(const struct sock_addr *addr, const struct sock_opts *opts, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int family = addr->ss.ss_family;
+	int rc;
+
+	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(err, -errno, "cannot create a socket: %s", strerror(errno));
+	rc = set_options(fd, family, opts, err);
+	return rc < 0 ? rc : TAKE_FD(fd);
+}
+
+/* Whether path is a socket that nobody listens to any more. */
+static bool unix_is_stale(const struct sock_addr *addr, const char *path)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	return connect(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 &&
+	       errno == ECONNREFUSED;
+}
+
+static int bind_unix(int fd, const struct sock_addr *addr, struct usock *s, struct err *err)
+{
+	const char *path = ((const struct sockaddr_un *)&addr->ss)->sun_path;
+	struct stat st;
+	int rc;
+
+	/* The file that bind() makes takes its mode from the socket's: it is never open to others. */
+	if (fchmod(fd, 0600) < 0)
+		return err_set(err, -errno, "cannot protect the socket %s: %s", path,
+			       strerror(errno));
+	rc = bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 ? -errno : 0;
+	if (rc == -EADDRINUSE && unix_is_stale(addr, path)) {
+		(void)unlink(path); /* bind() tells if it is still there */
+		rc = bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 ? -errno : 0;
+	}
+	if (rc == -EADDRINUSE)
+		return err_set(err, rc,
+			       "%s is in use: another process listens there, or it is not a "
+			       "socket; stop that process "
+			       "or choose another path",
+			       path);
+	if (rc < 0)
+		return err_set(err, rc, "cannot listen on unix:%s: %s", path, strerror(-rc));
+	s->unix_path = strdup(path);
+	if (!s->unix_path || stat(path, &st) < 0)
+		return err_set(err, -ENOMEM, "no memory for a listener");
+	s->unix_dev = st.st_dev;
+	s->unix_ino = st.st_ino;
+	return 0;
+}
+
+static int bind_ip(int fd, const struct sock_addr *addr, struct err *err)
+{
+	char text[SOCK_ADDR_TEXT];
+	int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+	if (!rc && addr->ss.ss_family == AF_INET6)
+		rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (!rc && bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0)
+		rc = -errno;
+	if (rc == -EADDRINUSE)
+		return err_set(err, rc,
+			       "%s is in use by another process (see ss -ltnp); stop it or choose "
+			       "another port",
+			       sock_addr_format(addr, text));
+	if (rc == -EADDRNOTAVAIL)
+		return err_set(
+			err, rc,
+			"cannot listen on %s: this host does not have that address (see ip addr)",
+			sock_addr_format(addr, text));
+	return rc < 0 ? err_set(err, rc, "cannot listen on %s: %s", sock_addr_format(addr, text),
+				strerror(-rc))
+		      : 0;
+}
+
+int usock_listen(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
+		 struct sock **ret, struct err *err)
+{
+	struct usock *s;
+	int fd, rc;
+
+	fd = open_socket(addr, opts, err);
+	if (fd < 0)
+		return fd;
+	s = usock_new(fd, addr->ss.ss_family);
+	if (!s) {
+		(void)close(fd);
+		return err_set(err, -ENOMEM, "no memory for a listener");
+	}
+	s->is_listener = true;
+	rc = s->is_unix ? bind_unix(fd, addr, s, err) : bind_ip(fd, addr, err);
+	if (!rc && listen(fd, opts->backlog ? opts->backlog : BACKLOG_DEFAULT) < 0)
+		rc = err_set(err, -errno, "cannot listen: %s", strerror(errno));
+	if (rc < 0) {
+		usock_close(&s->base);
+		return rc;
+	}
+	*ret = &s->base;
+	return 0;
+}
+
+int usock_connect(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
+		  struct sock **ret, struct err *err)
+{
+	char text[SOCK_ADDR_TEXT];
+	struct usock *s;
+	int fd, rc;
+
+	fd = open_socket(addr, opts, err);
+	if (fd < 0)
+		return fd;
+	if (connect(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 &&
+	    errno != EINPROGRESS) {
+		rc = -errno;
+		(void)close(fd);
+		return err_set(err, rc, "cannot connect to %s: %s", sock_addr_format(addr, text),
+			       strerror(-rc));
+	}
+	s = usock_new(fd, addr->ss.ss_family);
+	if (!s) {
+		(void)close(fd);
+		return err_set(err, -ENOMEM, "no memory for a connection");
+	}
+	*ret = &s->base;
+	return 0;
+}
+
+int usock_accept(struct sock *base, struct sock **ret, struct sock_addr *ret_peer)
+{
+	struct usock *listener = (struct usock *)base;
+	struct sock_addr peer = {.len = sizeof(peer.ss)};
+	struct usock *s;
+	int fd;
+
+	ASSERT(listener->is_listener);
+	do {
+		fd = accept4(listener->fd, (struct sockaddr *)&peer.ss, &peer.len,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
+	} while (fd < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO));
+	if (fd < 0) {
+		int rc = -errno;
+
+		if (listener->u)
+			usock_clear_read(listener);
+		return rc;
+	}
+	s = usock_new(fd, peer.ss.ss_family);
+	if (!s) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	if (listener->u)
+		usock_mark_ready(listener, SOCK_EV_READ);
+	if (ret_peer)
+		*ret_peer = peer;
+	*ret = &s->base;
+	return 0;
+}
+
+int usock_error(struct sock *base)
+{
+	struct usock *s = (struct usock *)base;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return -errno;
+	return -error;
+}
+
+static size_t iov_total(const struct iovec *iov, int n)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < n; i++)
+		total += iov[i].iov_len;
+	return total;
+}
+
+/* What a receive says of what is left in the socket; see uring_poll.c on drained. */
+static void note_received(struct usock *s, ssize_t got, size_t asked)
+{
+	bool may_be_more = got > 0 && ((size_t)got == asked || s->hup || s->is_unix);
+
+	if (!s->u)
+		return;
+	if (got >= 0)
+		usock_had_data(s);
+	if (may_be_more)
+		usock_mark_ready(s, SOCK_EV_READ);
+	else
+		usock_clear_read(s);
+}
+
+ssize_t usock_recv(struct sock *base, const struct iovec *iov, int n)
+{
+	struct usock *s = (struct usock *)base;
+	struct msghdr hdr = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+	ssize_t got;
+
+	do {
+		if (n == 1)
+			got = recv(s->fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT);
+		else
+			got = recvmsg(s->fd, &hdr, MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		got = errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	note_received(s, got, iov_total(iov, n));
+	return got;
+}
+
+ssize_t usock_send(struct sock *base, const struct iovec *iov, int n)
+{
+	struct usock *s = (struct usock *)base;
+	struct msghdr hdr = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+	ssize_t sent;
+
+	do {
+		sent = sendmsg(s->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+void usock_shutdown_write(struct sock *base)
+{
+	/* Fails only when the connection is gone already, which the next receive tells. */
+	(void)shutdown(((struct usock *)base)->fd, SHUT_WR);
+}
+
+/* Unless somebody else put his own socket there. */
+static void remove_unix_path(struct usock *s)
+{
+	struct stat st;
+
+	if (lstat(s->unix_path, &st) == 0 && st.st_dev == s->unix_dev && st.st_ino == s->unix_ino)
+		(void)unlink(s->unix_path);
+}
+
+void usock_close(struct sock *base)
+{
+	struct usock *s = (struct usock *)base;
+
+	ASSERT(!s->u);
+	if (s->unix_path && s->unix_ino)
+		remove_unix_path(s);
+	free(s->unix_path);
+	(void)close(s->fd);
+	free(s);
+}
+
+int usock_addr(struct sock *base, bool peer, struct sock_addr *ret)
+{
+	struct usock *s = (struct usock *)base;
+	struct sock_addr addr = {.len = sizeof(addr.ss)};
+	struct sockaddr *sa = (struct sockaddr *)&addr.ss;
+	int rc = peer ? getpeername(s->fd, sa, &addr.len) : getsockname(s->fd, sa, &addr.len);
+
+	if (rc < 0)
+		return -errno;
+	*ret = addr;
+	return 0;
+}
+
+int usock_fd(struct sock *base)
+{
+	return ((struct usock *)base)->fd;
+}
