@@ -139,6 +139,7 @@ struct nvme_subsystem {
 	bool allow_any_host, ana_reporting;
 	struct list hosts, listeners, ctrlrs;
 	struct nvme_ns **ns; /* nn entries, by nsid - 1 */
+	struct resv **restored; /* likewise: reservations of namespaces that are yet to be added; entries may be NULL */
 	uint64_t ana_change_count;
 
 	/* view.c */

@@ -244,6 +244,8 @@ static_assert(sizeof(struct nvme_property_cmd) == 64, "Property Get/Set");
 #define NVME_CC_SHN_ABRUPT 0x8000u
 #define NVME_CSTS_RDY 0x1u
 #define NVME_CSTS_CFS 0x2u
+#define NVME_CSTS_SHST_MASK 0xcu
+#define NVME_CSTS_SHST_OCCURRING 0x4u
 #define NVME_CSTS_SHST_COMPLETE 0x8u
 #define NVME_VS_1_4 0x00010400u
 
