@@ -230,7 +230,7 @@ static bool take_shape(struct perf *p, int opt, const char *arg)
 		p->load.sequential = true;
 		return true;
 	case O_IOS:
-		p->load.ios_max = number(opt, arg, 0);
+		p->load.ios_max = number(opt, arg, UINT64_MAX);
 		return true;
 	case O_IDLE:
 		p->load.idle = true;
@@ -291,7 +291,7 @@ static bool take_flags(struct perf *p, int opt, const char *arg)
 		p->load.keep = true;
 		return true;
 	case O_SEED:
-		p->load.seed = number(opt, arg, 0);
+		p->load.seed = number(opt, arg, UINT64_MAX);
 		return true;
 	default:
 		return false;
