@@ -81,6 +81,7 @@ __attribute__((noreturn)) static void server(int listener, const struct raw_opts
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	raw_pin(o->server_cpu);
 	fd = raw_accept(listener);
+	raw_write_full(fd, "", 1); /* ready */
 	for (;;) {
 		uint64_t came;
 
@@ -123,6 +124,7 @@ static void client(int fd, const struct raw_opts *o, struct raw_run *run)
 	uint64_t now;
 
 	c.o = o;
+	raw_read_full(fd, &now, 1);
 	c.in.message_len = REPLY_LEN + (o->write ? 0 : o->bs);
 	c.in.chunk = raw_alloc(CHUNK);
 	c.start = raw_alloc(o->qd * sizeof(uint64_t));

@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One queue against a scripted controller: what it sends, what it accepts, what it does not let itself be told. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake.h"
+
+#define DEPTH 4
+
+struct one { /* a queue under test */
+	struct fake *f;
+	struct fake_conn *c;
+	struct nvme_hostq *q;
+	int state; /* 1: none told yet */
+	struct err err;
+};
+
+struct cmd {
+	struct nvme_hostcmd cmd;
+	int status;
+	unsigned done;
+	struct nvme_hostq *free_q; /* freed in the callback */
+};
+
+static void on_state(struct nvme_hostq *q, int state, const struct err *err, void *ctx)
+{
+	struct one *o = ctx;
+
+	o->state = state;
+	if (err)
+		o->err = *err;
+}
+
+static void on_done(struct nvme_hostcmd *cmd, int status)
+{
+	struct cmd *c = cmd->ctx;
+
+	c->status = status;
+	c->done++;
+	nvme_hostq_free(c->free_q);
+	c->free_q = NULL;
+}
+
+static struct cmd *cmd_new(void)
+{
+	struct cmd *c = calloc(1, sizeof(*c));
+
+	c->cmd.done = on_done;
+	c->cmd.ctx = c;
+	return c;
+}
+
+/* A queue before ICResp. */
+static struct one one_begin(void)
+{
+	return (struct one){.f = fake_new(), .state = 1};
+}
+
+static void one_open(struct one *o, bool hdgst, bool ddgst, uint8_t hpda)
+{
+	struct nvme_hostq_opts opts = {.addr = o->f->addr,
+				       .queue_size = DEPTH,
+				       .header_digest = hdgst,
+				       .data_digest = ddgst,
+				       .hpda = hpda,
+				       .on_state = on_state,
+				       .ctx = o};
+	struct err err;
+
+	assert_int_equal(nvme_hostq_new(o->f->r, &opts, &o->q, &err), 0);
+	run_until(o->f, o->f->n_conns == 1 && o->f->conn[0]->n_pdus == 1);
+	o->c = o->f->conn[0];
+	assert_int_equal(o->c->pdu[0].ch.pdu_type, PDU_ICREQ);
+}
+
+static void one_ready(struct one *o, bool hdgst, bool ddgst, size_t split)
+{
+	*o = one_begin();
+	one_open(o, hdgst, ddgst, 0);
+	o->f->split = split;
+	fake_icresp(o->c, 4096);
+	run_until(o->f, o->state <= 0);
+	assert_int_equal(o->state, 0);
+}
+
+static void one_free(struct one *o)
+{
+	nvme_hostq_free(o->q);
+	run_some(o->f);
+	fake_free(o->f);
+}
+
+static void fill(uint8_t *p, size_t len, unsigned seed)
+{
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)(i * 7 + i / 251 + seed);
+}
+
+static void submit_rw(struct one *o, struct cmd *c, bool write, void *data, uint32_t len)
+{
+	unsigned before = o->c->n_pdus;
+
+	nvme_hostcmd_rw(&c->cmd, write, 1, 0, len / 512, data, len);
+	nvme_hostq_submit(o->q, &c->cmd);
+	run_until(o->f, o->c->n_pdus > before);
+}
+
+static void wait_done(struct one *o, struct cmd *c, int status)
+{
+	run_until(o->f, c->done);
+	assert_int_equal(c->done, 1);
+	assert_int_equal(c->status, status);
+}
+
+/* --- what is right --- */
+
+static void icreq_asks_for_what_was_wanted(void **state)
+{
+	struct one o = one_begin();
+
+	one_open(&o, true, true, 3);
+	assert_int_equal(o.c->pdu[0].icreq.dgst, PDU_DGST_HEADER | PDU_DGST_DATA);
+	assert_int_equal(o.c->pdu[0].icreq.hpda, 3);
+	assert_int_equal(get_le32(&o.c->pdu[0].icreq.maxr2t), 0);
+	one_free(&o);
+}
+
+static void small_write_travels_in_its_capsule(void **state)
+{
+	struct one o;
+	uint8_t data[8192];
+	struct cmd *c = cmd_new();
+
+	one_ready(&o, false, false, 0);
+	fill(data, sizeof(data), 1);
+	submit_rw(&o, c, true, data, sizeof(data));
+	assert_int_equal(o.c->pdu[1].data_len, sizeof(data));
+	assert_memory_equal(o.c->pdu[1].payload, data, sizeof(data));
+	assert_int_equal(o.c->pdu[1].cmd.sqe.sgl.type, NVME_SGL_DATA_OFFSET);
+	assert_int_equal(get_le32(&o.c->pdu[1].cmd.sqe.sgl.length), sizeof(data));
+	fake_resp(o.c, get_le16(&o.c->pdu[1].cmd.sqe.cid), 0, 0);
+	wait_done(&o, c, 0);
+	free(c);
+	one_free(&o);
+}
+
+static void large_write_follows_r2t_in_pieces_of_maxh2cdata(void **state)
+{
+	enum { LEN = 24576, FIRST = 10240 };
+	struct one o;
+	uint8_t *data = malloc(LEN), *got = calloc(1, LEN);
+	struct cmd *c = cmd_new();
+	uint16_t cid;
+	uint32_t at = 0;
+
+	one_ready(&o, true, true, 0);
+	fill(data, LEN, 2);
+	submit_rw(&o, c, true, data, LEN);
+	assert_int_equal(o.c->pdu[1].data_len, 0);
+	assert_int_equal(o.c->pdu[1].cmd.sqe.sgl.type, NVME_SGL_TRANSPORT_DATA);
+	cid = get_le16(&o.c->pdu[1].cmd.sqe.cid);
+	fake_r2t(o.c, cid, 77, 0, FIRST);
+	run_until(o.f, o.c->n_pdus == 2 + 3);
+	fake_r2t(o.c, cid, 78, FIRST, LEN - FIRST);
+	run_until(o.f, o.c->n_pdus == 2 + 3 + 4);
+	for (unsigned i = 2; i < o.c->n_pdus; i++) {
+		struct fake_pdu *p = &o.c->pdu[i];
+		bool last = i == 4 || i == 8;
+
+		assert_int_equal(p->ch.pdu_type, PDU_H2C_DATA);
+		assert_true(p->data_len <= 4096);
+		assert_true(p->digest_ok);
+		assert_int_equal(get_le16(&p->data.ttag), i < 5 ? 77 : 78);
+		assert_int_equal(get_le32(&p->data.datao), at);
+		assert_int_equal(!!(p->ch.flags & PDU_F_LAST), last);
+		memcpy(got + at, p->payload, p->data_len);
+		at += p->data_len;
+	}
+	assert_int_equal(at, LEN);
+	assert_memory_equal(got, data, LEN);
+	fake_resp(o.c, cid, 0, 0);
+	wait_done(&o, c, 0);
+	free(c);
+	free(data);
+	free(got);
+	one_free(&o);
+}
+
+/* A read in two pieces with a response, and one with SUCCESS; all cuts of the stream give the same. */
+static void read_of_any_cut(size_t split, bool digests)
+{
+	enum { LEN = 6144, CUT = 1536 };
+	struct one o;
+	uint8_t data[LEN], *got = calloc(1, LEN);
+	struct cmd *c = cmd_new();
+	uint16_t cid;
+
+	one_ready(&o, digests, digests, split);
+	fill(data, LEN, 3);
+	submit_rw(&o, c, false, got, LEN);
+	cid = get_le16(&o.c->pdu[1].cmd.sqe.cid);
+	fake_c2h(o.c, &(struct pdu_data_fields){.cccid = cid, .datal = CUT}, data);
+	fake_c2h(o.c,
+		 &(struct pdu_data_fields){
+			 .cccid = cid, .datao = CUT, .datal = LEN - CUT, .flags = PDU_F_LAST},
+		 data + CUT);
+	assert_int_equal(c->done, 0);
+	fake_resp(o.c, cid, 0, 0x1122334455667788ull);
+	wait_done(&o, c, 0);
+	assert_memory_equal(got, data, LEN);
+	assert_true(get_le64(&c->cmd.cqe.result) == 0x1122334455667788ull);
+
+	memset(got, 0, LEN);
+	c->done = 0;
+	submit_rw(&o, c, false, got, LEN);
+	cid = get_le16(&o.c->pdu[2].cmd.sqe.cid);
+	fake_c2h(o.c,
+		 &(struct pdu_data_fields){
+			 .cccid = cid, .datal = LEN, .flags = PDU_F_LAST | PDU_F_SUCCESS},
+		 data);
+	wait_done(&o, c, 0);
+	assert_memory_equal(got, data, LEN);
+	free(c);
+	free(got);
+	one_free(&o);
+}
+
+static void read_arrives_whole(void **state)
+{
+	read_of_any_cut(0, false);
+	read_of_any_cut(0, true);
+}
+
+static void read_arrives_byte_by_byte(void **state)
+{
+	read_of_any_cut(1, true);
+}
+
+static void read_arrives_in_odd_cuts(void **state)
+{
+	read_of_any_cut(7, true);
+	read_of_any_cut(97, false);
+	read_of_any_cut(4096, true);
+}
+
+static void more_commands_than_slots_wait_their_turn(void **state)
+{
+	struct cmd *c[3 * DEPTH];
+	struct one o;
+
+	one_ready(&o, false, false, 0);
+	for (unsigned i = 0; i < 3 * DEPTH; i++) {
+		c[i] = cmd_new();
+		nvme_hostcmd_flush(&c[i]->cmd, i + 1);
+		nvme_hostq_submit(o.q, &c[i]->cmd);
+	}
+	run_until(o.f, o.c->n_pdus == 1 + DEPTH);
+	run_some(o.f);
+	assert_int_equal(o.c->n_pdus, 1 + DEPTH);
+	for (unsigned i = 0; i < 3 * DEPTH; i++) {
+		run_until(o.f, o.c->n_pdus > 1 + i);
+		assert_int_equal(get_le32(&o.c->pdu[1 + i].cmd.sqe.nsid), i + 1);
+		fake_resp(o.c, get_le16(&o.c->pdu[1 + i].cmd.sqe.cid), 0, 0);
+		wait_done(&o, c[i], 0);
+	}
+	for (unsigned i = 0; i < 3 * DEPTH; i++)
+		free(c[i]);
+	one_free(&o);
+}
+
+static void nvme_status_is_handed_on(void **state)
+{
+	struct one o;
+	uint8_t data[512];
+	struct cmd *c = cmd_new();
+
+	one_ready(&o, false, false, 0);
+	submit_rw(&o, c, false, data, sizeof(data));
+	fake_resp(o.c, get_le16(&o.c->pdu[1].cmd.sqe.cid), NVME_SC_LBA_RANGE | NVME_STATUS_DNR, 0);
+	wait_done(&o, c, NVME_SC_LBA_RANGE | NVME_STATUS_DNR);
+	free(c);
+	one_free(&o);
+}
+
+static void fused_pair_stays_together(void **state)
+{
+	struct one o;
+	struct cmd *a = cmd_new(), *b = cmd_new();
+
+	one_ready(&o, false, false, 0);
+	nvme_hostcmd_flush(&a->cmd, 1);
+	nvme_hostcmd_flush(&b->cmd, 1);
+	a->cmd.sqe.flags = NVME_SQE_FUSE_FIRST;
+	b->cmd.sqe.flags = NVME_SQE_FUSE_SECOND;
+	nvme_hostq_submit(o.q, &a->cmd);
+	nvme_hostq_submit(o.q, &b->cmd);
+	run_until(o.f, o.c->n_pdus == 3);
+	assert_int_equal(o.c->pdu[1].cmd.sqe.flags & NVME_SQE_FUSE_MASK, NVME_SQE_FUSE_FIRST);
+	assert_int_equal(o.c->pdu[2].cmd.sqe.flags & NVME_SQE_FUSE_MASK, NVME_SQE_FUSE_SECOND);
+	one_free(&o);
+	assert_int_equal(a->status, -ECONNRESET);
+	free(a);
+	free(b);
+}
+
+/* --- failures --- */
+
+static void bad_data_digest_fails_the_command_alone(void **state)
+{
+	struct one o;
+	uint8_t data[512] = {1}, pdu[1024], pad;
+	struct cmd *c = cmd_new();
+	struct pdu_data_fields fields = {.datal = 512, .flags = PDU_F_LAST | PDU_F_SUCCESS};
+	struct pdu_format fmt;
+	size_t len;
+
+	one_ready(&o, false, true, 0);
+	submit_rw(&o, c, false, data, sizeof(data));
+	fields.cccid = get_le16(&o.c->pdu[1].cmd.sqe.cid);
+	fmt = fake_format(o.c);
+	len = pdu_build_c2h_data(pdu, &fmt, &fields, &pad);
+	memset(pdu + len, 0xee, 512);
+	put_le32(pdu + len + 512, 0xdeadbeef);
+	fake_send(o.c, pdu, len + 512 + 4);
+	wait_done(&o, c, -EILSEQ);
+	assert_int_equal(o.state, 0);
+	free(c);
+	one_free(&o);
+}
+
+static void success_without_all_data_is_no_success(void **state)
+{
+	struct one o;
+	uint8_t data[1024];
+	struct cmd *c = cmd_new();
+
+	one_ready(&o, false, false, 0);
+	submit_rw(&o, c, false, data, sizeof(data));
+	fake_resp(o.c, get_le16(&o.c->pdu[1].cmd.sqe.cid), 0, 0);
+	wait_done(&o, c, -EPROTO);
+	assert_int_equal(o.state, 0);
+	free(c);
+	one_free(&o);
+}
+
+static void error_ends_a_write_whose_data_was_asked_for(void **state)
+{
+	enum { LEN = 1 << 20 };
+	struct one o;
+	uint8_t *data = calloc(1, LEN);
+	struct cmd *c = cmd_new();
+	uint16_t cid;
+
+	one_ready(&o, false, false, 0);
+	submit_rw(&o, c, true, data, LEN);
+	cid = get_le16(&o.c->pdu[1].cmd.sqe.cid);
+	fake_r2t(o.c, cid, 1, 0, LEN);
+	fake_resp(o.c, cid, NVME_SC_ABORT_REQ, 0);
+	wait_done(&o, c, NVME_SC_ABORT_REQ);
+	assert_int_equal(o.state, 0);
+	free(c);
+	free(data);
+	one_free(&o);
+}
+
+static void lost_connection_tells_what_was_sent(void **state)
+{
+	struct cmd *c[DEPTH + 1], *late = cmd_new();
+	struct one o;
+
+	one_ready(&o, false, false, 0);
+	for (unsigned i = 0; i <= DEPTH; i++) {
+		c[i] = cmd_new();
+		nvme_hostcmd_flush(&c[i]->cmd, 1);
+		nvme_hostq_submit(o.q, &c[i]->cmd);
+	}
+	run_until(o.f, o.c->n_pdus == 1 + DEPTH);
+	fake_drop(o.c);
+	run_until(o.f, o.state < 0);
+	for (unsigned i = 0; i <= DEPTH; i++) {
+		assert_int_equal(c[i]->done, 1);
+		assert_int_equal(c[i]->status, i < DEPTH ? -ECONNRESET : -ENOTCONN);
+		free(c[i]);
+	}
+	nvme_hostcmd_flush(&late->cmd, 1);
+	nvme_hostq_submit(o.q, &late->cmd);
+	assert_int_equal(late->done, 0);
+	wait_done(&o, late, -ENOTCONN);
+	free(late);
+	one_free(&o);
+}
+
+static void queue_may_be_freed_in_a_callback(void **state)
+{
+	struct one o;
+	struct cmd *a = cmd_new(), *b = cmd_new();
+	uint8_t resps[48];
+	struct pdu_format fmt;
+
+	one_ready(&o, false, false, 0);
+	nvme_hostcmd_flush(&a->cmd, 1);
+	nvme_hostcmd_flush(&b->cmd, 1);
+	a->free_q = o.q;
+	nvme_hostq_submit(o.q, &a->cmd);
+	nvme_hostq_submit(o.q, &b->cmd);
+	run_until(o.f, o.c->n_pdus == 3);
+	fmt = fake_format(o.c);
+	for (unsigned i = 0; i < 2; i++) {
+		struct nvme_cqe cqe = {.cid = o.c->pdu[1 + i].cmd.sqe.cid};
+
+		(void)pdu_build_resp(resps + 24 * i, &fmt, &cqe);
+	}
+	fake_send(o.c, resps, sizeof(resps));
+	o.q = NULL;
+	wait_done(&o, a, 0);
+	wait_done(&o, b, -ECONNRESET);
+	free(a);
+	free(b);
+	one_free(&o);
+}
+
+static void refused_connect_is_told(void **state)
+{
+	struct one o = one_begin();
+	struct nvme_hostq_opts opts = {
+		.addr = o.f->addr, .queue_size = 1, .on_state = on_state, .ctx = &o};
+	struct err err;
+
+	fake_unlisten(o.f);
+	assert_int_equal(nvme_hostq_new(o.f->r, &opts, &o.q, &err), 0);
+	assert_int_equal(o.state, 1);
+	run_until(o.f, o.state < 0);
+	assert_int_equal(o.state, -ECONNREFUSED);
+	assert_non_null(strstr(o.err.text, "127.0.0.1"));
+	one_free(&o);
+}
+
+static void term_request_of_the_controller_is_told(void **state)
+{
+	struct one o;
+	uint8_t head[64];
+
+	one_ready(&o, false, false, 0);
+	fake_send(o.c, head, pdu_build_term(head, false, PDU_FES_UNSUPPORTED, 9, 0));
+	run_until(o.f, o.state < 0);
+	assert_int_equal(o.state, -EPROTO);
+	assert_non_null(strstr(o.err.text, "fes=6 fei=9"));
+	one_free(&o);
+}
+
+/* --- lies: each costs the connection and nothing else --- */
+
+enum lie {
+	LIE_CID_UNKNOWN,
+	LIE_CID_HUGE,
+	LIE_RESP_TWICE,
+	LIE_DATA_FOR_WRITE,
+	LIE_DATA_CID_UNKNOWN,
+	LIE_DATA_TOO_LONG,
+	LIE_DATA_OFFSET_AHEAD,
+	LIE_DATA_OFFSET_HUGE,
+	LIE_DATA_REPEATED,
+	LIE_DATA_AFTER_LAST,
+	LIE_SUCCESS_WITHOUT_LAST,
+	LIE_DATA_FOR_FLUSH,
+	LIE_R2T_FOR_READ,
+	LIE_R2T_FOR_FLUSH,
+	LIE_R2T_BEYOND,
+	LIE_R2T_WRAPS,
+	LIE_R2T_EMPTY,
+	LIE_R2T_OUT_OF_ORDER,
+	LIE_R2T_TWICE,
+	LIE_R2T_IN_CAPSULE,
+	LIE_SUCCESS_BEFORE_DATA,
+	LIE_ICRESP_AGAIN,
+	LIE_HOST_PDU,
+	LIE_TYPE,
+	LIE_HLEN,
+	LIE_PLEN,
+	LIES
+};
+
+struct liar {
+	struct one o;
+	uint16_t read, write, flush, small; /* command ids */
+	uint8_t data[32768];
+};
+
+static void lie_data(struct liar *l, uint16_t cid, uint32_t off, uint32_t len, uint8_t flags)
+{
+	fake_c2h(
+		l->o.c,
+		&(struct pdu_data_fields){.cccid = cid, .datao = off, .datal = len, .flags = flags},
+		l->data);
+}
+
+static void lie_raw(struct liar *l, uint8_t type, uint8_t hlen, uint32_t plen)
+{
+	uint8_t pdu[72] = {type, 0, hlen, 0};
+
+	put_le32(pdu + 4, plen);
+	fake_send(l->o.c, pdu, sizeof(pdu));
+}
+
+static void lie_tell(struct liar *l, enum lie lie)
+{
+	struct fake_conn *c = l->o.c;
+
+	switch (lie) {
+	case LIE_CID_UNKNOWN:
+		return fake_resp(c, (uint16_t)(6 - l->read - l->write - l->flush - l->small + 4), 0,
+				 0);
+	case LIE_CID_HUGE:
+		return fake_resp(c, 0xffff, 0, 0);
+	case LIE_RESP_TWICE:
+		fake_resp(c, l->flush, 0, 0);
+		return fake_resp(c, l->flush, 0, 0);
+	case LIE_DATA_FOR_WRITE:
+		return lie_data(l, l->write, 0, 512, 0);
+	case LIE_DATA_CID_UNKNOWN:
+		return lie_data(l, 4711, 0, 512, 0);
+	case LIE_DATA_TOO_LONG:
+		return lie_data(l, l->read, 0, 4096 + 512, PDU_F_LAST);
+	case LIE_DATA_OFFSET_AHEAD:
+		return lie_data(l, l->read, 512, 512, 0);
+	case LIE_DATA_OFFSET_HUGE:
+		return lie_data(l, l->read, 0xfffffe00, 1024, 0);
+	case LIE_DATA_REPEATED:
+		lie_data(l, l->read, 0, 512, 0);
+		return lie_data(l, l->read, 0, 512, 0);
+	case LIE_DATA_AFTER_LAST:
+		lie_data(l, l->read, 0, 512, PDU_F_LAST);
+		return lie_data(l, l->read, 512, 512, 0);
+	case LIE_SUCCESS_WITHOUT_LAST:
+		return lie_data(l, l->read, 0, 4096, PDU_F_SUCCESS);
+	case LIE_DATA_FOR_FLUSH:
+		return lie_data(l, l->flush, 0, 512, 0);
+	case LIE_R2T_FOR_READ:
+		return fake_r2t(c, l->read, 0, 0, 512);
+	case LIE_R2T_FOR_FLUSH:
+		return fake_r2t(c, l->flush, 0, 0, 512);
+	case LIE_R2T_BEYOND:
+		return fake_r2t(c, l->write, 0, 0, sizeof(l->data) + 4);
+	case LIE_R2T_WRAPS:
+		return fake_r2t(c, l->write, 0, 0, 0xfffffffc);
+	case LIE_R2T_EMPTY:
+		return fake_r2t(c, l->write, 0, 0, 0);
+	case LIE_R2T_OUT_OF_ORDER:
+		return fake_r2t(c, l->write, 0, 4096, 4096);
+	case LIE_R2T_TWICE: {
+		struct pdu_format fmt = fake_format(c);
+		uint8_t two[48];
+
+		/* In one piece, so that the host sees both before it has sent anything. */
+		(void)pdu_build_r2t(two, &fmt, l->write, 1, 0, sizeof(l->data));
+		(void)pdu_build_r2t(two + 24, &fmt, l->write, 2, 0, 4096);
+		return fake_send(c, two, sizeof(two));
+	}
+	case LIE_R2T_IN_CAPSULE:
+		return fake_r2t(c, l->small, 0, 0, 512);
+	case LIE_SUCCESS_BEFORE_DATA: {
+		struct pdu_format fmt = fake_format(c);
+		struct nvme_cqe cqe = {0};
+		uint8_t two[48];
+
+		put_le16(&cqe.cid, l->write);
+		(void)pdu_build_r2t(two, &fmt, l->write, 1, 0, sizeof(l->data));
+		(void)pdu_build_resp(two + 24, &fmt, &cqe);
+		return fake_send(c, two, sizeof(two));
+	}
+	case LIE_ICRESP_AGAIN:
+		return fake_icresp(c, 4096);
+	case LIE_HOST_PDU:
+		return lie_raw(l, PDU_CAPSULE_CMD, 72, 72);
+	case LIE_TYPE:
+		return lie_raw(l, 0x42, 24, 24);
+	case LIE_HLEN:
+		return lie_raw(l, PDU_CAPSULE_RESP, 16, 24);
+	case LIE_PLEN:
+		return lie_raw(l, PDU_CAPSULE_RESP, 24, 0xfffffff0);
+	case LIES:
+		break;
+	}
+}
+
+static uint16_t last_cid(struct one *o)
+{
+	return get_le16(&o->c->pdu[o->c->n_pdus - 1].cmd.sqe.cid);
+}
+
+static void lie_once(enum lie lie, size_t split)
+{
+	struct liar *l = calloc(1, sizeof(*l));
+	struct cmd *read = cmd_new(), *write = cmd_new(), *flush = cmd_new(), *small = cmd_new();
+	struct cmd *all[] = {read, write, flush, small};
+	/* A guard behind the read's buffer. */
+	uint8_t buf[4096 + 4096], before[4096];
+
+	one_ready(&l->o, false, false, 0);
+	memset(buf, 0x77, sizeof(buf));
+	memcpy(before, buf + 4096, sizeof(before));
+	submit_rw(&l->o, read, false, buf, 4096);
+	l->read = last_cid(&l->o);
+	submit_rw(&l->o, write, true, l->data, sizeof(l->data));
+	l->write = last_cid(&l->o);
+	submit_rw(&l->o, small, true, l->data, 512);
+	l->small = last_cid(&l->o);
+	nvme_hostcmd_flush(&flush->cmd, 1);
+	nvme_hostq_submit(l->o.q, &flush->cmd);
+	run_until(l->o.f, l->o.c->n_pdus == 5);
+	l->flush = last_cid(&l->o);
+
+	l->o.f->split = split;
+	lie_tell(l, lie);
+	run_until(l->o.f, l->o.state < 0);
+	assert_int_equal(l->o.state, -EPROTO);
+	assert_memory_equal(buf + 4096, before, sizeof(before));
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(all[i]->done, 1);
+		if (all[i] != flush || lie != LIE_RESP_TWICE)
+			assert_int_equal(all[i]->status, -ECONNRESET);
+		free(all[i]);
+	}
+	one_free(&l->o);
+	free(l);
+}
+
+static void every_lie_costs_the_connection_alone(void **state)
+{
+	for (int lie = 0; lie < LIES; lie++) {
+		lie_once((enum lie)lie, 0);
+		if (lie != LIE_R2T_TWICE && lie != LIE_SUCCESS_BEFORE_DATA)
+			lie_once((enum lie)lie, 5);
+	}
+}
+
+/* --- ICResp --- */
+
+static void icresp_lie(size_t offset, uint8_t value, int expect)
+{
+	struct one o = one_begin();
+	uint8_t head[128 + 4];
+
+	one_open(&o, false, false, 0);
+	(void)pdu_build_icresp(head, 0, 0, 4096);
+	head[offset] = value;
+	fake_send(o.c, head, 128);
+	run_until(o.f, o.state <= 0);
+	assert_int_equal(o.state, expect);
+	one_free(&o);
+}
+
+static void bad_icresp_is_refused(void **state)
+{
+	icresp_lie(0, PDU_CAPSULE_RESP, -EPROTO); /* another PDU first */
+	icresp_lie(offsetof(struct pdu_icresp, pfv), 1, -EPROTO);
+	icresp_lie(offsetof(struct pdu_icresp, cpda), 32, -EPROTO);
+	icresp_lie(offsetof(struct pdu_icresp, maxh2cdata) + 1, 0, -EPROTO); /* 0 bytes */
+	icresp_lie(offsetof(struct pdu_icresp, maxh2cdata), 2, -EPROTO); /* not a multiple of 4 */
+	icresp_lie(offsetof(struct pdu_icresp, dgst), PDU_DGST_DATA, -EOPNOTSUPP);
+}
+
+static size_t raw_seen;
+
+static void on_bytes(struct nvme_hostq *q, const void *bytes, size_t len, void *ctx)
+{
+	raw_seen += len;
+}
+
+static void bytes_may_be_sent_and_seen_raw(void **state)
+{
+	struct one o = one_begin();
+	struct nvme_hostq_opts opts = {.addr = o.f->addr,
+				       .queue_size = 1,
+				       .on_state = on_state,
+				       .on_bytes = on_bytes,
+				       .ctx = &o};
+	struct err err;
+	uint8_t icreq[132];
+
+	raw_seen = 0;
+	assert_int_equal(nvme_hostq_new(o.f->r, &opts, &o.q, &err), 0);
+	run_until(o.f, o.state == 0);
+	assert_int_equal(nvme_hostq_send_raw(o.q, icreq, pdu_build_icreq(icreq, 0, 0, 0)), 0);
+	run_until(o.f, o.f->n_conns == 1 && o.f->conn[0]->n_pdus == 1);
+	fake_icresp(o.f->conn[0], 8192);
+	run_until(o.f, raw_seen == 128);
+	one_free(&o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(icreq_asks_for_what_was_wanted),
+		cmocka_unit_test(small_write_travels_in_its_capsule),
+		cmocka_unit_test(large_write_follows_r2t_in_pieces_of_maxh2cdata),
+		cmocka_unit_test(read_arrives_whole),
+		cmocka_unit_test(read_arrives_byte_by_byte),
+		cmocka_unit_test(read_arrives_in_odd_cuts),
+		cmocka_unit_test(more_commands_than_slots_wait_their_turn),
+		cmocka_unit_test(nvme_status_is_handed_on),
+		cmocka_unit_test(fused_pair_stays_together),
+		cmocka_unit_test(bad_data_digest_fails_the_command_alone),
+		cmocka_unit_test(success_without_all_data_is_no_success),
+		cmocka_unit_test(error_ends_a_write_whose_data_was_asked_for),
+		cmocka_unit_test(lost_connection_tells_what_was_sent),
+		cmocka_unit_test(queue_may_be_freed_in_a_callback),
+		cmocka_unit_test(refused_connect_is_told),
+		cmocka_unit_test(term_request_of_the_controller_is_told),
+		cmocka_unit_test(every_lie_costs_the_connection_alone),
+		cmocka_unit_test(bad_icresp_is_refused),
+		cmocka_unit_test(bytes_may_be_sent_and_seen_raw),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
