@@ -19,14 +19,17 @@ struct tcp_transport;
 struct tcp_listener;
 
 struct tcp_transport_opts {
-	uint32_t max_h2c_data;	    /* MAXH2CDATA, bytes; default 128 KiB */
-	uint32_t conns_max;	    /* connections of the whole transport; default 4096 */
-	uint32_t icreq_timeout_ms;  /* ICReq and Connect must come within; default 10 s */
-	uint32_t stall_timeout_ms;  /* a host that neither sends announced data nor reads its answers; default 30 s */
-	uint32_t send_limit_bytes;  /* unsent answers of a connection before it stops reading; default 4 MiB */
-	uint32_t batch_commands;    /* fairness: commands a connection may start in one turn; default 64 */
-	uint32_t batch_bytes;	    /* ... and bytes it may receive; default 256 KiB */
-	char congestion[16];	    /* "" = the host's default */
+	uint32_t max_h2c_data;     /* MAXH2CDATA, bytes; default 128 KiB */
+	uint32_t conns_max;        /* connections of the whole transport; default 4096 */
+	uint32_t icreq_timeout_ms; /* ICReq and Connect must come within; default 10 s */
+	uint32_t
+		stall_timeout_ms; /* a host that neither sends announced data nor reads its answers; default 30 s */
+	uint32_t
+		send_limit_bytes; /* unsent answers of a connection before it stops reading; default 4 MiB */
+	uint32_t
+		batch_commands; /* fairness: commands a connection may start in one turn; default 64 */
+	uint32_t batch_bytes;            /* ... and bytes it may receive; default 256 KiB */
+	char congestion[16];             /* "" = the host's default */
 	bool header_digest, data_digest; /* allowed when the host asks; default true */
 };
 struct tcp_transport_opts tcp_transport_opts_default(void);

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Life of a connection.
+ *
+ *	ICREQ --ICReq--> CONNECT --Connect, admin queue--------------------> READY
+ *	                    |  \---Connect, I/O queue--> MOVING --arrives--> READY
+ *	                    v                                                  |
+ *	   (protocol error, nvme closes) FLUSH <-------------------------------+
+ *	                                   v                                   |
+ *	   (host closes, breaks, timeout) DRAIN <------------------------------+
+ *	                                   v  (no request is left)
+ *	                                  GONE --nvme's gone()--> freed
+ *
+ *  1. From FLUSH on nothing that the host sends is looked at; waiting requests are cancelled, executing ones are waited for.
+ *  2. A request is released exactly once: when its answer was sent (tcp_conn_put_req()), or from the drop task.
+ *  3. The connection is freed by gone() on the control reactor, after nvme has forgotten the queue pair.
+ *  4. While MOVING no request, unsent byte, buffer, timer or task of the connection exists, and its socket is attached nowhere.
+ *  5. One timer, started only when there is something to wait for, and moved only when it fires too early: an idle connection has none.
+ */
+#include "transport/tcp_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+static void conn_event(void *ctx, unsigned events);
+static void conn_gone(struct nvme_qpair *qp);
+static void timer_run(struct timer *timer);
+static void drop_run(struct task *task);
+static void arrive(struct msg *msg);
+static void qpair_close(struct nvme_qpair *qp);
+static struct nvme_req *qpair_find(struct nvme_qpair *qp, uint16_t cid);
+
+static const struct nvme_qpair_ops qpair_ops = {
+	.fetch = tcp_rx_fetch,
+	.complete = tcp_conn_complete,
+	.close = qpair_close,
+	.find = qpair_find,
+};
+
+static void conn_free(struct tcp_conn *c)
+{
+	tcp_reqs_fini(&c->reqs);
+	sock_close(c->sock);
+	iobuf_put(c->chunk);
+	free(c->stash);
+	free(c);
+}
+
+static void conn_init(struct tcp_conn *c, struct tcp_transport *t)
+{
+	c->transport = t;
+	c->tr = t->reactors[reactor_id(t->control)];
+	c->state = TCP_CONN_ICREQ;
+	tcp_rx_init(c);
+	tcp_tx_init(c);
+	list_init(&c->dropped);
+	c->drop.run = drop_run;
+	c->timer.run = timer_run;
+	c->progress_ns = reactor_now(t->control);
+}
+
+int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
+		 const struct sock_addr *peer)
+{
+	struct tcp_conn *c = calloc(1, sizeof(*c));
+	int res;
+
+	if (!c)
+		return -ENOMEM;
+	conn_init(c, t);
+	c->deadline_ns = c->progress_ns + t->opts.icreq_timeout_ms * NSEC_PER_MSEC;
+	res = tcp_reqs_init(&c->reqs, 1);
+	if (!res)
+		res = timer_start(t->control, &c->timer, c->deadline_ns);
+	if (!res)
+		res = sock_attach(s, t->control, conn_event, c);
+	if (res) {
+		timer_stop(&c->timer);
+		conn_free(c);
+		return res;
+	}
+	c->sock = s;
+	nvme_qpair_init(&c->qp, &qpair_ops, t->target, port, t->control);
+	(void)sock_addr_format(peer, c->qp.peer);
+	list_push_back(&t->conns, &c->link);
+	t->n_conns++;
+	counter_add(&c->tr->stats.accepted, 1);
+	return 0;
+}
+
+/* --- events --- */
+
+/* FLUSH: what still comes is dropped, so that closing does not reset the connection under our last words. */
+static void discard(struct tcp_conn *c)
+{
+	struct iovec iov = {.iov_base = c->tr->staging, .iov_len = sizeof(c->tr->staging)};
+	ssize_t n = sock_recv(c->sock, &iov, 1);
+
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0)
+		tcp_conn_close(c, "the host closed the connection");
+	else
+		sock_want_read(c->sock);
+}
+
+static void conn_event(void *ctx, unsigned events)
+{
+	struct tcp_conn *c = ctx;
+
+	if (events & SOCK_EV_WRITE)
+		tcp_tx_writable(c);
+	if (!(events & SOCK_EV_READ))
+		return;
+	if (c->state == TCP_CONN_FLUSH)
+		discard(c);
+	else if (tcp_conn_open(c))
+		tcp_rx_readable(c);
+}
+
+/* Whether it is the host that keeps us waiting. */
+static bool waits_for_host(const struct tcp_conn *c)
+{
+	if (!wire_txq_empty(&c->txq))
+		return true;
+	if (c->stall) /* we are not reading: what it announced may be there */
+		return false;
+	return c->r2ts || tcp_rx_in_payload(c);
+}
+
+void tcp_conn_watch(struct tcp_conn *c)
+{
+	uint64_t now = reactor_now(c->tr->reactor);
+
+	if (c->timer.heap_index)
+		return;
+	c->progress_ns = now;
+	(void)timer_start(c->tr->reactor, &c->timer,
+			  now + c->transport->opts.stall_timeout_ms * NSEC_PER_MSEC);
+}
+
+static void stall_check(struct tcp_conn *c, uint64_t now)
+{
+	uint64_t deadline = c->progress_ns + c->transport->opts.stall_timeout_ms * NSEC_PER_MSEC;
+
+	if (!waits_for_host(c)) {
+		if (!c->stall && !c->r2ts)
+			return;
+		deadline = now + c->transport->opts.stall_timeout_ms * NSEC_PER_MSEC;
+	} else if (now >= deadline) {
+		counter_add(&c->tr->stats.timeouts, 1);
+		tcp_conn_close(c, "the host neither sends announced data nor reads its answers");
+		return;
+	}
+	(void)timer_start(c->tr->reactor, &c->timer, deadline);
+}
+
+static void timer_run(struct timer *timer)
+{
+	struct tcp_conn *c = container_of(timer, struct tcp_conn, timer);
+	uint64_t now = reactor_now(c->tr->reactor);
+
+	switch (c->state) {
+	case TCP_CONN_ICREQ:
+	case TCP_CONN_CONNECT:
+		counter_add(&c->tr->stats.timeouts, 1);
+		tcp_conn_close(c, "no ICReq and Connect in time");
+		break;
+	case TCP_CONN_READY:
+		stall_check(c, now);
+		break;
+	case TCP_CONN_FLUSH:
+		tcp_conn_close(c, "ended");
+		break;
+	case TCP_CONN_MOVING:
+	case TCP_CONN_DRAIN:
+	case TCP_CONN_GONE:
+	default:
+		UNREACHABLE();
+	}
+}
+
+/* --- requests --- */
+
+void tcp_conn_complete(struct nvme_req *req)
+{
+	struct tcp_req *treq = tcp_req_of(req);
+	struct tcp_conn *c = tcp_conn_of(req->qp);
+	bool r2t = treq->state == TCP_REQ_R2T;
+
+	ASSERT(r2t || treq->state == TCP_REQ_NVME);
+	if (!tcp_conn_open(c)) {
+		if (r2t && c->state == TCP_CONN_FLUSH && list_linked(&treq->tx.link) &&
+		    !tcp_tx_recall(c, treq)) {
+			treq->answer_due =
+				true; /* half an R2T is out: dropped when the socket is closed */
+			return;
+		}
+		tcp_conn_drop(c, treq);
+		return;
+	}
+	/* The host may be sending the data already: the tag has to live until all of it is here. */
+	if (r2t && !tcp_tx_recall(c, treq)) {
+		treq->answer_due = true;
+		return;
+	}
+	if (r2t)
+		c->r2ts--;
+	tcp_tx_answer(c, treq);
+}
+
+/* Both for a request whose answer was sent and for a dropped one. */
+static void release(struct tcp_conn *c, struct tcp_req *treq)
+{
+	nvme_req_release(&treq->req);
+	iobuf_put(treq->loan_copy);
+	treq->loan_copy = NULL;
+	if (treq->capsule)
+		c->capsules--;
+	tcp_reqs_put(&c->reqs, treq);
+}
+
+void tcp_conn_put_req(struct tcp_conn *c, struct tcp_req *treq)
+{
+	release(c, treq);
+	if (c->stall == TCP_STALL_SHARE || (c->stall == TCP_STALL_CONNECT && !c->reqs.busy))
+		tcp_rx_resume(c);
+}
+
+void tcp_conn_drop(struct tcp_conn *c, struct tcp_req *treq)
+{
+	treq->state = TCP_REQ_ANSWER;
+	list_push_back(&c->dropped, &treq->req.tlink);
+	reactor_defer(c->tr->reactor, &c->drop);
+}
+
+static struct nvme_req *qpair_find(struct nvme_qpair *qp, uint16_t cid)
+{
+	struct tcp_req *treq = tcp_reqs_find(&tcp_conn_of(qp)->reqs, cid);
+
+	if (!treq || (treq->state != TCP_REQ_NVME && treq->state != TCP_REQ_R2T) ||
+	    treq->req.state == NVME_REQ_DONE)
+		return NULL;
+	return &treq->req;
+}
+
+/* --- the end --- */
+
+static void cancel_requests(struct tcp_conn *c)
+{
+	for (uint32_t i = 0; i < c->reqs.n_fresh; i++) {
+		struct tcp_req *treq = &c->reqs.slots[i];
+
+		if ((treq->state == TCP_REQ_NVME || treq->state == TCP_REQ_R2T) &&
+		    !treq->answer_due)
+			(void)nvme_req_cancel(&treq->req, NVME_SC_ABORT_QUEUE);
+	}
+}
+
+/* Requests that nvme completed while their data was still coming. */
+static void drop_early_answers(struct tcp_conn *c)
+{
+	for (uint32_t i = 0; i < c->reqs.n_fresh; i++) {
+		struct tcp_req *treq = &c->reqs.slots[i];
+
+		if (treq->state == TCP_REQ_R2T && treq->answer_due && !list_linked(&treq->tx.link))
+			tcp_conn_drop(c, treq);
+	}
+}
+
+static void log_end(struct tcp_conn *c, const char *why)
+{
+	log_debug("tcp.conn.end", "peer=%s qid=%u state=%d requests=%u why=\"%s\"", c->qp.peer,
+		  c->qp.qid, c->state, c->reqs.busy, why);
+}
+
+void tcp_conn_close(struct tcp_conn *c, const char *why)
+{
+	bool was_open = tcp_conn_open(c);
+
+	if (c->state >= TCP_CONN_DRAIN)
+		return;
+	ASSERT(c->state != TCP_CONN_MOVING);
+	log_end(c, why);
+	c->state = TCP_CONN_DRAIN;
+	timer_stop(&c->timer);
+	tcp_rx_stop(c);
+	tcp_tx_stop(c);
+	sock_close(c->sock);
+	c->sock = NULL;
+	if (was_open)
+		cancel_requests(c);
+	drop_early_answers(c);
+	counter_add(&c->tr->stats.closed, 1);
+	reactor_defer(c->tr->reactor, &c->drop);
+}
+
+/* Enters FLUSH. */
+static void begin_flush(struct tcp_conn *c, bool linger)
+{
+	c->state = TCP_CONN_FLUSH;
+	c->linger = linger;
+	tcp_rx_stop(c);
+	cancel_requests(c);
+	drop_early_answers(c);
+	(void)timer_start(c->tr->reactor, &c->timer,
+			  reactor_now(c->tr->reactor) + TCP_FLUSH_MS * NSEC_PER_MSEC);
+	sock_want_read(c->sock);
+}
+
+void tcp_conn_fatal(struct tcp_conn *c)
+{
+	const struct wire_error *error = &c->rx.error;
+
+	if (!tcp_conn_open(c))
+		return;
+	log_limited(LOG_LEVEL_WARN, "tcp.conn.c2h_term", "peer=%s qid=%u pdu=%s fes=%u fei=%u",
+		    c->qp.peer, c->qp.qid, pdu_type_name(c->rx.buf[0]), error->fes, error->fei);
+	begin_flush(c, true);
+	tcp_tx_term(c);
+}
+
+void tcp_conn_flush_close(struct tcp_conn *c, const char *why)
+{
+	if (!tcp_conn_open(c))
+		return;
+	if (wire_txq_empty(&c->txq)) {
+		tcp_conn_close(c, why);
+		return;
+	}
+	log_end(c, why);
+	begin_flush(c, false);
+}
+
+void tcp_conn_flushed(struct tcp_conn *c)
+{
+	if (c->linger)
+		sock_shutdown_write(c->sock); /* the host closes, or the timer does */
+	else
+		tcp_conn_close(c, "ended");
+}
+
+static void qpair_close(struct nvme_qpair *qp)
+{
+	tcp_conn_flush_close(tcp_conn_of(qp), "the controller closed the queue");
+}
+
+static void drop_run(struct task *task)
+{
+	struct tcp_conn *c = container_of(task, struct tcp_conn, drop);
+	struct list *node;
+
+	while ((node = list_pop_front(&c->dropped)))
+		release(c, container_of(node, struct tcp_req, req.tlink));
+	if (c->state != TCP_CONN_DRAIN || c->reqs.busy)
+		return;
+	c->state = TCP_CONN_GONE;
+	nvme_qpair_disconnect(&c->qp, conn_gone);
+}
+
+static void conn_gone(struct nvme_qpair *qp)
+{
+	struct tcp_conn *c = tcp_conn_of(qp);
+	struct tcp_transport *t = c->transport;
+
+	list_remove(&c->link);
+	conn_free(c);
+	tcp_transport_conn_gone(t);
+}
+
+void tcp_conns_close_unconnected(struct tcp_transport *t, const struct nvme_port *port_or_null)
+{
+	list_for_each_safe (it, &t->conns) {
+		struct tcp_conn *c = list_entry(it, struct tcp_conn, link);
+
+		/* Those that have moved belong to a controller; their state is not ours to read. */
+		if (atomic_load(&c->qp.reactor) != t->control || c->state > TCP_CONN_CONNECT)
+			continue;
+		if (!c->qp.ctrlr && (!port_or_null || c->qp.port == port_or_null))
+			tcp_conn_close(c, "the listener is closed");
+	}
+}
+
+/* --- Connect, and the move to the reactor that it chose --- */
+
+static void depart(struct tcp_conn *c)
+{
+	struct tcp_transport *t = c->transport;
+	struct reactor *home = c->qp.home;
+
+	if (tcp_rx_pack(c)) {
+		tcp_conn_close(c, "no memory");
+		return;
+	}
+	ASSERT(c->reqs.busy == 0);
+	ASSERT(wire_txq_empty(&c->txq));
+	task_cancel(&c->late);
+	task_cancel(&c->drop);
+	sock_detach(c->sock);
+	c->tx_blocked = false;
+	c->state = TCP_CONN_MOVING;
+	c->tr = t->reactors[reactor_id(home)];
+	c->move.run = arrive;
+	/* In this order: a message that follows the queue pair comes behind ours. */
+	atomic_store(&c->qp.reactor, home);
+	reactor_post(home, &c->move);
+}
+
+static void arrive(struct msg *msg)
+{
+	struct tcp_conn *c = container_of(msg, struct tcp_conn, move);
+	int res;
+
+	c->state = TCP_CONN_READY;
+	res = sock_attach(c->sock, c->tr->reactor, conn_event, c);
+	if (res)
+		tcp_conn_close(c, "the socket cannot be attached to its reactor");
+	else
+		tcp_rx_unpack(c);
+}
+
+void tcp_conn_connected(struct tcp_conn *c)
+{
+	struct tcp_reqs reqs;
+
+	c->connect_ok = false;
+	timer_stop(&c->timer);
+	counter_add(&c->tr->stats.connects, 1);
+	if (tcp_reqs_init(&reqs, c->qp.qsize)) {
+		tcp_conn_close(c, "no memory for the commands of the queue");
+		return;
+	}
+	tcp_reqs_fini(&c->reqs);
+	c->reqs = reqs;
+	if (c->qp.home && c->qp.home != c->tr->reactor)
+		depart(c);
+	else
+		c->state = TCP_CONN_READY;
+}

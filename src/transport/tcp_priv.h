@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this folder share. A connection is struct tcp_conn; it belongs to one reactor, first the control reactor, and all of
+ * its fields are that reactor's, except where the control thread is named.
+ *
+ *   tcp_transport.c  the transport: options, stop, counters        tcp_rx.c   bytes to requests
+ *   tcp_listener.c   listening sockets, accept                     tcp_tx.c   answers to bytes
+ *   tcp_conn.c       life of a connection                          tcp_req.c  the slots for its commands
+ */
+#ifndef LITEPOOL_TRANSPORT_TCP_PRIV_H
+#define LITEPOOL_TRANSPORT_TCP_PRIV_H
+
+#include "base/counter.h"
+#include "base/list.h"
+#include "nvme/qpair.h"
+#include "nvme/req.h"
+#include "transport/tcp.h"
+#include "wire/rx.h"
+#include "wire/tx.h"
+
+#define TCP_IOV_MAX          1024
+#define TCP_STAGING_BYTES    ((size_t)64 * 1024)
+#define TCP_ACCEPTS_PER_TURN 64
+#define TCP_FLUSH_MS                                                                               \
+	1000 /* a C2HTermReq, or the last answers, may take that long to be taken by the host */
+#define TCP_CAPSULES_MIN     8          /* in-capsule buffers that a connection may always hold */
+#define TCP_CAPSULE_DATA_MAX (1u << 20) /* more in one capsule than any SGL could ask for: fatal */
+#define TCP_CHUNK_BEHIND_DATA                                                                      \
+	4096u /* chunk offered while H2CData is due: what is read there has to be copied */
+
+/* --- requests (tcp_req.c) --- */
+
+enum tcp_req_state {
+	TCP_REQ_FREE,
+	TCP_REQ_CAPSULE, /* its in-capsule data is being received, or waits for a buffer; nvme does not know it */
+	TCP_REQ_NVME,   /* with nvme */
+	TCP_REQ_R2T,    /* R2T is queued or sent; data comes */
+	TCP_REQ_ANSWER, /* the answer is queued, or it is to be dropped */
+};
+
+struct tcp_req {
+	struct nvme_req
+		req; /* uses of its fields for the transport: toff, ttag, slot, tlink (dropped) */
+	struct wire_tx tx; /* R2T, then the answer: never both */
+	enum tcp_req_state state;
+	uint16_t cid, hash_next;
+	bool digest_bad; /* some of its data came with a wrong digest */
+	bool capsule;    /* counted in conn->capsules */
+	bool answer_due; /* nvme completed it (Abort) while the host still sends its data */
+	uint32_t r2t_len;
+	struct iobuf *loan_copy;
+	uint8_t head[sizeof(struct pdu_data) + PDU_DIGEST_LEN];
+	uint8_t tail[PDU_DIGEST_LEN + sizeof(struct pdu_resp) + PDU_DIGEST_LEN];
+};
+
+struct tcp_reqs {
+	struct tcp_req *slots; /* n; those from n_fresh on were never touched */
+	uint16_t *free;        /* stack of n_free slots */
+	uint16_t *hash;        /* chains by command id: slot + 1, 0 ends */
+	uint32_t n, n_fresh, n_free, busy;
+	uint32_t hash_mask;
+	unsigned slot_bits; /* of a transfer tag; the rest is a generation */
+};
+
+int tcp_reqs_init(struct tcp_reqs *reqs, uint32_t n);
+void tcp_reqs_fini(struct tcp_reqs *reqs);
+/* An unused slot, clean, with state CAPSULE; NULL: all are in use. */
+struct tcp_req *tcp_reqs_take(struct tcp_reqs *reqs);
+void tcp_reqs_put(struct tcp_reqs *reqs, struct tcp_req *treq);
+/* By command id. */
+void tcp_reqs_hash(struct tcp_reqs *reqs, struct tcp_req *treq, uint16_t cid);
+struct tcp_req *tcp_reqs_find(const struct tcp_reqs *reqs, uint16_t cid);
+/* Gives treq a transfer tag that differs from its last one. */
+void tcp_reqs_new_ttag(const struct tcp_reqs *reqs, struct tcp_req *treq);
+struct tcp_req *tcp_reqs_by_ttag(const struct tcp_reqs *reqs, uint16_t ttag);
+
+/* --- transport and its reactors --- */
+
+struct tcp_stats {                 /* writer: the reactor */
+	counter accepted, refused; /* control reactor only */
+	counter connects, closed;  /* Connect succeeded; connections ended */
+	counter commands, r2ts, data_in, data_out;
+	counter term_sent, term_received; /* fatal errors, ours and the host's */
+	counter digest_errors, cid_conflicts;
+	counter timeouts;
+	counter stalls;        /* waits for an in-capsule buffer or a share of them */
+	counter careful_reads; /* receives without a chunk */
+	counter sends, sends_partial;
+	counter loans_copied, loans_kept;
+};
+
+struct tcp_reactor { /* one per reactor; its own */
+	struct tcp_transport *transport;
+	struct reactor *reactor;
+	uint32_t
+		capsule_share; /* in-capsule buffers that one connection may hold; 0: not known yet */
+	struct tcp_stats stats;
+	struct iovec iov[TCP_IOV_MAX];
+	uint8_t staging[TCP_STAGING_BYTES];
+};
+
+struct tcp_transport { /* control thread, except opts and the pointers, which do not change */
+	struct nvme_target *target;
+	struct reactor *control;
+	struct tcp_transport_opts opts;
+	uint32_t in_capsule_bytes;
+	struct tcp_reactor *reactors[REACTORS_MAX + 1]; /* by id; NULL: none */
+	struct list listeners, conns;
+	uint32_t n_conns;
+	bool stopping;
+	nvme_done_fn stop_done;
+	void *stop_ctx;
+	struct msg stop_msg;
+};
+
+struct tcp_listener {
+	struct list link;
+	struct tcp_transport *transport;
+	struct sock *sock;
+	struct sock_addr addr; /* with the port that was chosen */
+	char congestion[16];
+	struct nvme_port *port;
+	unsigned users;
+	struct timer retry; /* accept failed for want of something */
+};
+
+/* --- connections --- */
+
+enum tcp_conn_state {
+	TCP_CONN_ICREQ,   /* accepted */
+	TCP_CONN_CONNECT, /* ICResp is queued; one command at a time until a Connect succeeds */
+	TCP_CONN_MOVING, /* an I/O queue on its way to its reactor; nothing is under way, the socket is detached */
+	TCP_CONN_READY,
+	TCP_CONN_FLUSH, /* ends: what is queued may still be sent; what comes in is dropped */
+	TCP_CONN_DRAIN, /* the socket is closed; waits for requests */
+	TCP_CONN_GONE,  /* with nvme_qpair_disconnect() */
+};
+
+enum tcp_stall {
+	TCP_STALL_NONE,
+	TCP_STALL_BUFFER,  /* stands in line for an in-capsule buffer */
+	TCP_STALL_SHARE,   /* holds its share of them */
+	TCP_STALL_CONNECT, /* a command before the queue is connected is under way */
+	TCP_STALL_SEND,    /* the host does not read its answers */
+};
+
+struct tcp_conn {
+	struct nvme_qpair qp;
+	struct tcp_transport *transport;
+	struct tcp_reactor *tr;
+	struct sock *sock;
+	enum tcp_conn_state state;
+	bool linger; /* FLUSH: what was sent is to reach the host before the socket is closed */
+
+	struct wire_rx rx;
+	struct wire_in in;   /* not parsed yet: in chunk */
+	struct iobuf *chunk; /* held between two events only while in is not empty */
+	enum tcp_stall stall;
+	struct tcp_req *rx_req; /* whose data is being received, or waits for a buffer */
+	struct iobuf_waiter capsule_wait;
+	uint32_t capsules; /* in-capsule buffers that its commands hold */
+	uint32_t r2ts;     /* commands that wait for H2CData */
+	uint32_t turn_commands, turn_bytes;
+	bool drained;    /* the last receive came back short: the next READ event will tell */
+	bool connect_ok; /* a Connect succeeded; its answer is on the way */
+	struct task resume;
+	uint8_t small[PDU_HEADER_MAX + PDU_DIGEST_LEN]; /* in place of a chunk when there is none */
+
+	struct wire_txq txq;
+	struct pdu_format fmt;
+	bool tx_blocked; /* the socket is full: goes on with SOCK_EV_WRITE */
+	uint32_t loans;  /* queued answers whose data is the disk's */
+	struct task late;
+
+	struct tcp_reqs reqs;
+	struct list dropped; /* requests to release without an answer */
+	struct task drop;
+
+	struct timer timer;
+	uint64_t deadline_ns; /* ICREQ, CONNECT, FLUSH: fixed */
+	uint64_t progress_ns; /* READY: when bytes last moved */
+
+	struct list link; /* control thread */
+	struct msg move;
+	uint8_t *stash; /* bytes that came behind a Connect and move along */
+	size_t stash_len;
+
+	struct wire_tx ic_tx, term_tx;
+	uint8_t ic_pdu[sizeof(struct pdu_icresp)];
+	uint8_t term_pdu[sizeof(struct pdu_term) + PDU_TERM_DATA_MAX];
+};
+
+static inline struct tcp_conn *tcp_conn_of(struct nvme_qpair *qp)
+{
+	return container_of(qp, struct tcp_conn, qp);
+}
+static inline struct tcp_req *tcp_req_of(struct nvme_req *req)
+{
+	return container_of(req, struct tcp_req, req);
+}
+static inline struct iobuf_pool *tcp_pool(const struct tcp_conn *c)
+{
+	return reactor_iobufs(c->tr->reactor);
+}
+/* Answers are sent and commands taken; not on its way out. */
+static inline bool tcp_conn_open(const struct tcp_conn *c)
+{
+	return c->state < TCP_CONN_FLUSH;
+}
+
+/* tcp_conn.c */
+/* Takes s on success. Control thread. */
+int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
+		 const struct sock_addr *peer);
+/* Ends the connection at once. why is for people. Idempotent. */
+void tcp_conn_close(struct tcp_conn *c, const char *why);
+/* ops->complete */
+void tcp_conn_complete(struct nvme_req *req);
+/* Sends what is queued, for TCP_FLUSH_MS at most, then closes. */
+void tcp_conn_flush_close(struct tcp_conn *c, const char *why);
+/* rx has failed: C2HTermReq, then the end. */
+void tcp_conn_fatal(struct tcp_conn *c);
+/* FLUSH: all is sent. */
+void tcp_conn_flushed(struct tcp_conn *c);
+/* The answer of a successful Connect has been sent and its request released. */
+void tcp_conn_connected(struct tcp_conn *c);
+/* Something to wait for has begun: the timer runs. */
+void tcp_conn_watch(struct tcp_conn *c);
+/* A request ends without an answer; it is released in a task. */
+void tcp_conn_drop(struct tcp_conn *c, struct tcp_req *treq);
+/* An answer has been sent, or a request was never started. */
+void tcp_conn_put_req(struct tcp_conn *c, struct tcp_req *treq);
+/* Closes those that have no controller yet. Control thread. */
+void tcp_conns_close_unconnected(struct tcp_transport *t, const struct nvme_port *port_or_null);
+
+/* tcp_rx.c */
+void tcp_rx_init(struct tcp_conn *c);
+/* ops->fetch */
+void tcp_rx_fetch(struct nvme_req *req);
+void tcp_rx_readable(struct tcp_conn *c);
+/* The reason of a stall may be over: goes on soon. */
+void tcp_rx_resume(struct tcp_conn *c);
+/* Leaves lines, gives back the chunk and the request under way. The connection ends. */
+void tcp_rx_stop(struct tcp_conn *c);
+/* Moving: unparsed bytes into the stash. 0 or -ENOMEM. */
+int tcp_rx_pack(struct tcp_conn *c);
+/* Moved: begins with what is in the stash. */
+void tcp_rx_unpack(struct tcp_conn *c);
+/* Whether the host has announced data that is not here yet. */
+bool tcp_rx_in_payload(const struct tcp_conn *c);
+
+/* tcp_tx.c */
+void tcp_tx_init(struct tcp_conn *c);
+void tcp_tx_push(struct tcp_conn *c, struct wire_tx *tx);
+void tcp_tx_ic(struct tcp_conn *c, uint8_t dgst);
+void tcp_tx_term(struct tcp_conn *c);
+void tcp_tx_answer(struct tcp_conn *c, struct tcp_req *treq);
+void tcp_tx_r2t(struct tcp_conn *c, struct tcp_req *treq);
+/* Takes an R2T back that the host has not begun to see. True if so. */
+bool tcp_tx_recall(struct tcp_conn *c, struct tcp_req *treq);
+void tcp_tx_writable(struct tcp_conn *c);
+/* Drops what is queued. */
+void tcp_tx_stop(struct tcp_conn *c);
+
+/* tcp_listener.c: all of them, whoever uses them. Control thread. */
+void tcp_listeners_close(struct tcp_transport *t);
+
+/* tcp_transport.c: a connection is freed. Control thread. */
+void tcp_transport_conn_gone(struct tcp_transport *t);
+
+#endif

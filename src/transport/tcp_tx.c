@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From answers to bytes. What the commands of a pass have to say is queued, and one late task per connection gathers all of it into one
+ * sendmsg() (as many as IOV_MAX makes necessary). Batching decides the IOPS.
+ *
+ *  1. Queued data stays where it is until the kernel has taken it: a request is released only after that.
+ *  2. Data that a disk lends (req->loan) is good for the pass only. What a full socket left over is copied into a buffer of ours before
+ *     the pass ends. Should no buffer be free, the loan is kept on: the request still counts in the namespace's view, so the memory is
+ *     there, and a write that the host sends while its read is not answered may be seen by that read, as NVMe allows.
+ *  3. With data digests nothing is lent (fill_req() in tcp_rx.c), for the digest is computed before the send.
+ *  4. A full socket is asked for one SOCK_EV_WRITE; until then nothing is sent. Too much unsent stops reading (TCP_STALL_SEND).
+ */
+#include "transport/tcp_priv.h"
+
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+
+static void flush_run(struct task *task);
+
+void tcp_tx_init(struct tcp_conn *c)
+{
+	wire_txq_init(&c->txq);
+	c->late.run = flush_run;
+}
+
+void tcp_tx_push(struct tcp_conn *c, struct wire_tx *tx)
+{
+	wire_txq_push(&c->txq, tx);
+	if (!c->tx_blocked)
+		reactor_defer_late(c->tr->reactor, &c->late);
+}
+
+void tcp_tx_ic(struct tcp_conn *c, uint8_t dgst)
+{
+	size_t len = pdu_build_icresp(c->ic_pdu, 0, dgst, c->transport->opts.max_h2c_data);
+
+	c->ic_tx.head = c->ic_pdu;
+	c->ic_tx.head_len = (uint8_t)len;
+	tcp_tx_push(c, &c->ic_tx);
+}
+
+void tcp_tx_term(struct tcp_conn *c)
+{
+	const struct wire_rx *rx = &c->rx;
+	size_t len = pdu_build_term(c->term_pdu, false, rx->error.fes, rx->error.fei, rx->echo_len);
+
+	memcpy(c->term_pdu + len, rx->buf, rx->echo_len);
+	c->term_tx.head = c->term_pdu;
+	c->term_tx.head_len = (uint8_t)(len + rx->echo_len);
+	counter_add(&c->tr->stats.term_sent, 1);
+	tcp_tx_push(c, &c->term_tx);
+}
+
+void tcp_tx_r2t(struct tcp_conn *c, struct tcp_req *treq)
+{
+	treq->tx = (struct wire_tx){.head = treq->head};
+	treq->tx.head_len = (uint8_t)pdu_build_r2t(treq->head, &c->fmt, treq->cid, treq->req.ttag,
+						   0, treq->r2t_len);
+	tcp_tx_push(c, &treq->tx);
+}
+
+bool tcp_tx_recall(struct tcp_conn *c, struct tcp_req *treq)
+{
+	return list_linked(&treq->tx.link) && wire_txq_remove(&c->txq, &treq->tx);
+}
+
+/* C2HData with all of the data; the response in its flags where that is allowed (flow control off, nothing to say), else behind it. */
+static void build_data(struct tcp_conn *c, struct tcp_req *treq)
+{
+	struct nvme_req *req = &treq->req;
+	struct wire_tx *tx = &treq->tx;
+	bool short_answer = c->qp.sqfc_disabled && req->cqe.result == 0;
+	struct pdu_data_fields f = {.cccid = treq->cid, .datal = req->data_len};
+	size_t tail = 0;
+
+	f.flags = PDU_F_LAST | (short_answer ? PDU_F_SUCCESS : 0);
+	tx->head_len = (uint8_t)pdu_build_c2h_data(treq->head, &c->fmt, &f, &tx->pad_len);
+	tx->data = nvme_req_data(req);
+	tx->data_len = req->data_len;
+	if (c->fmt.ddgst) {
+		pdu_put_digest(treq->tail, crc32c(tx->data, tx->data_len));
+		tail = PDU_DIGEST_LEN;
+	}
+	if (!short_answer)
+		tail += pdu_build_resp(treq->tail + tail, &c->fmt, &req->cqe);
+	tx->tail = treq->tail;
+	tx->tail_len = (uint8_t)tail;
+	if (req->loan)
+		c->loans++;
+	counter_add(&c->tr->stats.data_out, req->data_len);
+}
+
+static bool is_connect(const struct nvme_req *req)
+{
+	const struct nvme_fabrics_cmd *cmd = (const struct nvme_fabrics_cmd *)&req->sqe;
+
+	return cmd->opcode == NVME_OPC_FABRICS && cmd->fctype == NVME_FABRICS_CONNECT;
+}
+
+void tcp_tx_answer(struct tcp_conn *c, struct tcp_req *treq)
+{
+	struct nvme_req *req = &treq->req;
+	uint16_t status = le16toh(req->cqe.status) >> 1;
+
+	treq->state = TCP_REQ_ANSWER;
+	treq->tx = (struct wire_tx){.head = treq->head};
+	nvme_qpair_fill_sqhd(&c->qp, &req->cqe);
+	if (status == 0 && req->xfer == NVME_XFER_C2H && req->data_len) {
+		build_data(c, treq);
+	} else {
+		treq->tx.head_len = (uint8_t)pdu_build_resp(treq->head, &c->fmt, &req->cqe);
+		if (status == 0 && c->state == TCP_CONN_CONNECT && is_connect(req))
+			c->connect_ok = true;
+	}
+	tcp_tx_push(c, &treq->tx);
+}
+
+static bool is_request(const struct tcp_conn *c, const struct wire_tx *tx)
+{
+	return tx != &c->ic_tx && tx != &c->term_tx;
+}
+
+static bool holds_loan(const struct tcp_req *treq)
+{
+	return treq->state == TCP_REQ_ANSWER && treq->req.loan && treq->tx.data_len &&
+	       !treq->loan_copy;
+}
+
+/* tx has been sent whole. */
+static void sent(struct tcp_conn *c, struct wire_tx *tx)
+{
+	struct tcp_req *treq;
+
+	if (!is_request(c, tx))
+		return;
+	treq = container_of(tx, struct tcp_req, tx);
+	if (treq->state == TCP_REQ_R2T) { /* the host's turn */
+		tcp_conn_watch(c);
+		return;
+	}
+	if (holds_loan(treq))
+		c->loans--;
+	tcp_conn_put_req(c, treq);
+}
+
+/* The pass ends with unsent loans: they become ours. */
+static void own_loans(struct tcp_conn *c)
+{
+	list_for_each (it, &c->txq.list) {
+		struct wire_tx *tx = list_entry(it, struct wire_tx, link);
+		struct tcp_req *treq = container_of(tx, struct tcp_req, tx);
+
+		if (!c->loans)
+			return;
+		if (!is_request(c, tx) || !holds_loan(treq))
+			continue;
+		treq->loan_copy = iobuf_get(tcp_pool(c), iobuf_class_for(tx->data_len), NULL);
+		if (!treq->loan_copy) {
+			counter_add(&c->tr->stats.loans_kept, 1);
+			continue;
+		}
+		memcpy(treq->loan_copy->data, tx->data, tx->data_len);
+		tx->data = treq->loan_copy->data;
+		c->loans--;
+		counter_add(&c->tr->stats.loans_copied, 1);
+	}
+}
+
+/* One sendmsg. True when all of what was gathered went out. */
+static bool send_once(struct tcp_conn *c, struct list *done)
+{
+	struct tcp_reactor *tr = c->tr;
+	struct wire_gather g;
+	ssize_t n;
+
+	wire_gather_init(&g, tr->iov, TCP_IOV_MAX, tr->staging, sizeof(tr->staging));
+	wire_txq_gather(&c->txq, &g);
+	n = sock_send(c->sock, g.iov, g.n);
+	counter_add(&tr->stats.sends, 1);
+	if (n < 0 && n != -EAGAIN) {
+		tcp_conn_close(c, "the connection broke");
+		return false;
+	}
+	c->progress_ns = reactor_now(tr->reactor); /* there was room, or the wait for room begins */
+	if (n > 0)
+		wire_txq_advance(&c->txq, (size_t)n, done);
+	if (n >= 0 && (size_t)n == g.bytes)
+		return true;
+	counter_add(&tr->stats.sends_partial, 1);
+	c->tx_blocked = true;
+	sock_want_write(c->sock);
+	tcp_conn_watch(c);
+	return false;
+}
+
+static void flush_run(struct task *task)
+{
+	struct tcp_conn *c = container_of(task, struct tcp_conn, late);
+	struct list done, *node;
+
+	list_init(&done);
+	while (!wire_txq_empty(&c->txq) && send_once(c, &done))
+		;
+	while ((node = list_pop_front(&done)))
+		sent(c, list_entry(node, struct wire_tx, link));
+	if (!c->sock)
+		return;
+	if (c->loans)
+		own_loans(c);
+	if (c->stall == TCP_STALL_SEND && c->txq.bytes <= c->transport->opts.send_limit_bytes / 2)
+		tcp_rx_resume(c);
+	if (c->state == TCP_CONN_FLUSH && wire_txq_empty(&c->txq))
+		tcp_conn_flushed(c);
+}
+
+void tcp_tx_writable(struct tcp_conn *c)
+{
+	c->tx_blocked = false;
+	if (!wire_txq_empty(&c->txq))
+		reactor_defer_late(c->tr->reactor, &c->late);
+}
+
+void tcp_tx_stop(struct tcp_conn *c)
+{
+	struct list *node;
+
+	task_cancel(&c->late);
+	while ((node = list_pop_front(&c->txq.list))) {
+		struct wire_tx *tx = list_entry(node, struct wire_tx, link);
+		struct tcp_req *treq = container_of(tx, struct tcp_req, tx);
+
+		if (is_request(c, tx) && treq->state == TCP_REQ_ANSWER)
+			tcp_conn_drop(c, treq);
+	}
+	wire_txq_init(&c->txq);
+	c->loans = 0;
+}
