@@ -141,6 +141,7 @@ int cli_cmd_completion(struct cli *cli, const struct cli_cmd *cmd, json_t *param
 	      "_litepool()\n{\n"
 	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
 	      "\tlocal path=\"\" words=\"\" i\n"
+	      "\tCOMPREPLY=()\n"
 	      "\tcase $prev in\n"
 	      "\t-o|--output) COMPREPLY=($(compgen -W \"json table\" -- \"$cur\")); return ;;\n"
 	      "\t-s|--socket) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
