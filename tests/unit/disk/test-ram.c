@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The RAM disk and the null disk. */
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "disk/disk.h"
+#include "unit/disk/blk_world.h"
+
+#define SIZE (8 * MIB)
+
+static struct blk_dev *ram_new(uint64_t size, uint32_t block_size)
+{
+	struct disk_ram_opts opts = {
+		.name = "Malloc0", .size_bytes = size, .block_size = block_size};
+	struct blk_dev *dev = NULL;
+
+	assert_int_equal(disk_ram_new(&opts, &dev, NULL), 0);
+	return dev;
+}
+
+static void what_is_written_is_read_and_the_rest_is_zero(void **state)
+{
+	struct blk_world w;
+	struct blk_dev *dev = ram_new(SIZE, 512);
+
+	blk_world_init(&w, 1);
+	assert_true(world_reads(&w, dev, SIZE - 4096, 4096, 0));
+	world_fill(&w, dev, 512, 1024, 7);
+	assert_true(world_reads(&w, dev, 0, 512, 0));
+	assert_true(world_reads(&w, dev, 512, 1024, 7));
+	assert_true(world_reads(&w, dev, 1536, 512, 0));
+	dev->ops->destroy(dev);
+	blk_world_fini(&w);
+}
+
+static void every_reactor_sees_what_another_wrote(void **state)
+{
+	struct blk_world w;
+	struct blk_dev *dev = ram_new(SIZE, 4096);
+
+	blk_world_init(&w, 1);
+	for (unsigned i = 0; i < WORLD_REACTORS; i++) {
+		struct world_io wio = {
+			.io = {.op = BLK_WRITE, .offset = i * 4096, .length = 4096, .buf = w.buf}};
+
+		memset(w.buf, (int)i + 1, 4096);
+		assert_int_equal(world_io_run(&w, i, dev, &wio), 0);
+	}
+	for (unsigned i = 0; i < WORLD_REACTORS; i++)
+		assert_true(world_reads(&w, dev, i * 4096, 4096, (uint8_t)(i + 1)));
+	dev->ops->destroy(dev);
+	blk_world_fini(&w);
+}
+
+static void a_loan_shows_the_data_where_it_lies(void **state)
+{
+	struct blk_world w;
+	struct blk_dev *dev = ram_new(SIZE, 512);
+	struct world_io wio = {
+		.io = {.op = BLK_READ, .flags = BLK_LOAN_OK, .offset = 512, .length = 512}};
+
+	blk_world_init(&w, 1);
+	world_fill(&w, dev, 512, 512, 9);
+	assert_int_equal(world_io_run(&w, 0, dev, &wio), 0);
+	assert_non_null(wio.io.loan);
+	assert_int_equal(((const uint8_t *)wio.io.loan)[511], 9);
+	dev->ops->destroy(dev);
+	blk_world_fini(&w);
+}
+
+/* Pages of the disk that are in memory, by a loan of its first block. */
+static size_t resident_pages(struct blk_world *w, struct blk_dev *dev, uint64_t length)
+{
+	struct world_io wio = {.io = {.op = BLK_READ, .flags = BLK_LOAN_OK, .length = 512}};
+	unsigned char vec[SIZE / 4096] = {0};
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0;
+	uint8_t *mem;
+
+	assert_int_equal(world_io_run(w, 0, dev, &wio), 0);
+	memcpy(&mem, &wio.io.loan, sizeof(mem));
+	assert_int_equal(mincore(mem, length, vec), 0);
+	for (size_t i = 0; i < length / page; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
+static void discard_and_write_zeroes_give_memory_back_and_read_zero(void **state)
+{
+	static const enum blk_op ops[] = {BLK_DISCARD, BLK_WRITE_ZEROES};
+
+	for (unsigned i = 0; i < ARRAY_LEN(ops); i++) {
+		struct blk_world w;
+		struct blk_dev *dev = ram_new(SIZE, 512);
+		size_t before;
+
+		blk_world_init(&w, 1);
+		for (uint64_t off = 0; off < SIZE; off += WORLD_BUF)
+			world_fill(&w, dev, off, WORLD_BUF, 3);
+		before = resident_pages(&w, dev, SIZE);
+		assert_int_equal(before, SIZE / 4096);
+		/* Not page aligned at either end. */
+		assert_int_equal(world_op(&w, dev, ops[i], 0, 512, SIZE - 1024), 0);
+		assert_true(resident_pages(&w, dev, SIZE) <= 2);
+		assert_true(world_reads(&w, dev, 0, 512, 3));
+		assert_true(world_reads(&w, dev, 512, 65536, 0));
+		assert_true(world_reads(&w, dev, SIZE - 65536, 65536 - 512, 0));
+		assert_true(world_reads(&w, dev, SIZE - 512, 512, 3));
+		dev->ops->destroy(dev);
+		blk_world_fini(&w);
+	}
+}
+
+static void write_zeroes_keeps_the_memory_when_asked_to(void **state)
+{
+	struct blk_world w;
+	struct blk_dev *dev = ram_new(SIZE, 512);
+
+	blk_world_init(&w, 1);
+	world_fill(&w, dev, 0, WORLD_BUF, 3);
+	assert_int_equal(world_op(&w, dev, BLK_WRITE_ZEROES, BLK_KEEP_ALLOC, 0, WORLD_BUF), 0);
+	assert_true(resident_pages(&w, dev, WORLD_BUF) == WORLD_BUF / 4096);
+	assert_true(world_reads(&w, dev, 0, WORLD_BUF, 0));
+	dev->ops->destroy(dev);
+	blk_world_fini(&w);
+}
+
+static void more_memory_than_the_machine_has_is_refused(void **state)
+{
+	struct disk_ram_opts opts = {.name = "huge", .size_bytes = 1u << 20, .block_size = 512};
+	struct blk_dev *dev;
+	struct err err = {0};
+
+	opts.size_bytes = 512 * TIB;
+	assert_int_equal(disk_ram_new(&opts, &dev, &err), -ENOMEM);
+	assert_non_null(strstr(err.text, "smaller"));
+}
+
+static void the_null_disk_reads_zeroes_and_forgets(void **state)
+{
+	struct disk_null_opts opts = {.name = "Null0", .size_bytes = 512 * TIB, .block_size = 4096};
+	struct world_io loan = {
+		.io = {.op = BLK_READ, .flags = BLK_LOAN_OK, .offset = 256 * TIB, .length = MIB}};
+	struct blk_dev *dev;
+	struct blk_world w;
+
+	blk_world_init(&w, 1);
+	assert_int_equal(disk_null_new(&opts, &dev, NULL), 0);
+	world_fill(&w, dev, 4096, 8192, 1);
+	assert_true(world_reads(&w, dev, 4096, 8192, 0));
+	assert_int_equal(world_io_run(&w, 0, dev, &loan), 0);
+	assert_int_equal(((const uint8_t *)loan.io.loan)[MIB - 1], 0);
+	loan.io.length = 2 * MIB; /* longer than any command: not lent, and there is no buffer */
+	loan.n_done = 0;
+	assert_int_equal(world_io_run(&w, 0, dev, &loan), -EINVAL);
+	assert_int_equal(world_op(&w, dev, BLK_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(world_op(&w, dev, BLK_DISCARD, 0, 0, 4096), 0);
+	assert_int_equal(world_op(&w, dev, BLK_WRITE_ZEROES, 0, 0, 4096), 0);
+	dev->ops->destroy(dev);
+	blk_world_fini(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_is_read_and_the_rest_is_zero),
+		cmocka_unit_test(every_reactor_sees_what_another_wrote),
+		cmocka_unit_test(a_loan_shows_the_data_where_it_lies),
+		cmocka_unit_test(discard_and_write_zeroes_give_memory_back_and_read_zero),
+		cmocka_unit_test(write_zeroes_keeps_the_memory_when_asked_to),
+		cmocka_unit_test(more_memory_than_the_machine_has_is_refused),
+		cmocka_unit_test(the_null_disk_reads_zeroes_and_forgets),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
