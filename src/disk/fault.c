@@ -218,12 +218,14 @@ static void slot_kicked(struct msg *msg)
 	const struct fault_rules *rules;
 	struct list going;
 
-	atomic_store(&slot->kicked,
-		     false); /* before the rules are read: a later change kicks again */
+	/* Before the rules are read: a later change kicks again. */
+	atomic_store(&slot->kicked, false);
 	list_init(&going);
 	rules = fault_rules_enter(disk, slot);
 	list_for_each_safe (node, &slot->held) {
-		if (fault_rules_find(rules, list_entry(node, struct fault_io, link)->rule_id))
+		const struct fault_io *fio = list_entry(node, struct fault_io, link);
+
+		if (!atomic_load(&disk->dying) && fault_rules_find(rules, fio->rule_id))
 			continue;
 		list_remove(node);
 		list_push_back(&going, node);
