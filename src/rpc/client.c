@@ -86,6 +86,9 @@ void rpc_client_close(struct rpc_client *c)
 
 static int broken(struct rpc_client *c, int rc, struct err *err)
 {
+	/* Whether a closed peer shows as reset depends on what it had not read. */
+	if (rc == -ECONNRESET)
+		rc = -EPIPE;
 	c->broken = rc;
 	switch (rc) {
 	case -ETIMEDOUT:
@@ -93,7 +96,6 @@ static int broken(struct rpc_client *c, int rc, struct err *err)
 			       "no answer within %d ms from %s; what was asked for may "
 			       "still be carried out",
 			       c->timeout_ms, c->path);
-	case -ECONNRESET:
 	case -EPIPE:
 		return err_set(err, rc, "the engine at %s closed the connection before it answered",
 			       c->path);
