@@ -18,7 +18,7 @@ static void text_store(struct err *err, const char *text)
 {
 	size_t i = 0;
 
-	for (; text[i] && i < sizeof(err->text) - 1; i++)
+	for (; i < sizeof(err->text) - 1 && text[i]; i++)
 		err->text[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
 	err->text[i] = '\0';
 }

@@ -156,8 +156,8 @@ static void recent_add(const char *line, size_t len)
 	uint64_t ticket = atomic_fetch_add(&recent_ticket, 1) + 1;
 	struct recent_line *slot = &recent[ticket % RECENT_LINES];
 
-	atomic_store_explicit(&slot->ticket, 0, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
+	/* Acquire: what is written below cannot be seen before the slot is marked. */
+	(void)atomic_exchange_explicit(&slot->ticket, 0, memory_order_acquire);
 	slot->len = (uint32_t)MIN(len, sizeof(slot->text));
 	memcpy(slot->text, line, slot->len);
 	slot->text[slot->len - 1] = '\n';

@@ -67,7 +67,7 @@ static json_t *message_json(const char *message)
 
 	if (json)
 		return json;
-	for (; message[i] && i < sizeof(text) - 1; i++)
+	for (; i < sizeof(text) - 1 && message[i]; i++)
 		text[i] = (unsigned char)message[i] < 0x7f ? message[i] : '?';
 	text[i] = '\0';
 	return json_string(text);
