@@ -120,8 +120,8 @@ struct io_uring_sqe *uring_sqe(struct uenv *u)
 
 	if (sqe)
 		return sqe;
-	check_enter(io_uring_submit(&u->ring));
 	counter_add(&stats(u)->enters, 1);
+	check_enter(io_uring_submit(&u->ring));
 	return io_uring_get_sqe(&u->ring);
 }
 
@@ -219,8 +219,8 @@ static void kick(struct uenv *u)
 
 	if (!io_uring_sq_ready(&u->ring) && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
 		return;
-	check_enter(io_uring_submit_and_get_events(&u->ring));
 	counter_add(&stats(u)->enters, 1);
+	check_enter(io_uring_submit_and_get_events(&u->ring));
 }
 
 static void enter_wait(struct uenv *u, int64_t wait_ns)
@@ -231,9 +231,9 @@ static void enter_wait(struct uenv *u, int64_t wait_ns)
 	};
 	struct io_uring_cqe *cqe;
 
+	counter_add(&stats(u)->enters, 1);
 	check_enter(io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, wait_ns < 0 ? NULL : &ts,
 						     NULL));
-	counter_add(&stats(u)->enters, 1);
 }
 
 static void sleep_in_ring(struct uenv *u, int64_t wait_ns)
@@ -286,8 +286,8 @@ static void uring_submit(struct env *env)
 
 	if (!io_uring_sq_ready(&u->ring))
 		return;
-	check_enter(io_uring_submit(&u->ring));
 	counter_add(&stats(u)->enters, 1);
+	check_enter(io_uring_submit(&u->ring));
 }
 
 static void uring_wake(struct env *env)
