@@ -195,16 +195,18 @@ void tcp_conn_complete(struct nvme_req *req)
 	if (!tcp_conn_open(c)) {
 		if (r2t && c->state == TCP_CONN_FLUSH && list_linked(&treq->tx.link) &&
 		    !tcp_tx_recall(c, treq)) {
-			treq->answer_due =
-				true; /* half an R2T is out: dropped when the socket is closed */
+			/* Half an R2T is out: it is dropped when the socket is closed. */
+			treq->answer_due = true;
 			return;
 		}
 		tcp_conn_drop(c, treq);
 		return;
 	}
-	/* The host may be sending the data already: the tag has to live until all of it is here. */
+	/* The host may be sending the data already: the tag has to live until all of it came, but its buffer is gone. */
 	if (r2t && !tcp_tx_recall(c, treq)) {
 		treq->answer_due = true;
+		if (c->rx_req == treq)
+			wire_rx_drop(&c->rx);
 		return;
 	}
 	if (r2t)

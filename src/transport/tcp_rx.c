@@ -209,7 +209,10 @@ static void on_h2c_data(struct tcp_conn *c)
 		return;
 	}
 	c->rx_req = treq;
-	wire_rx_dest(&c->rx, (uint8_t *)nvme_req_buf(&treq->req) + treq->req.toff);
+	if (treq->answer_due) /* aborted: nvme has taken its buffer back */
+		wire_rx_dest(&c->rx, NULL);
+	else
+		wire_rx_dest(&c->rx, (uint8_t *)nvme_req_buf(&treq->req) + treq->req.toff);
 }
 
 static void on_term(struct tcp_conn *c)

@@ -269,6 +269,11 @@ void wire_rx_dest(struct wire_rx *rx, void *dst)
 	rx->state = rx->pad_left ? WIRE_RX_PAD : WIRE_RX_DATA;
 }
 
+void wire_rx_drop(struct wire_rx *rx)
+{
+	rx->dst = NULL;
+}
+
 /* n bytes more of the payload are there (or dropped, at src). */
 static void data_arrived(struct wire_rx *rx, const uint8_t *at, size_t n)
 {

@@ -104,6 +104,8 @@ enum wire_event wire_rx_step(struct wire_rx *rx, struct wire_in *in);
 /* Where the payload of the PDU whose header came goes: rx->data_len bytes at dst, or NULL: read and
  * drop it. */
 void wire_rx_dest(struct wire_rx *rx, void *dst);
+/* Somebody else owns the destination now: the rest of the payload under way, if any, is read and dropped. */
+void wire_rx_drop(struct wire_rx *rx);
 /* Whether payload can be received directly now, and where the rest of it goes. */
 bool wire_rx_want(const struct wire_rx *rx, struct iovec *iov);
 /* n bytes were received into { wire_rx_want(), chunk }: accounts for them; returns how many
