@@ -19,7 +19,8 @@ static void text_store(struct err *err, const char *text)
 	size_t i = 0;
 
 	for (; i < sizeof(err->text) - 1 && text[i]; i++)
-		err->text[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
+		err->text[i] =
+			(char)((unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i]);
 	err->text[i] = '\0';
 }
 

@@ -62,9 +62,7 @@ static const char unit_letters[] = "KMGTPE";
 static int suffix_shift(const char *s)
 {
 	const char *unit;
-	char upper = *s == 'k' || *s == 'm' || *s == 'g' || *s == 't' || *s == 'p' || *s == 'e'
-			     ? (char)(*s - 'a' + 'A')
-			     : *s;
+	char upper = (char)(*s >= 'a' && *s <= 'z' ? *s - 'a' + 'A' : *s);
 
 	if (!upper)
 		return 0;

@@ -32,7 +32,7 @@ char *bytebuf_reserve(struct bytebuf *b, size_t n)
 	ASSERT(n < SIZE_MAX / 4 && b->len < SIZE_MAX / 4);
 	if (b->data && b->at + b->len + n <= b->capacity)
 		return b->data + b->at + b->len;
-	if (b->at) {
+	if (b->data && b->at) {
 		memmove(b->data, b->data + b->at, b->len);
 		b->at = 0;
 	}

@@ -68,7 +68,7 @@ static json_t *message_json(const char *message)
 	if (json)
 		return json;
 	for (; i < sizeof(text) - 1 && message[i]; i++)
-		text[i] = (unsigned char)message[i] < 0x7f ? message[i] : '?';
+		text[i] = (char)((unsigned char)message[i] < 0x7f ? message[i] : '?');
 	text[i] = '\0';
 	return json_string(text);
 }

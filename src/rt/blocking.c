@@ -60,7 +60,8 @@ int blocking_connect_unix(const char *path, int64_t deadline)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int left = left_ms(deadline);
-	struct timeval limit = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+	struct timeval limit = {.tv_sec = left / 1000,
+				.tv_usec = (suseconds_t)(left % 1000) * 1000};
 	_cleanup_close_ int fd = -1;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
