@@ -274,11 +274,35 @@ static void csts_poll_due(struct nvme_host *h)
 
 static void host_shut(struct nvme_host *h);
 
+/* CC.SHN is written; closes when the controller says that it is done, or does not say anything sensible. */
+static void host_shutdown_step(struct nvme_host *h, int status)
+{
+	uint32_t shst = get_le32(&h->setup.cqe.dw0) & CSTS_SHST_MASK;
+	bool asked = h->state == HOST_WAIT_SHUTDOWN;
+
+	if (status != 0 || (asked && shst == NVME_CSTS_SHST_COMPLETE))
+		host_shut(h);
+	else
+		host_poll_csts(h, HOST_WAIT_SHUTDOWN);
+}
+
+static void take_csts(struct nvme_host *h)
+{
+	uint32_t csts = get_le32(&h->setup.cqe.dw0);
+
+	if (csts & NVME_CSTS_CFS) {
+		host_lost(h, -EIO, "the controller reports a fatal status on enable");
+	} else if (!(csts & NVME_CSTS_RDY)) {
+		host_poll_csts(h, HOST_WAIT_READY);
+	} else {
+		host_set_state(h, HOST_IDENTIFY);
+		send_identify(h);
+	}
+}
+
 /* The answer that h->state waits for has come with status: takes what it says and sends the next question. */
 static void host_step(struct nvme_host *h, int status)
 {
-	uint32_t csts;
-
 	if (status != 0 && h->state < HOST_READY) {
 		host_refused(h, status);
 		return;
@@ -302,17 +326,7 @@ static void host_step(struct nvme_host *h, int status)
 		host_poll_csts(h, HOST_WAIT_READY);
 		break;
 	case HOST_WAIT_READY:
-		csts = get_le32(&h->setup.cqe.dw0);
-		if (csts & NVME_CSTS_CFS) {
-			host_lost(h, -EIO, "the controller reports a fatal status on enable");
-			break;
-		}
-		if (!(csts & NVME_CSTS_RDY)) {
-			host_poll_csts(h, HOST_WAIT_READY);
-			break;
-		}
-		host_set_state(h, HOST_IDENTIFY);
-		send_identify(h);
+		take_csts(h);
 		break;
 	case HOST_IDENTIFY:
 		take_identify(h);
@@ -345,17 +359,8 @@ static void host_step(struct nvme_host *h, int status)
 		host_next_queue(h);
 		break;
 	case HOST_SHUTDOWN:
-		if (status != 0)
-			host_shut(h);
-		else
-			host_poll_csts(h, HOST_WAIT_SHUTDOWN);
-		break;
 	case HOST_WAIT_SHUTDOWN:
-		csts = get_le32(&h->setup.cqe.dw0);
-		if (status != 0 || (csts & CSTS_SHST_MASK) == NVME_CSTS_SHST_COMPLETE)
-			host_shut(h);
-		else
-			host_poll_csts(h, HOST_WAIT_SHUTDOWN);
+		host_shutdown_step(h, status);
 		break;
 	case HOST_READY:
 	case HOST_PAUSE:
