@@ -335,7 +335,7 @@ static void host_step(struct nvme_host *h, int status)
 			send_feature(h, NVME_FEAT_ASYNC_EVENT, host_live_event_mask(h));
 			break;
 		}
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case HOST_EVENTS:
 		if (host_is_discovery(h) || !h->opts.n_io_queues) {
 			host_up(h);

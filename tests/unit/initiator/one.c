@@ -43,7 +43,7 @@ void one_open(struct one *o, bool hdgst, bool ddgst, uint8_t hpda)
 				       .header_digest = hdgst,
 				       .data_digest = ddgst,
 				       .hpda = hpda,
-				       .one_state = one_state,
+				       .on_state = one_state,
 				       .ctx = o};
 	struct err err;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "fake_ctrl.h"
 
 struct up {
@@ -41,7 +42,7 @@ static void on_state(struct nvme_host *h, int state, const struct err *err, void
 		return;
 	}
 	up->losses++;
-	(void)strcpy(up->text, err->text);
+	(void)str_copy(up->text, sizeof(up->text), err->text);
 	if (up->close_on_loss)
 		nvme_host_close(h, on_closed, up);
 }
