@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/rng.h"
+#include "rt/blocking.h"
 
 #define OK(id, result) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":" result "}"
 
@@ -288,6 +290,26 @@ static void one_client_too_many_is_told_and_closed(void **state)
 			raw_close(&clients[i]);
 }
 
+static void want_of_descriptors_delays_new_clients(void **state)
+{
+	struct rlimit before, none;
+
+	start_with_a_good_client();
+	bad = (struct raw){.fd = blocking_connect_unix(fix.path, blocking_deadline(5000))};
+	assert_true(bad.fd >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 1, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	pump_some();
+	/* The listener stays readable and must not be spun on. */
+	assert_false(reactor_pass(fix.r, 0));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	raw_say(&bad, "{\"method\":\"echo\",\"id\":1}");
+	raw_expect(&bad, OK("1", "true"));
+	raw_close(&bad);
+	good_client_is_served();
+}
+
 static void end_of_the_server_ends_its_clients(void **state)
 {
 	start_with_a_good_client();
@@ -374,6 +396,7 @@ int main(void)
 		TEST(client_that_has_to_wait_costs_nothing_meanwhile),
 		TEST(flood_without_reading_fills_only_its_own_socket),
 		TEST(one_client_too_many_is_told_and_closed),
+		TEST(want_of_descriptors_delays_new_clients),
 		TEST(end_of_the_server_ends_its_clients),
 		TEST(random_splits_and_departures),
 	};
