@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+# For functional tests: real binaries, a folder of their own, no fixed port, TAP on stdout. Each waits on a state with a bound, never on time.
+#
+#   start_engine [OPTION...]   starts an engine with its state in $work and waits until it has loaded its configuration
+#   stop_engine                SIGTERM; its exit status
+#   kill_engine                SIGKILL
+#   lp WORD...                 litepool on that engine;     rpc METHOD [JSON]   a raw call
+#   check NAME COMMAND...      one test: the command succeeds;   refused NAME PATTERN COMMAND...   it fails and says PATTERN
+#   done_testing               the plan; stops what still runs
+
+set -uo pipefail
+build=${LITEPOOL_BUILD:?the tests are run by meson}
+source_dir=${LITEPOOL_SOURCE:?}
+engine_bin=$build/src/engine/litepool-engine
+cli_bin=$build/src/cli/litepool
+perf_bin=$build/bench/lp-perf
+work=$(mktemp -d "${TMPDIR:-/tmp}/litepool-func.XXXXXX")
+socket=$work/engine.sock
+engine_pid=
+n_tests=0 n_failed=0
+LIMIT=${LITEPOOL_TEST_LIMIT:-60}
+
+cleanup() {
+    if [ -n "$engine_pid" ]; then
+        kill -9 "$engine_pid" 2> /dev/null
+        wait "$engine_pid" 2> /dev/null
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+lp() { "$cli_bin" -s "$socket" --timeout "$LIMIT" engine "$@"; }
+rpc() { lp rpc "$@"; }
+
+# wait_for COMMAND...: until it succeeds, at most LIMIT seconds
+wait_for() {
+    local end=$((SECONDS + LIMIT))
+    until "$@" > /dev/null 2>&1; do
+        [ $SECONDS -lt $end ] || { echo "# waited $LIMIT s for: $*"; return 1; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
+engine_answers() {
+    kill -0 "$engine_pid" 2> /dev/null || return 0 # it died: waiting longer does not help
+    rpc framework_wait_init
+}
+
+start_engine() {
+    "$engine_bin" --state-dir "$work/state" --rpc-socket "$socket" "$@" >> "$work/engine.log" 2>&1 &
+    engine_pid=$!
+    wait_for engine_answers
+    kill -0 "$engine_pid" 2> /dev/null || { sed 's/^/# /' "$work/engine.log"; return 1; }
+}
+
+# run_engine OPTION...: one that is expected to end by itself; its status
+run_engine() {
+    timeout "$LIMIT" "$engine_bin" --state-dir "$work/state" --rpc-socket "$socket" "$@" > "$work/run.log" 2>&1
+}
+
+stop_engine() {
+    local pid=$engine_pid
+    kill -TERM "$pid"
+    wait "$pid"
+    local rc=$?
+    engine_pid=
+    return $rc
+}
+
+kill_engine() {
+    kill -9 "$engine_pid"
+    wait "$engine_pid" 2> /dev/null
+    engine_pid=
+}
+
+check() {
+    local name=$1
+    shift
+    n_tests=$((n_tests + 1))
+    # Not in a subshell: what it starts is ours to stop.
+    if "$@" > "$work/out" 2>&1; then
+        echo "ok $n_tests - $name"
+    else
+        echo "not ok $n_tests - $name"
+        { echo "$*:"; cat "$work/out"; } | sed 's/^/# /' | head -20
+        n_failed=$((n_failed + 1))
+    fi
+}
+
+refused() {
+    local name=$1 pattern=$2
+    shift 2
+    n_tests=$((n_tests + 1))
+    if "$@" > "$work/out" 2>&1; then
+        echo "not ok $n_tests - $name"
+        echo "# succeeded: $*"
+    elif grep -qE -- "$pattern" "$work/out"; then
+        echo "ok $n_tests - $name"
+        return
+    else
+        echo "not ok $n_tests - $name"
+        { echo "expected /$pattern/, got:"; cat "$work/out"; } | sed 's/^/# /'
+    fi
+    n_failed=$((n_failed + 1))
+}
+
+same() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
+has() { grep -qE -- "$2" <<< "$1" || { echo "no /$2/ in: $1"; return 1; }; }
+requires() { command -v "$1" > /dev/null || [ -x "$1" ] || { echo "1..0 # SKIP ${1##*/} is not there"; exit 0; }; }
+
+# json EXPRESSION: python over the JSON on stdin, called j
+json() { python3 -c "import json,sys; j=json.load(sys.stdin); print($1)"; }
+
+# port_of NQN: of its first listener
+port_of() { rpc nvmf_subsystem_get_listeners "{\"nqn\":\"$1\"}" | json 'j[0]["address"]["trsvcid"]'; }
+
+done_testing() {
+    echo "1..$n_tests"
+    [ $n_failed = 0 ]
+}
