@@ -200,11 +200,11 @@ static void new_disk(struct rig *rig, unsigned i)
 							      .block_size = RIG_BLOCK},
 				      &rig->ram[i], &err),
 			 0);
-	assert_int_equal(disk_fault_new(&(struct disk_fault_opts){.name = fault,
-								  .base = rig->ram[i],
-								  .seed = 1},
-					&rig->disk[i], &err),
-			 0);
+	assert_int_equal(
+		disk_fault_new(
+			&(struct disk_fault_opts){.name = fault, .base = rig->ram[i], .seed = 1},
+			&rig->disk[i], &err),
+		0);
 }
 
 static void new_ns(struct rig *rig, unsigned i)
@@ -305,6 +305,7 @@ void rig_free(struct rig *rig)
 	view_fini(&rig->ss);
 	for (unsigned i = 0; i < RIG_NS; i++) {
 		rig->disk[i]->ops->destroy(rig->disk[i]);
+		rig_pump(rig); /* it leaves its reactors by message */
 		rig->ram[i]->ops->destroy(rig->ram[i]);
 		for (unsigned r = 0; r <= RIG_DATA; r++)
 			free(rig->ns[i].stats[r]);
@@ -382,11 +383,12 @@ void rig_fill(struct rig_req *r, uint8_t byte)
 	memset(r->data, byte, r->data_size);
 }
 
-struct rig_req *rig_rw(struct rig_qp *q, uint8_t opcode, uint32_t nsid, uint64_t lba, uint32_t blocks)
+struct rig_req *rig_rw(struct rig_qp *q, uint8_t opcode, uint32_t nsid, uint64_t lba,
+		       uint32_t blocks)
 {
 	struct rig_req *r = rig_req_new(q, opcode, nsid);
-	const bool moves = opcode == NVME_IO_READ || opcode == NVME_IO_WRITE ||
-			   opcode == NVME_IO_COMPARE;
+	const bool moves =
+		opcode == NVME_IO_READ || opcode == NVME_IO_WRITE || opcode == NVME_IO_COMPARE;
 
 	rig_cdw(r, (uint32_t)lba, (uint32_t)(lba >> 32), blocks - 1);
 	rig_data(r, moves ? (size_t)blocks * RIG_BLOCK : 0);
@@ -506,9 +508,9 @@ static uint32_t add_rule(struct rig *rig, unsigned i, const struct disk_fault_ru
 
 uint32_t rig_hang(struct rig *rig, unsigned i, unsigned ops)
 {
-	return add_rule(rig, i,
-			&(struct disk_fault_rule){
-				.kind = DISK_FAULT_HANG, .ops = ops, .probability = 1});
+	return add_rule(
+		rig, i,
+		&(struct disk_fault_rule){.kind = DISK_FAULT_HANG, .ops = ops, .probability = 1});
 }
 
 void rig_fail(struct rig *rig, unsigned i, unsigned ops, int error, uint64_t count)
@@ -536,7 +538,7 @@ static void count_done(void *ctx, int res)
 
 void rig_publish(struct rig *rig, unsigned *done)
 {
-	view_publish(&rig->ss, count_done, done);
+	view_publish(&rig->ss, done ? count_done : NULL, done);
 }
 
 /* Reads through a queue of its own reactor: the disk's memory has no other door. */

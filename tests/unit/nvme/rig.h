@@ -18,10 +18,10 @@
 #include "nvme/model.h"
 #include "nvme/resv.h"
 
-#define RIG_DATA 2 /* data reactors; the control reactor has id RIG_DATA */
-#define RIG_HOSTS 3
-#define RIG_NS 2
-#define RIG_BLOCK 4096u
+#define RIG_DATA   2 /* data reactors; the control reactor has id RIG_DATA */
+#define RIG_HOSTS  3
+#define RIG_NS     2
+#define RIG_BLOCK  4096u
 #define RIG_BLOCKS 256u
 
 struct rig;
@@ -39,8 +39,8 @@ struct rig_req { /* one command and what became of it */
 	void (*on_done)(struct rig_req *r);
 	uint8_t *data; /* the host's memory: xfer_len bytes */
 	size_t data_size;
-	bool capsule;	/* send the data with the command */
-	bool no_fetch;	/* the host never answers a fetch */
+	bool capsule;    /* send the data with the command */
+	bool no_fetch;   /* the host never answers a fetch */
 	bool no_release; /* the response stays unsent */
 	bool started, fetching;
 	unsigned completes, fetches;
@@ -80,7 +80,8 @@ void rig_pump(struct rig *rig);
 void rig_advance(struct rig *rig, uint64_t ns);
 
 struct rig_req *rig_req_new(struct rig_qp *q, uint8_t opcode, uint32_t nsid);
-struct rig_req *rig_rw(struct rig_qp *q, uint8_t opcode, uint32_t nsid, uint64_t lba, uint32_t blocks);
+struct rig_req *rig_rw(struct rig_qp *q, uint8_t opcode, uint32_t nsid, uint64_t lba,
+		       uint32_t blocks);
 void rig_req_free(struct rig_req *r);
 void rig_cdw(struct rig_req *r, uint32_t cdw10, uint32_t cdw11, uint32_t cdw12);
 void rig_data(struct rig_req *r, size_t size); /* host memory, zeroed; xfer_len */
@@ -113,6 +114,7 @@ unsigned rig_buffers_out(struct rig *rig);
 uint16_t rig_resv(struct rig *rig, unsigned h, uint8_t opcode, uint32_t cdw10, uint64_t key,
 		  uint64_t other_key);
 
-#define assert_status(r, expected) assert_string_equal(nvme_status_text(r), nvme_status_text(expected))
+#define assert_status(r, expected)                                                                 \
+	assert_string_equal(nvme_status_text(r), nvme_status_text(expected))
 
 #endif

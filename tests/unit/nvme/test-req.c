@@ -290,26 +290,28 @@ static void errors_are_counted_and_reported(void **state)
 
 /* --- property: random commands, random cancels, random hangs; each command is answered once and nothing leaks --- */
 
-#define RANDOM_REQS 24
+#define RANDOM_REQS  24
 #define RANDOM_STEPS 400
 
 static struct rig_req *random_req(struct rig *rig, struct rng *rng)
 {
-	static const uint8_t ops[] = {NVME_IO_READ,   NVME_IO_WRITE,	    NVME_IO_WRITE,
+	static const uint8_t ops[] = {NVME_IO_READ,    NVME_IO_WRITE,        NVME_IO_WRITE,
 				      NVME_IO_COMPARE, NVME_IO_WRITE_ZEROES, NVME_IO_VERIFY,
 				      NVME_IO_FLUSH};
 	struct rig_qp *q = &rig->qp[rng_below(rng, RIG_HOSTS)][rng_below(rng, RIG_DATA)];
 	const uint8_t op = ops[rng_below(rng, sizeof(ops))];
-	struct rig_req *r = rig_rw(q, op, (uint32_t)rng_below(rng, 4), rng_below(rng, RIG_BLOCKS + 4),
-				   1 + (uint32_t)rng_below(rng, 8));
+	struct rig_req *r = rig_rw(q, op, (uint32_t)rng_below(rng, 4),
+				   rng_below(rng, RIG_BLOCKS + 4), 1 + (uint32_t)rng_below(rng, 8));
 
 	if (op == NVME_IO_FLUSH)
 		rig_data(r, 0);
 	if (op == NVME_IO_WRITE && rng_chance(rng, 0.3))
-		r->req.sqe.flags |= (uint8_t)(1 + rng_below(rng, 2)); /* second halves, sometimes right */
+		r->req.sqe.flags |=
+			(uint8_t)(1 + rng_below(rng, 2)); /* second halves, sometimes right */
 	if (op == NVME_IO_COMPARE && rng_chance(rng, 0.5))
 		r->req.sqe.flags |= NVME_SQE_FUSE_FIRST;
-	r->capsule = r->data_size && r->data_size <= 8192 && op != NVME_IO_READ && rng_chance(rng, 0.5);
+	r->capsule =
+		r->data_size && r->data_size <= 8192 && op != NVME_IO_READ && rng_chance(rng, 0.5);
 	r->no_fetch = rng_chance(rng, 0.3);
 	return r;
 }
@@ -369,7 +371,8 @@ static void random_life(uint64_t seed, const struct iobuf_counts *counts, struct
 		if (!reqs[i])
 			continue;
 		if (reqs[i]->completes != 1)
-			print_message("# seed %llu: slot %d in state %s\n", (unsigned long long)seed, i,
+			print_message("# seed %llu: slot %d in state %s\n",
+				      (unsigned long long)seed, i,
 				      nvme_req_state_name[reqs[i]->req.state]);
 		assert_int_equal(reqs[i]->completes, 1);
 		rig_req_free(reqs[i]);
