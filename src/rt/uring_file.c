@@ -191,12 +191,13 @@ void ufile_submit(struct env *env, struct file *base, struct file_io *io)
 bool ufile_queue_parked(struct uenv *u)
 {
 	while (!list_empty(&u->parked) && u->files_live < CQ_FILE_BUDGET) {
-		struct list *node = list_pop_front(&u->parked);
+		struct file_io *io = list_first(&u->parked, struct file_io, link);
 
-		if (!queue_io(u, list_entry(node, struct file_io, link))) {
-			list_push_front(&u->parked, node);
-			return false;
-		}
+		list_remove(&io->link);
+		if (queue_io(u, io))
+			continue;
+		list_push_front(&u->parked, &io->link);
+		return false;
 	}
 	return true;
 }
