@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rig.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,8 @@ static void env_nothing(struct env *env)
 static unsigned env_poll(struct env *env, int64_t wait_ns)
 {
 	(void)env;
-	(void)wait_ns;
+	if (wait_ns)
+		(void)sched_yield(); /* reactors in threads: no real sleep, no real world */
 	return 0;
 }
 
@@ -86,7 +88,7 @@ static void qp_fetch(struct nvme_req *req)
 {
 	struct rig_req *r = rig_of(req);
 
-	assert_false(r->q->rig->in_call);
+	assert_false(r->q->in_call);
 	assert_true(reactor_current() == atomic_load(&req->qp->reactor));
 	assert_int_equal(r->completes, 0);
 	assert_true(req->data_len <= r->data_size);
@@ -102,7 +104,7 @@ static void qp_complete(struct nvme_req *req)
 	struct rig_req *r = rig_of(req);
 	struct rig *rig = r->q->rig;
 
-	assert_false(rig->in_call);
+	assert_false(r->q->in_call);
 	assert_true(r->started);
 	assert_true(reactor_current() == atomic_load(&req->qp->reactor));
 	assert_int_equal(r->completes, 0);
@@ -419,9 +421,9 @@ static void start_msg(struct msg *msg)
 	}
 	r->req.in_capsule = r->capsule;
 	r->started = true;
-	r->q->rig->in_call = true;
+	r->q->in_call = true;
 	nvme_req_start(&r->req);
-	r->q->rig->in_call = false;
+	r->q->in_call = false;
 }
 
 static void post(struct rig_req *r, struct msg *msg, void (*run)(struct msg *))
@@ -440,9 +442,9 @@ static void cancel_msg(struct msg *msg)
 {
 	struct rig_req *r = container_of(msg, struct rig_req, msg_cancel);
 
-	r->q->rig->in_call = true;
+	r->q->in_call = true;
 	r->caught = nvme_req_cancel(&r->req, r->cancel_with);
-	r->q->rig->in_call = false;
+	r->q->in_call = false;
 }
 
 void rig_cancel(struct rig_req *r, uint16_t status)
@@ -469,9 +471,9 @@ static void fetched_msg(struct msg *msg)
 		return; /* cancelled since */
 	r->fetching = false;
 	memcpy(nvme_req_buf(&r->req), r->data, r->req.data_len);
-	r->q->rig->in_call = true;
+	r->q->in_call = true;
 	nvme_req_fetched(&r->req);
-	r->q->rig->in_call = false;
+	r->q->in_call = false;
 }
 
 void rig_fetched(struct rig_req *r)

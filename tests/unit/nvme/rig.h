@@ -30,6 +30,7 @@ struct rig_qp {
 	struct nvme_qpair qp;
 	struct rig *rig;
 	unsigned closes;
+	bool in_call; /* a call of the transport into nvme is on the stack */
 };
 
 struct rig_req { /* one command and what became of it */
@@ -63,7 +64,6 @@ struct rig {
 	struct nvme_ctrlr ctrlr[RIG_HOSTS];
 	struct rig_qp qp[RIG_HOSTS][RIG_DATA]; /* one I/O queue of each host on each data reactor */
 	struct rig_qp admin;
-	bool in_call; /* a call of the transport into nvme is on the stack */
 	_Atomic unsigned n_done;
 	unsigned errors_logged, resv_events;
 	struct nvme_req *held; /* admin opcode 0x0c */
