@@ -121,6 +121,7 @@ int cli_cmd_config_load(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 int cli_cmd_bdev_create_sized(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_bdev_delete(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_bdev_rescan(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_listener_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_subsystem_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_export(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 

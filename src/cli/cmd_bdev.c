@@ -88,6 +88,39 @@ int cli_cmd_bdev_rescan(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 	return 0;
 }
 
+/* One state for people when all groups have the same; with -o json every group is there. */
+static void ana_fold(json_t *listeners)
+{
+	for (size_t i = 0; i < json_array_size(listeners); i++) {
+		json_t *one = json_array_get(listeners, i);
+		const json_t *groups = json_object_get(one, "ana_states");
+		json_t *first = json_object_get(json_array_get(groups, 0), "ana_state");
+		bool same = first != NULL;
+
+		for (size_t k = 1; same && k < json_array_size(groups); k++)
+			same = json_equal(json_object_get(json_array_get(groups, k), "ana_state"),
+					  first);
+		(void)json_object_set_new(one, "ana_state",
+					  same ? json_incref(first) : json_string("by group"));
+		if (same)
+			(void)json_object_del(one, "ana_states");
+	}
+}
+
+int cli_cmd_listener_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	json_t *listeners;
+	int res = cli_call(cli, cmd->method, params, &listeners);
+
+	if (res != 0)
+		return res;
+	if (!cli->json)
+		ana_fold(listeners);
+	cli_print(cli, cmd, listeners);
+	json_decref(listeners);
+	return 0;
+}
+
 int cli_cmd_subsystem_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
 	static const char *const more[][2] = {{"listeners", "nvmf_subsystem_get_listeners"},
@@ -105,6 +138,8 @@ int cli_cmd_subsystem_show(struct cli *cli, const struct cli_cmd *cmd, json_t *p
 	}
 	if (res != 0)
 		return res;
+	if (!cli->json)
+		ana_fold(json_object_get(json_array_get(subsystems, 0), "listeners"));
 	cli_print(cli, cmd, json_array_get(subsystems, 0));
 	json_decref(subsystems);
 	return 0;

@@ -51,7 +51,8 @@ static void cell_text(const json_t *value, enum cli_format format, char *cell)
 			snprintf(cell, CELL_MAX, "%s", json_string_value(value));
 		break;
 	case JSON_INTEGER:
-		cell_number((uint64_t)json_integer_value(value), format, cell);
+		if (json_integer_value(value) >= 0) /* below: not set, as in "cpu": -1 */
+			cell_number((uint64_t)json_integer_value(value), format, cell);
 		break;
 	case JSON_REAL:
 		snprintf(cell, CELL_MAX, "%.2f", json_real_value(value));

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "engine/rpc_call.h"
 #include "rt/env.h"
 #include "rt/fs.h"
@@ -168,6 +169,23 @@ int engine_start(struct engine *e, struct err *err)
 	return 0;
 }
 
+static void log_start(const struct engine *e)
+{
+	const uint32_t *n = e->iobufs.n;
+	uint64_t bytes = 0;
+	char size[32];
+
+	for (unsigned i = 0; i < IOBUF_CLASSES; i++)
+		bytes += (uint64_t)n[i] * iobuf_class_size[i];
+	log_info("engine.start", "version=%s data_reactors=%u cores=%s poll_us=%lld state_dir=%s",
+		 LITEPOOL_VERSION, e->n_data, e->opts->cores, (long long)e->opts->poll_us,
+		 e->opts->state_dir);
+	log_info("engine.buffers",
+		 "total=\"%s\" capsule=%u small=%u medium=%u large=%u scratch=%u rx=%u",
+		 str_size(bytes, size, sizeof(size)), n[IOBUF_CAPSULE], n[IOBUF_SMALL],
+		 n[IOBUF_MEDIUM], n[IOBUF_LARGE], n[IOBUF_SCRATCH], n[IOBUF_RX]);
+}
+
 static void start_on_control(struct msg *msg)
 {
 	struct engine *e = container_of(msg, struct engine, start_msg);
@@ -175,6 +193,7 @@ static void start_on_control(struct msg *msg)
 	struct err err = {0};
 
 	e->start_ns = reactor_now(e->control);
+	log_start(e);
 	opts.path = e->opts->rpc_socket;
 	opts.methods = engine_methods;
 	opts.ctx = e;
@@ -388,7 +407,7 @@ json_t *engine_subsystem_config_json(struct engine *e, const char *subsystem)
 		if (e->tcp)
 			res = json_array_append_new(array, json_pack("{s:s, s:O}", "method",
 								     "nvmf_create_transport",
-								     "params", e->tcp_params));
+								     "params", e->tcp_config));
 		if (!nvmf || res < 0 || json_array_extend(array, nvmf) < 0)
 			res = -ENOMEM;
 		json_decref(nvmf);
@@ -475,6 +494,7 @@ void engine_free(struct engine *e)
 	config_problems_fini(&e->problems);
 	resv_store_fini(&e->resv);
 	json_decref(e->tcp_params);
+	json_decref(e->tcp_config);
 	cleanup_closep(&e->lock_fd);
 	free(e);
 }

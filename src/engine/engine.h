@@ -76,7 +76,8 @@ struct engine {
 	struct worker_pool *workers;
 	struct nvme_target *target;
 	struct tcp_transport *tcp; /* NULL until nvmf_create_transport */
-	json_t *tcp_params;        /* of it */
+	json_t *tcp_params;        /* as it works */
+	json_t *tcp_config; /* as it was asked for: a newer engine may have better defaults */
 	struct rpc_server *rpc;
 	int lock_fd;
 	uint64_t start_ns;

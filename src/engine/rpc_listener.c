@@ -98,11 +98,12 @@ static json_t *transport_json(const struct transport_params *p)
 		true);
 }
 
-static int transport_new(struct engine *e, const struct transport_params *p, struct err *err)
+static int transport_new(struct engine *e, const struct transport_params *p, const json_t *asked,
+			 struct err *err)
 {
 	struct tcp_transport_opts tcp = tcp_transport_opts_default();
 	struct nvme_target_opts target = nvme_target_opts_default();
-	json_t *params;
+	json_t *params, *config;
 	int res;
 
 	if (p->dif)
@@ -126,14 +127,20 @@ static int transport_new(struct engine *e, const struct transport_params *p, str
 	tcp.header_digest = p->header_digest;
 	tcp.data_digest = p->data_digest;
 	params = transport_json(p);
-	if (!params)
+	config = json_deep_copy(asked);
+	if (!params || !config) {
+		json_decref(params);
+		json_decref(config);
 		return err_set(err, -ENOMEM, "out of memory");
+	}
 	res = tcp_transport_new(e->target, e->control, e->data, e->n_data, &tcp, &e->tcp, err);
 	if (res < 0) {
 		json_decref(params);
+		json_decref(config);
 		return res;
 	}
 	e->tcp_params = params;
+	e->tcp_config = config;
 	return 0;
 }
 
@@ -162,7 +169,7 @@ void rpc_nvmf_create_transport(struct rpc_call *call, const json_t *params, void
 		free(change);
 		return;
 	}
-	if (transport_new(e, &p, &err) < 0)
+	if (transport_new(e, &p, params, &err) < 0)
 		change_fail(change, &err);
 	else
 		change_commit(change, NULL);

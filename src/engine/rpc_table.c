@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "engine/engine.h"
 #include "engine/rpc_call.h"
 
@@ -32,6 +33,8 @@ static void change_saved(void *ctx, const struct err *err)
 	struct change *change = ctx;
 
 	if (err) {
+		log_error("engine.config.save_failed", "method=%s reason=\"%s\"",
+			  rpc_call_method(change->call), err->text);
 		rpc_fail(change->call, err->code,
 			 "%s was carried out but could not be saved: %s. The engine works with the "
 			 "change, and a restart would lose it; when the cause is gone call "
@@ -39,6 +42,7 @@ static void change_saved(void *ctx, const struct err *err)
 			 rpc_call_method(change->call), err->text);
 		json_decref(change->result);
 	} else {
+		log_info("engine.changed", "method=%s", rpc_call_method(change->call));
 		rpc_reply(change->call, change->result);
 	}
 	free(change);

@@ -14,7 +14,7 @@ source_dir=${LITEPOOL_SOURCE:?}
 engine_bin=$build/src/engine/litepool-engine
 cli_bin=$build/src/cli/litepool
 perf_bin=$build/bench/lp-perf
-work=$(mktemp -d "${TMPDIR:-/tmp}/litepool-func.XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/litepool-func.XXXXXX")
 socket=$work/engine.sock
 engine_pid=
 n_tests=0 n_failed=0
