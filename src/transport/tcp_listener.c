@@ -140,6 +140,7 @@ static int listener_new(struct tcp_transport *t, const struct sock_addr *addr,
 		listener_free(l);
 		return res;
 	}
+	list_push_back(&t->listeners, &l->link);
 	*ret = l;
 	return 0;
 }
@@ -162,7 +163,6 @@ int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char
 		res = listener_new(t, addr, asked ? congestion : t->opts.congestion, &l, err);
 		if (res)
 			return res;
-		list_push_back(&t->listeners, &l->link);
 	}
 	l->users++;
 	*ret = l;
