@@ -114,6 +114,8 @@ int nvme_subsystem_remove_listener(struct nvme_subsystem *ss, struct nvme_port *
 	struct nvme_listener *l = nvme_listener_find(ss, port);
 	struct listener_remove *job;
 
+	if (ss->deleting)
+		return err_set(err, -EINVAL, "subsystem %s is being deleted", ss->nqn);
 	if (!l)
 		return err_set(err, -ENOENT, "%s does not listen there", ss->nqn);
 	job = calloc(1, sizeof(*job));
@@ -142,6 +144,8 @@ int nvme_subsystem_set_ana_state(struct nvme_subsystem *ss, struct nvme_port *po
 
 	if (!l)
 		return err_set(err, -ENOENT, "%s does not listen there", ss->nqn);
+	if (ss->deleting)
+		return err_set(err, -EINVAL, "subsystem %s is being deleted", ss->nqn);
 	if (ss->is_discovery || !ss->ana_reporting)
 		return err_set(err, -EINVAL, "%s was not created with ana_reporting", ss->nqn);
 	if (anagrpid > ss->nn || !ana_state_valid(state))

@@ -263,6 +263,8 @@ int nvme_subsystem_remove_ns(struct nvme_subsystem *ss, uint32_t nsid, nvme_done
 	struct nvme_ns *ns = nvme_ns_find(ss, nsid);
 	struct ns_job *job;
 
+	if (ss->deleting)
+		return err_set(err, -EINVAL, "subsystem %s is being deleted", ss->nqn);
 	if (!ns)
 		return err_set(err, -ENOENT, "%s has no namespace %u", ss->nqn, nsid);
 	job = calloc(1, sizeof(*job));
