@@ -546,6 +546,7 @@ void lab_free(struct lab *lab)
 	lab_pump(lab);
 	assert_int_equal(done, 1);
 	assert_int_equal(lab->n_conns, 0);
+	nvme_port_put(lab->port);
 	nvme_target_free(lab->t);
 	assert_int_equal(lab->dev->dev.claims, 0);
 	dev_destroy(&lab->dev->dev);

@@ -59,7 +59,7 @@ struct cmd {
 	uint16_t status;
 	uint32_t dw0, dw1;
 	uint16_t sqhd, sqid;
-	uint8_t data[LAB_DATA_MAX];
+	uint8_t data[LAB_DATA_MAX] __attribute__((aligned(16)));
 };
 
 struct lab *lab_new(void);

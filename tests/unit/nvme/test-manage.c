@@ -206,8 +206,9 @@ static void discovery_shows_each_host_its_own(void **state)
 	assert_int_equal(le16toh(e[1].cntlid), 0xffff);
 	assert_int_equal(le16toh(e[1].asqsz), 128);
 	cmd_free(log);
-	assert_int_equal(get_log(mine, NVME_LOG_SMART, 512, 0, 0)->status,
-			 LAB_DNR(NVME_SC_INVALID_LOG_PAGE));
+	log = get_log(mine, NVME_LOG_SMART, 512, 0, 0);
+	assert_int_equal(log->status, LAB_DNR(NVME_SC_INVALID_LOG_PAGE));
+	cmd_free(log);
 	conn_drop(mine);
 	conn_drop(other);
 	conn_free(mine);
