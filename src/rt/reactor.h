@@ -52,7 +52,11 @@ struct reactor_stats {
 /* Takes env (freed with the reactor). The reactor does not run yet. */
 int reactor_new(const struct reactor_opts *opts, struct env *env, struct reactor **ret,
 		struct err *err);
-void reactor_free(struct reactor *r); /* after reactor_join, or never started */
+/*
+ * After reactor_join(), or never started. Nobody may be inside reactor_post() to it any more, not even past the point where
+ * the message ran: of reactors that post to each other, all are joined before the first is freed.
+ */
+void reactor_free(struct reactor *r);
 
 /* Runs the loop in a thread of its own until reactor_stop(). */
 int reactor_start(struct reactor *r, struct err *err);
