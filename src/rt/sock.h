@@ -54,7 +54,10 @@ bool sock_addr_host(const struct sock_addr *addr, char *text, uint16_t *ret_port
 /* Binds and listens, attached to r. A unix path that a dead server left behind is replaced; a live one's gives -EADDRINUSE. Unix sockets are made with mode 0600. */
 int sock_listen(struct reactor *r, const struct sock_addr *addr, const struct sock_opts *opts,
 		sock_event_fn fn, void *ctx, struct sock **ret, struct err *err);
-/* Next waiting connection, not attached yet (TCP_NODELAY set); -EAGAIN when there is none. */
+/*
+ * Next waiting connection, not attached yet (TCP_NODELAY set); -EAGAIN when there is none. After another error, such as
+ * -EMFILE, the connection still waits and no event tells of it again: call sock_want_read() when there is hope.
+ */
 int sock_accept(struct sock *listener, struct sock **ret, struct sock_addr *ret_peer);
 /* Starts to connect, attached to r; SOCK_EV_WRITE when it is decided. */
 int sock_connect(struct reactor *r, const struct sock_addr *addr, const struct sock_opts *opts,

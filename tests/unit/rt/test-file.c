@@ -3,12 +3,14 @@
 #include "rt_test.h"
 
 #include <fcntl.h>
-#include <pthread.h>
+#include <linux/loop.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "rt/file.h"
 #include "rt/iobuf.h"
+#include "rt/uring_priv.h"
 
 #define FILE_BYTES (4 * MIB)
 
@@ -221,6 +223,111 @@ static void zeroed_range_reads_zeroes_and_nothing_else_does(void **state)
 	check_zero(*state, FILE_DIRECT, FILE_KEEP_ALLOC);
 }
 
+/* As on a file system or device without these calls. */
+static void pretend_to_lack(struct file *f, unsigned what)
+{
+	atomic_fetch_or(&((struct ufile *)f)->lacks, what);
+}
+
+static void zero_falls_back_to_writing_zeroes(void **state)
+{
+	struct fixture *fx = *state;
+	struct file *f = open_or_skip(fx, FILE_BUFFERED);
+
+	for (unsigned flags = 0; flags <= FILE_FUA; flags += FILE_FUA) {
+		fill(fx->own, MIB, flags);
+		assert_int_equal(rw(fx, f, FILE_WRITE, 0, MIB, MIB, fx->own), 0);
+		pretend_to_lack(f, UFILE_LACKS_PUNCH | UFILE_LACKS_ZERO_RANGE);
+		assert_int_equal(rw(fx, f, FILE_ZERO, flags, MIB + 4096, MIB - 8192, NULL), 0);
+		assert_int_equal(rw(fx, f, FILE_READ, 0, MIB, MIB, fx->own), 0);
+		assert_false(all_zero(fx->own, 4096));
+		assert_true(all_zero(fx->own + 4096, MIB - 8192));
+		assert_false(all_zero(fx->own + MIB - 4096, 4096));
+	}
+	file_close(f);
+}
+
+/* A loop device over the fixture's file, or -1 where this user may not make one. */
+static int loop_open(struct fixture *fx, char *path, size_t size)
+{
+	struct loop_config config = {.info.lo_flags = LO_FLAGS_AUTOCLEAR};
+	int ctl = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int backing = open(fx->path, O_RDWR | O_CLOEXEC);
+	int fd = -1;
+
+	/* Another process may take the same free device first. */
+	for (int i = 0; ctl >= 0 && i < 10; i++) {
+		(void)snprintf(path, size, "/dev/loop%d", ioctl(ctl, LOOP_CTL_GET_FREE));
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		config.fd = (unsigned)backing;
+		if (fd < 0 || !ioctl(fd, LOOP_CONFIGURE, &config))
+			break;
+		(void)close(fd);
+		fd = -1;
+	}
+	if (ctl >= 0)
+		(void)close(ctl);
+	(void)close(backing);
+	return fd;
+}
+
+static void check_device_range(struct fixture *fx, struct file *f, enum file_op op, unsigned flags)
+{
+	fill(fx->own, MIB, op);
+	assert_int_equal(rw(fx, f, FILE_WRITE, 0, MIB, MIB, fx->own), 0);
+	assert_int_equal(rw(fx, f, op, flags, MIB + 4096, 65536, NULL), 0);
+	assert_int_equal(rw(fx, f, FILE_SYNC, 0, 0, 0, NULL), 0);
+	memset(fx->own, 1, MIB);
+	assert_int_equal(rw(fx, f, FILE_READ, 0, MIB, MIB, fx->own), 0);
+	assert_true(op == FILE_DISCARD || all_zero(fx->own + 4096, 65536));
+	assert_false(all_zero(fx->own, 4096));
+	assert_false(all_zero(fx->own + 4096 + 65536, 4096));
+}
+
+static void block_device_is_claimed_discarded_and_zeroed(void **state)
+{
+	struct fixture *fx = *state;
+	struct env *env = reactor_env(fx->r);
+	struct err err = {0};
+	struct file *f, *g;
+	char path[64];
+	uint64_t size;
+	int fd = loop_open(fx, path, sizeof(path));
+
+	if (fd < 0) {
+		print_message("# skipped: no loop device for this user\n");
+		skip();
+	}
+	for (int round = 0; round < 2; round++) {
+		if (file_open(env, path, FILE_DIRECT, false, &f, &err) < 0)
+			fail_msg("%s", err.text);
+		assert_true(file_info(f)->is_block_device);
+		assert_int_equal(file_info(f)->size_bytes, FILE_BYTES);
+		assert_int_equal(file_info(f)->block_size, 512);
+		assert_true(file_info(f)->can_discard);
+		assert_int_equal(file_open(env, path, FILE_DIRECT, false, &g, &err), -EBUSY);
+		check_device_range(fx, f, FILE_DISCARD, 0);
+		check_device_range(fx, f, FILE_ZERO, FILE_FUA);
+		check_device_range(fx, f, FILE_ZERO, FILE_KEEP_ALLOC);
+		pretend_to_lack(f, UFILE_LACKS_PUNCH);
+		check_device_range(fx, f, FILE_DISCARD, 0); /* now by ioctl, on its thread */
+		check_device_range(fx, f, FILE_ZERO, 0);
+		pretend_to_lack(f, UFILE_LACKS_ZERO_RANGE);
+		check_device_range(fx, f, FILE_ZERO, FILE_FUA);
+		assert_int_equal(rw(fx, f, FILE_READ, 0, FILE_BYTES, 512, fx->own), -EIO);
+		/* At once claimed again in the next round: the ring let go of the device. */
+		file_close(f);
+	}
+	assert_int_equal(file_open(env, path, FILE_DIRECT, false, &f, &err), 0);
+	assert_int_equal(truncate(fx->path, 2 * FILE_BYTES), 0);
+	assert_int_equal(ioctl(fd, LOOP_SET_CAPACITY, 0), 0);
+	assert_int_equal(file_rescan(f, &size), 0);
+	assert_int_equal(size, 2 * FILE_BYTES);
+	assert_int_equal(rw(fx, f, FILE_READ, 0, FILE_BYTES, 4096, fx->own), 0);
+	file_close(f);
+	(void)close(fd); /* with the last user the device goes */
+}
+
 static void discarded_range_gives_its_space_back(void **state)
 {
 	struct fixture *fx = *state;
@@ -403,6 +510,8 @@ int main(void)
 		FILE_TEST(io_past_the_end_is_refused),
 		FILE_TEST(zeroed_range_reads_zeroes_and_nothing_else_does),
 		FILE_TEST(discarded_range_gives_its_space_back),
+		FILE_TEST(zero_falls_back_to_writing_zeroes),
+		FILE_TEST(block_device_is_claimed_discarded_and_zeroed),
 		FILE_TEST(second_opener_is_told_who_holds_the_file),
 		FILE_TEST(what_is_not_a_file_is_refused),
 		FILE_TEST(more_io_than_the_ring_holds_completes),
