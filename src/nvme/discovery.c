@@ -35,13 +35,6 @@ static uint8_t adrfam_of(const char *name)
 	return strcasecmp(name, "IPv6") ? 0 : NVME_ADRFAM_IPV6;
 }
 
-/* TRADDR and TRSVCID are ASCII fields: padded with blanks. Linux cuts the blanks; old hosts want a NUL, so the last byte is one. */
-static void text_field(char *field, size_t size, const char *text)
-{
-	str_pad(field, size, text);
-	field[size - 1] = 0;
-}
-
 static void entry_put(struct nvme_log_window *win, const struct nvme_subsystem *ss,
 		      const struct nvme_port *port)
 {
@@ -57,8 +50,9 @@ static void entry_put(struct nvme_log_window *win, const struct nvme_subsystem *
 		.eflags = htole16(ss->is_discovery ? NVME_EFLAGS_PERSISTENT : 0),
 	};
 
-	text_field(e.trsvcid, sizeof(e.trsvcid), port->addr.trsvcid);
-	text_field(e.traddr, sizeof(e.traddr), port->addr.traddr);
+	/* ASCII fields: blanks to the very end. libnvme cuts blanks from the last byte on and stops at anything else. */
+	str_pad(e.trsvcid, sizeof(e.trsvcid), port->addr.trsvcid);
+	str_pad(e.traddr, sizeof(e.traddr), port->addr.traddr);
 	(void)str_copy(e.subnqn, sizeof(e.subnqn), ss->nqn);
 	nvme_log_put(win, &e, sizeof(e));
 }

@@ -2,6 +2,7 @@
 /* Connect, properties, enable, reset, shutdown: what other targets got wrong. */
 #include <string.h>
 
+#include "base/str.h"
 #include "lab.h"
 
 #define IN_DATA (1u << 16)
@@ -113,13 +114,13 @@ static void spoil(struct cmd *cmd, enum spoil what)
 		memset(d->hostnqn, 'n', sizeof(d->hostnqn));
 		break;
 	case HOSTNQN_BAD:
-		strcpy(d->hostnqn, "not a name at all");
+		(void)str_copy(d->hostnqn, NVME_NQN_FIELD, "not a name at all");
 		break;
 	case SUBNQN_UNKNOWN:
-		strcpy(d->subnqn, "nqn.2025-01.io.litepool:nobody");
+		(void)str_copy(d->subnqn, NVME_NQN_FIELD, "nqn.2025-01.io.litepool:nobody");
 		break;
 	case HOST_NOT_ALLOWED:
-		strcpy(d->hostnqn, LAB_OTHER_HOST);
+		(void)str_copy(d->hostnqn, NVME_NQN_FIELD, LAB_OTHER_HOST);
 		break;
 	case SHORT_DATA:
 		cmd->req.xfer_len = 1020;
@@ -164,7 +165,7 @@ static uint16_t try_io(struct conn *conn, uint16_t qid, uint16_t cntlid, const c
 {
 	struct cmd *cmd = connect_new(conn, qid, cntlid);
 
-	strcpy(connect_data(cmd)->hostnqn, hostnqn);
+	(void)str_copy(connect_data(cmd)->hostnqn, NVME_NQN_FIELD, hostnqn);
 	memset(connect_data(cmd)->hostid, hostid, 16);
 	return cmd_finish(cmd, dw0);
 }
@@ -214,7 +215,7 @@ static void io_connect_to_another_subsystem_is_refused(void **state)
 	uint32_t dw0;
 
 	(void)lab_subsystem(lab, "nqn.2025-01.io.litepool:vol2", true);
-	strcpy(connect_data(cmd)->subnqn, "nqn.2025-01.io.litepool:vol2");
+	(void)str_copy(connect_data(cmd)->subnqn, NVME_NQN_FIELD, "nqn.2025-01.io.litepool:vol2");
 	assert_int_equal(cmd_finish(cmd, &dw0), LAB_DNR(NVME_SC_CONNECT_INVALID_PARAM));
 	assert_int_equal(dw0, IN_DATA | 16);
 	conn_drop(conn);

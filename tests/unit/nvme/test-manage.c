@@ -202,6 +202,8 @@ static void discovery_shows_each_host_its_own(void **state)
 	assert_string_equal(e[1].subnqn, LAB_NQN);
 	assert_memory_equal(e[1].traddr, "10.0.0.1  ", 10);
 	assert_memory_equal(e[1].trsvcid, "4420  ", 6);
+	assert_int_equal(e[1].traddr[255], ' ');
+	assert_int_equal(e[1].trsvcid[31], ' ');
 	assert_int_equal(le16toh(e[1].portid), 1);
 	assert_int_equal(le16toh(e[1].cntlid), 0xffff);
 	assert_int_equal(le16toh(e[1].asqsz), 128);
