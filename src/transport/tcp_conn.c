@@ -424,7 +424,7 @@ static void arrive(struct msg *msg)
 		tcp_rx_unpack(c);
 }
 
-void tcp_conn_connected(struct tcp_conn *c)
+bool tcp_conn_connected(struct tcp_conn *c)
 {
 	struct tcp_reqs reqs;
 
@@ -433,12 +433,15 @@ void tcp_conn_connected(struct tcp_conn *c)
 	counter_add(&c->tr->stats.connects, 1);
 	if (tcp_reqs_init(&reqs, c->qp.qsize)) {
 		tcp_conn_close(c, "no memory for the commands of the queue");
-		return;
+		return false;
 	}
 	tcp_reqs_fini(&c->reqs);
 	c->reqs = reqs;
-	if (c->qp.home && c->qp.home != c->tr->reactor)
+	if (c->qp.home && c->qp.home != c->tr->reactor) {
+		/* The other reactor may have it already when this returns: not even its state is ours. */
 		depart(c);
-	else
-		c->state = TCP_CONN_READY;
+		return false;
+	}
+	c->state = TCP_CONN_READY;
+	return true;
 }

@@ -222,8 +222,8 @@ void tcp_conn_flush_close(struct tcp_conn *c, const char *why);
 void tcp_conn_fatal(struct tcp_conn *c);
 /* FLUSH: all is sent. */
 void tcp_conn_flushed(struct tcp_conn *c);
-/* The answer of a successful Connect has been sent and its request released. */
-void tcp_conn_connected(struct tcp_conn *c);
+/* The answer of a successful Connect has been sent and its request released. False: the connection has left, or is closed; not to be touched. */
+bool tcp_conn_connected(struct tcp_conn *c);
 /* Something to wait for has begun: the timer runs. */
 void tcp_conn_watch(struct tcp_conn *c);
 /* A request ends without an answer; it is released in a task. */

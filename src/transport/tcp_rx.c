@@ -424,11 +424,8 @@ static void resume_run(struct task *task)
 	if (!tcp_conn_open(c) || c->stall == TCP_STALL_BUFFER)
 		return;
 	c->stall = TCP_STALL_NONE;
-	if (c->connect_ok) {
-		tcp_conn_connected(c);
-		if (c->state != TCP_CONN_READY)
-			return;
-	}
+	if (c->connect_ok && !tcp_conn_connected(c))
+		return;
 	if (c->rx.state == WIRE_RX_DEST)
 		place_capsule(c);
 	c->drained = false;
