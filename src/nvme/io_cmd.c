@@ -53,12 +53,6 @@ static const struct io_desc descs[] = {
 
 /* --- checks --- */
 
-static bool is_reservation(uint8_t opcode)
-{
-	return opcode == NVME_IO_RESV_REGISTER || opcode == NVME_IO_RESV_REPORT ||
-	       opcode == NVME_IO_RESV_ACQUIRE || opcode == NVME_IO_RESV_RELEASE;
-}
-
 static uint16_t ana_status(const struct nvme_req *req)
 {
 	const struct subsys_view *view = req->view->view;
@@ -182,7 +176,7 @@ uint16_t nvme_io_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_
 		status = ana_status(req);
 	if (status)
 		return status;
-	if (is_reservation(opcode))
+	if (nvme_is_reservation(opcode))
 		return nvme_resv_prepare(req, ret_xfer, ret_len);
 	status = check_access(req, d);
 	*ret_xfer = d->xfer;

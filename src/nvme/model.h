@@ -269,6 +269,11 @@ void nvme_fused_compared(struct nvme_req *first, uint16_t status);
 bool nvme_gate_enter(struct nvme_req *req);
 void nvme_gate_leave(struct nvme_req *req);
 
+static inline bool nvme_is_reservation(uint8_t opcode)
+{
+	return opcode == NVME_IO_RESV_REGISTER || opcode == NVME_IO_RESV_REPORT ||
+	       opcode == NVME_IO_RESV_ACQUIRE || opcode == NVME_IO_RESV_RELEASE;
+}
 /* reservation.c: moves to the control thread and back by message. */
 uint16_t nvme_resv_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);
 void nvme_resv_execute(struct nvme_req *req);

@@ -334,12 +334,6 @@ void nvme_req_fail(struct nvme_req *req, uint16_t status)
 
 /* --- execution --- */
 
-static bool is_reservation(uint8_t opcode)
-{
-	return opcode == NVME_IO_RESV_REGISTER || opcode == NVME_IO_RESV_REPORT ||
-	       opcode == NVME_IO_RESV_ACQUIRE || opcode == NVME_IO_RESV_RELEASE;
-}
-
 static void execute(struct nvme_req *req)
 {
 	const bool fabrics = req->sqe.opcode == NVME_OPC_FABRICS;
@@ -350,7 +344,7 @@ static void execute(struct nvme_req *req)
 		nvme_admin_execute(req);
 	} else if (fabrics) {
 		nvme_req_done(req, NVME_SC_SUCCESS);
-	} else if (is_reservation(req->sqe.opcode)) {
+	} else if (nvme_is_reservation(req->sqe.opcode)) {
 		/* It waits for the end of views; so it must not be in one. */
 		leave_view(req);
 		nvme_resv_execute(req);
