@@ -77,12 +77,15 @@ static void release_run(struct msg *msg)
 	struct ufile_release *release = container_of(msg, struct ufile_release, msg);
 	struct ufile *f = release->file;
 
-	if (f->slot[release->u->base.reactor->id] > 0)
-		slot_drop(release->u, f);
+	bool placed = f->slot[release->u->base.reactor->id] > 0;
+
+	/* Before the place is given up: from then on file_close() may go on and free f. */
 	(void)pthread_mutex_lock(&slots_lock);
 	f->releases_run++;
 	(void)pthread_cond_broadcast(&slots_changed);
 	(void)pthread_mutex_unlock(&slots_lock);
+	if (placed)
+		slot_drop(release->u, f);
 }
 
 static bool is_held(const struct ufile *f)
