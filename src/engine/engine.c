@@ -31,6 +31,7 @@ const char *const engine_state_name[] = {
 	[ENGINE_STOP_SAVE] = "saving",
 	[ENGINE_STOP_TARGET] = "closing-controllers",
 	[ENGINE_STOP_TRANSPORT] = "closing-connections",
+	[ENGINE_STOP_DISKS] = "closing-disks",
 	[ENGINE_STOPPED] = "stopped",
 };
 
@@ -320,6 +321,36 @@ static void stop_on_control(struct msg *msg)
 	stop_step(e);
 }
 
+/*
+ * Visits every data reactor and comes back: what was sent to them before has been done by then. (Fault disks end what they hold by message.)
+ */
+static void hop_on(struct msg *msg)
+{
+	struct engine *e = container_of(msg, struct engine, hop_msg);
+
+	if (reactor_current() == e->control && e->hops == e->n_data + 1) {
+		stop_step(e);
+		return;
+	}
+	e->hops++;
+	reactor_post(e->hops <= e->n_data ? e->data[e->hops - 1] : e->control, msg);
+}
+
+/* Nobody submits any more. Users go before what they use. */
+static void disks_close(struct engine *e)
+{
+	rpc_listeners_free(e);
+	if (e->tcp)
+		tcp_transport_free(e->tcp);
+	e->tcp = NULL;
+	nvme_target_free(e->target);
+	e->target = NULL;
+	bdev_remove_all(&e->bdevs);
+	e->hop_msg.run = hop_on;
+	e->hops = 0;
+	hop_on(&e->hop_msg);
+}
+
 /* Each call enters the next state; what it starts calls again when it has ended. */
 static void stop_step(struct engine *e)
 {
@@ -352,6 +383,10 @@ static void stop_step(struct engine *e)
 		}
 		/* fall through */
 	case ENGINE_STOP_TRANSPORT:
+		e->state = ENGINE_STOP_DISKS;
+		disks_close(e);
+		return;
+	case ENGINE_STOP_DISKS:
 		e->state = ENGINE_STOPPED;
 		log_info(
 			"engine.stopped", "uptime_s=%llu",

@@ -40,6 +40,7 @@ enum engine_state {
 	ENGINE_STOP_SAVE,      /* RPC takes no calls; what was changed is being written */
 	ENGINE_STOP_TARGET,    /* controllers close */
 	ENGINE_STOP_TRANSPORT, /* sockets close */
+	ENGINE_STOP_DISKS,     /* block devices close */
 	ENGINE_STOPPED,
 };
 extern const char *const engine_state_name[];
@@ -92,7 +93,8 @@ struct engine {
 	struct list init_waiters; /* framework_wait_init */
 
 	struct saver_wait stop_wait;
-	struct msg start_msg, stop_msg;
+	struct msg start_msg, stop_msg, hop_msg;
+	unsigned hops; /* reactors that hop_msg has been sent to */
 	bool stopping, rpc_served;
 };
 

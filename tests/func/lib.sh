@@ -22,6 +22,7 @@ LIMIT=${LITEPOOL_TEST_LIMIT:-60}
 
 cleanup() {
     if [ -n "$engine_pid" ]; then
+        kill -0 "$engine_pid" 2> /dev/null || { echo "# the engine died:"; tail -n 80 "$work/engine.log" | sed 's/^/# /'; }
         kill -9 "$engine_pid" 2> /dev/null
         wait "$engine_pid" 2> /dev/null
     fi
@@ -64,6 +65,7 @@ stop_engine() {
     wait "$pid"
     local rc=$?
     engine_pid=
+    [ $rc = 0 ] || { echo "status $rc:"; tail -n 80 "$work/engine.log"; }
     return $rc
 }
 
@@ -82,7 +84,7 @@ check() {
         echo "ok $n_tests - $name"
     else
         echo "not ok $n_tests - $name"
-        { echo "$*:"; cat "$work/out"; } | sed 's/^/# /' | head -20
+        { echo "$*:"; cat "$work/out"; } | sed 's/^/# /' | head -60
         n_failed=$((n_failed + 1))
     fi
 }
