@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/probes.h"
 #include "nvme/model.h"
+#include "nvme/req_parts.h"
 
 const char *const nvme_req_state_name[] = {
 	[NVME_REQ_FREE] = "free",       [NVME_REQ_NEW] = "new",       [NVME_REQ_FUSED] = "fused",
@@ -27,12 +28,6 @@ const char *const nvme_req_state_name[] = {
 static void req_run(struct nvme_req *req, bool inside);
 static void start_fused_pair(struct nvme_req *second);
 static bool park_fused_first(struct nvme_req *first);
-static void account(struct nvme_req *req);
-
-static struct reactor *reactor_of(const struct nvme_req *req)
-{
-	return atomic_load_explicit(&req->qp->reactor, memory_order_relaxed);
-}
 
 static bool is_second(const struct nvme_req *req)
 {
@@ -47,7 +42,7 @@ static void req_task(struct task *task)
 static void run_soon(struct nvme_req *req)
 {
 	req->task.run = req_task;
-	reactor_defer(reactor_of(req), &req->task);
+	reactor_defer(req_reactor(req), &req->task);
 }
 
 static void set_state(struct nvme_req *req, enum nvme_req_state state)
@@ -65,13 +60,6 @@ static void end_soon(struct nvme_req *req, uint16_t status)
 
 /* --- the view --- */
 
-static void enter_view(struct nvme_req *req)
-{
-	ASSERT(!req->view);
-	req->view = view_enter(req->qp->ctrlr->ss, reactor_id(reactor_of(req)));
-	req->view_gen = req->view->view->generation;
-}
-
 static void leave_view(struct nvme_req *req)
 {
 	struct view_slot *slot = req->view;
@@ -84,85 +72,6 @@ static void leave_view(struct nvme_req *req)
 		view_leave(slot);
 }
 
-/* --- checks --- */
-
-static bool is_connect(const struct nvme_req *req)
-{
-	const struct nvme_fabrics_cmd *cmd = (const void *)&req->sqe;
-
-	return req->sqe.opcode == NVME_OPC_FABRICS && cmd->fctype == NVME_FABRICS_CONNECT;
-}
-
-static bool is_disconnect(const struct nvme_req *req)
-{
-	const struct nvme_fabrics_cmd *cmd = (const void *)&req->sqe;
-
-	return req->sqe.opcode == NVME_OPC_FABRICS && cmd->fctype == NVME_FABRICS_DISCONNECT &&
-	       !req->is_admin;
-}
-
-static uint16_t check_admin(struct nvme_req *req)
-{
-	const bool fabrics = req->sqe.opcode == NVME_OPC_FABRICS;
-
-	/* Connect is the first command of a queue, alone, and only that. */
-	if (req->qp->state == NVME_QP_READY ? is_connect(req)
-					    : req->qp->state != NVME_QP_NEW || !is_connect(req))
-		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
-	if (!fabrics && (req->sqe.flags & NVME_SQE_PSDT_MASK) != NVME_SQE_PSDT_SGL_MPTR_CONTIG)
-		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	if (req->sqe.flags & NVME_SQE_FUSE_MASK)
-		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-
-	uint16_t status = nvme_admin_prepare(req, &req->xfer, &req->data_len);
-
-	if (!status && req->data_len > req->xfer_len)
-		status = NVME_SC_SGL_INVALID_DATA | NVME_STATUS_DNR;
-	return status;
-}
-
-/* A Fabrics command on a connected I/O queue: nothing but Disconnect belongs there. */
-static uint16_t check_fabrics_on_io_queue(const struct nvme_req *req)
-{
-	if (is_connect(req))
-		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
-	return is_disconnect(req) ? NVME_SC_SUCCESS : NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-}
-
-static uint16_t check_io(struct nvme_req *req)
-{
-	const struct nvme_ctrlr *c = req->qp->ctrlr;
-
-	if (req->sqe.opcode == NVME_OPC_FABRICS)
-		return check_fabrics_on_io_queue(req);
-	if (!(atomic_load_explicit(&c->cc, memory_order_relaxed) & NVME_CC_EN) ||
-	    !(atomic_load_explicit(&c->csts, memory_order_relaxed) & NVME_CSTS_RDY))
-		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
-	if (!req->view)
-		enter_view(req);
-	if (req->fused)
-		return nvme_fused_prepare(req);
-	return nvme_io_prepare(req, &req->xfer, &req->data_len);
-}
-
-/* Everything that can be said of a command before its data is there. */
-static uint16_t check(struct nvme_req *req)
-{
-	uint16_t status;
-
-	req->xfer = NVME_XFER_NONE;
-	req->data_len = 0;
-	if (req->sgl_bad)
-		return req->sgl_status;
-	if (req->qp->state == NVME_QP_CLOSING)
-		return NVME_SC_ABORT_QUEUE;
-	status = req->is_admin ? check_admin(req) : check_io(req);
-	/* In-capsule data is the host's to give, not to take. */
-	if (!status && req->xfer == NVME_XFER_C2H && req->in_capsule)
-		status = NVME_SC_SGL_INVALID_TYPE | NVME_STATUS_DNR;
-	return status;
-}
-
 /* The view that the checks saw may be gone: enters the current one, and checks again if it is another. */
 static uint16_t check_again(struct nvme_req *req)
 {
@@ -170,9 +79,9 @@ static uint16_t check_again(struct nvme_req *req)
 
 	if (req->is_admin || req->view || req->sqe.opcode == NVME_OPC_FABRICS)
 		return NVME_SC_SUCCESS;
-	enter_view(req);
+	req_enter_view(req);
 	if (req->view_gen != seen || req->fused)
-		return check(req);
+		return req_check(req);
 	/* NSID_ALL is beyond nn and finds none, as before. */
 	if (get_le32(&req->sqe.nsid) <= req->view->view->nn)
 		req->nsv = req->view->view->ns[get_le32(&req->sqe.nsid) - 1];
@@ -268,7 +177,7 @@ static void buffer_ready(struct iobuf_waiter *waiter, struct iobuf *buf)
 static bool get_buffer(struct nvme_req *req)
 {
 	const size_t bytes = buffer_bytes(req);
-	struct iobuf_pool *pool = reactor_iobufs(reactor_of(req));
+	struct iobuf_pool *pool = reactor_iobufs(req_reactor(req));
 	struct iobuf *buf = NULL;
 
 	if (bytes) {
@@ -378,7 +287,7 @@ static void answer(struct nvme_req *req)
 		req->data_len = 0;
 		req->loan = NULL;
 	}
-	account(req);
+	req_account(req);
 	if (!(req->xfer == NVME_XFER_C2H && req->data_len)) {
 		iobuf_put(req->buf);
 		req->buf = NULL;
@@ -425,7 +334,7 @@ static void finish(struct nvme_req *req)
 void nvme_req_release(struct nvme_req *req)
 {
 	struct nvme_qpair *qp = req->qp;
-	const bool disconnect = is_disconnect(req) && !req->status;
+	const bool disconnect = req_is_disconnect(req) && !req->status;
 
 	ASSERT(req->state == NVME_REQ_DONE);
 	iobuf_put(req->buf);
@@ -446,7 +355,7 @@ static void req_run(struct nvme_req *req, bool inside)
 	for (;;) {
 		switch (req->state) {
 		case NVME_REQ_NEW: /* may leave or enter a view */
-			req->status = check(req);
+			req->status = req_check(req);
 			set_state(req, req->status ? NVME_REQ_ENDING : NVME_REQ_QOS);
 			break;
 		case NVME_REQ_QOS:
@@ -512,7 +421,7 @@ static void init(struct nvme_req *req)
 	req->nsv = NULL;
 	req->view = NULL;
 	req->fused = NULL;
-	req->start_ns = reactor_now(reactor_of(req));
+	req->start_ns = reactor_now(req_reactor(req));
 	req->qos_cost = NVME_QOS_FREE;
 	req->lba = 0;
 	req->blocks = 0;
@@ -575,7 +484,7 @@ static bool park_fused_first(struct nvme_req *first)
 	if (first->in_capsule) {
 		const size_t bytes = align_up(first->xfer_len, 4 * KIB) + first->xfer_len;
 		struct iobuf *pair =
-			iobuf_get(reactor_iobufs(reactor_of(first)), iobuf_class_for(bytes), NULL);
+			iobuf_get(reactor_iobufs(req_reactor(first)), iobuf_class_for(bytes), NULL);
 
 		if (!pair)
 			return false;
@@ -647,78 +556,4 @@ bool nvme_req_cancel(struct nvme_req *req, uint16_t status)
 	}
 	end_soon(req, status);
 	return true;
-}
-
-/* --- what is counted and reported --- */
-
-static void error_report(struct msg *msg)
-{
-	struct nvme_qpair *qp = container_of(msg, struct nvme_qpair, msg_error);
-	const struct nvme_error_entry e = qp->error;
-
-	atomic_store_explicit(&qp->error_posted, false, memory_order_release);
-	nvme_ctrlr_log_error(qp->ctrlr, &e);
-}
-
-/* For the controller's error log. One report of a queue is on its way at a time: a host that fails in a loop costs one message. */
-static void report_error(struct nvme_req *req)
-{
-	struct nvme_qpair *qp = req->qp;
-
-	if (!qp->ctrlr || req->cancelled || NVME_STATUS_SCT(req->status) == 3)
-		return;
-	if (atomic_load_explicit(&qp->error_posted, memory_order_acquire))
-		return;
-	qp->error = (struct nvme_error_entry){
-		.sqid = qp->qid,
-		.cid = get_le16(&req->sqe.cid),
-		.status = req->status,
-		.lba = req->lba,
-		.nsid = req->sqe.opcode == NVME_OPC_FABRICS ? 0 : get_le32(&req->sqe.nsid),
-	};
-	atomic_store_explicit(&qp->error_posted, true, memory_order_relaxed);
-	qp->msg_error.run = error_report;
-	reactor_post(qp->target->opts.control, &qp->msg_error);
-}
-
-static void account_ns(struct nvme_req *req, bool read, bool write, uint64_t took_ns)
-{
-	struct ns_stats *s = req->nsv->ns->stats[reactor_id(reactor_of(req))];
-
-	counter_add(read ? &s->reads : write ? &s->writes : &s->others, 1);
-	if (read) {
-		counter_add(&s->read_bytes, req->data_len);
-		hist_add(&s->read_latency, took_ns);
-	} else if (write) {
-		counter_add(&s->write_bytes, req->data_len);
-		hist_add(&s->write_latency, took_ns);
-	}
-	if (req->status)
-		counter_add(&s->errors, 1);
-}
-
-/* Start is the time of the pass that received the command, the end is now: within a pass a disk in RAM would else take no time. */
-static void account(struct nvme_req *req)
-{
-	struct nvme_qpair_stats *s = &req->qp->stats;
-	const bool read = !req->is_admin && req->sqe.opcode == NVME_IO_READ;
-	const bool write = !req->is_admin && req->sqe.opcode == NVME_IO_WRITE;
-
-	counter_add(read ? &s->reads : write ? &s->writes : &s->others, 1);
-	if (req->status) {
-		counter_add(&s->errors, 1);
-		report_error(req);
-	}
-	if (req->is_admin)
-		return;
-
-	const uint64_t took_ns = reactor_now_exact(reactor_of(req)) - req->start_ns;
-
-	hist_add(&s->latency, took_ns);
-	if (read)
-		counter_add(&s->read_bytes, req->data_len);
-	if (write)
-		counter_add(&s->write_bytes, req->data_len);
-	if (req->nsv)
-		account_ns(req, read, write, took_ns);
 }
