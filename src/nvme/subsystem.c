@@ -257,11 +257,10 @@ void nvme_subsystem_delete(struct nvme_subsystem *ss, nvme_done_fn done, void *c
 	struct subsystem_delete *job = calloc(1, sizeof(*job));
 	struct nvme_target *t = ss->target;
 
-	ASSERT(!ss->is_discovery);
 	ASSERT(job);
-	if (ss->deleting) {
+	if (ss->deleting || ss->is_discovery) { /* the discovery subsystem goes with the target */
 		free(job);
-		nvme_done_later(t, done, ctx, -EALREADY);
+		nvme_done_later(t, done, ctx, ss->deleting ? -EALREADY : -EPERM);
 		return;
 	}
 	*job = (struct subsystem_delete){

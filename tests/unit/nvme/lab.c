@@ -75,6 +75,11 @@ void lab_pump(struct lab *lab)
 {
 	unsigned idle = 0;
 
+	if (lab->ragged) {
+		for (uint64_t n = rng_below(lab->ragged, 6); n; n--)
+			(void)reactor_pass(lab->reactor[rng_below(lab->ragged, LAB_DATA + 1)], 0);
+		return;
+	}
 	for (unsigned i = 0; idle < 3; i++) {
 		bool work = false;
 
@@ -234,6 +239,7 @@ static void qp_complete(struct nvme_req *req)
 	if (!cmd->status && req->xfer == NVME_XFER_C2H)
 		memcpy(cmd->data, nvme_req_data(req), req->data_len);
 	list_remove(&req->tlink);
+	conn->connecting = false;
 	nvme_req_release(req);
 	if (conn->qp.home && conn->qp.reactor != conn->qp.home)
 		conn->qp.reactor = conn->qp.home;
@@ -270,7 +276,14 @@ struct conn *conn_new(struct lab *lab)
 
 static void drop_run(struct msg *msg)
 {
-	qp_close(&container_of(msg, struct conn, msg)->qp);
+	struct conn *conn = container_of(msg, struct conn, msg);
+
+	if (conn->gone)
+		return;
+	if (conn->qp.reactor != reactor_current())
+		reactor_post(conn->qp.reactor, msg);
+	else
+		qp_close(&conn->qp);
 }
 
 void conn_drop(struct conn *conn)
@@ -317,15 +330,33 @@ static void start_run(struct msg *msg)
 {
 	struct cmd *cmd = container_of(msg, struct cmd, msg);
 
+	/* The queue has moved, or perhaps will: what follows a Connect is not read before its answer. */
+	if (cmd->conn->qp.reactor != reactor_current() || cmd->conn->connecting) {
+		reactor_post(cmd->conn->qp.reactor, msg);
+		return;
+	}
+	cmd->posted = false;
+	if (cmd->conn->closing) { /* the wire is cut: it never reaches the target */
+		cmd->done++;
+		cmd->status = NVME_SC_HOST_ABORTED;
+		return;
+	}
 	list_push_back(&cmd->conn->cmds, &cmd->req.tlink);
+	cmd->conn->connecting = cmd->conn->qp.state == NVME_QP_NEW;
 	nvme_req_start(&cmd->req);
+}
+
+void cmd_post(struct cmd *cmd)
+{
+	cmd->posted = true;
+	cmd->msg.run = start_run;
+	reactor_post(cmd->conn->qp.reactor, &cmd->msg);
 }
 
 void cmd_start(struct cmd *cmd)
 {
 	assert_false(cmd->conn->closing);
-	cmd->msg.run = start_run;
-	reactor_post(cmd->conn->qp.reactor, &cmd->msg);
+	cmd_post(cmd);
 	lab_pump(cmd->conn->lab);
 }
 

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "nvme/model.h"
 #include "nvme/spec_identify.h"
 #include "nvme/spec_log.h"
@@ -41,12 +42,15 @@ struct lab {
 	struct nvme_subsystem *ss;
 	struct lab_dev *dev; /* under namespace 1 */
 	unsigned n_conns;    /* not gone yet */
+	struct rng
+		*ragged; /* set: lab_pump() makes only a few passes, of reactors chosen at random */
 };
 
 struct conn {
 	struct nvme_qpair qp;
 	struct lab *lab;
 	struct list cmds; /* started, not released */
+	bool connecting;  /* one command is under way before Connect has succeeded */
 	bool closing, disconnected, gone;
 	struct msg msg;
 };
@@ -55,6 +59,7 @@ struct cmd {
 	struct nvme_req req;
 	struct conn *conn;
 	struct msg msg, msg_fetch;
+	bool posted; /* on its way to the target */
 	unsigned done;
 	uint16_t status;
 	uint32_t dw0, dw1;
@@ -81,6 +86,8 @@ struct cmd *cmd_new(struct conn *conn, uint8_t opcode);
 void cmd_cdw(struct cmd *cmd, uint32_t cdw10, uint32_t cdw11, uint32_t cdw12, uint32_t cdw13);
 void cmd_start(struct cmd *cmd); /* and pumps */
 void cmd_free(struct cmd *cmd);
+/* Starts it unless its connection is closing; never pumps. */
+void cmd_post(struct cmd *cmd);
 
 /* Connect with everything right; the test spoils it before connect_go(). */
 struct cmd *connect_new(struct conn *conn, uint16_t qid, uint16_t cntlid);
