@@ -25,11 +25,9 @@
 #include "base/check.h"
 #include "base/log.h"
 
-static void conn_event(void *ctx, unsigned events);
 static void conn_gone(struct nvme_qpair *qp);
 static void timer_run(struct timer *timer);
 static void drop_run(struct task *task);
-static void arrive(struct msg *msg);
 static void qpair_close(struct nvme_qpair *qp);
 static struct nvme_req *qpair_find(struct nvme_qpair *qp, uint16_t cid);
 
@@ -76,7 +74,7 @@ int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s
 	if (!res)
 		res = timer_start(t->control, &c->timer, c->deadline_ns);
 	if (!res)
-		res = sock_attach(s, t->control, conn_event, c);
+		res = sock_attach(s, t->control, tcp_conn_event, c);
 	if (res) {
 		timer_stop(&c->timer);
 		conn_free(c);
@@ -107,7 +105,7 @@ static void discard(struct tcp_conn *c)
 		sock_want_read(c->sock);
 }
 
-static void conn_event(void *ctx, unsigned events)
+void tcp_conn_event(void *ctx, unsigned events)
 {
 	struct tcp_conn *c = ctx;
 
@@ -384,64 +382,4 @@ void tcp_conns_close_unconnected(struct tcp_transport *t, const struct nvme_port
 		if (!c->qp.ctrlr && (!port_or_null || c->qp.port == port_or_null))
 			tcp_conn_close(c, "the listener is closed");
 	}
-}
-
-/* --- Connect, and the move to the reactor that it chose --- */
-
-static void depart(struct tcp_conn *c)
-{
-	struct tcp_transport *t = c->transport;
-	struct reactor *home = c->qp.home;
-
-	if (tcp_rx_pack(c)) {
-		tcp_conn_close(c, "no memory");
-		return;
-	}
-	ASSERT(c->reqs.busy == 0);
-	ASSERT(wire_txq_empty(&c->txq));
-	task_cancel(&c->late);
-	task_cancel(&c->drop);
-	sock_detach(c->sock);
-	c->tx_blocked = false;
-	c->state = TCP_CONN_MOVING;
-	c->tr = t->reactors[reactor_id(home)];
-	c->move.run = arrive;
-	/* In this order: a message that follows the queue pair comes behind ours. */
-	atomic_store(&c->qp.reactor, home);
-	reactor_post(home, &c->move);
-}
-
-static void arrive(struct msg *msg)
-{
-	struct tcp_conn *c = container_of(msg, struct tcp_conn, move);
-	int res;
-
-	c->state = TCP_CONN_READY;
-	res = sock_attach(c->sock, c->tr->reactor, conn_event, c);
-	if (res)
-		tcp_conn_close(c, "the socket cannot be attached to its reactor");
-	else
-		tcp_rx_unpack(c);
-}
-
-bool tcp_conn_connected(struct tcp_conn *c)
-{
-	struct tcp_reqs reqs;
-
-	c->connect_ok = false;
-	timer_stop(&c->timer);
-	counter_add(&c->tr->stats.connects, 1);
-	if (tcp_reqs_init(&reqs, c->qp.qsize)) {
-		tcp_conn_close(c, "no memory for the commands of the queue");
-		return false;
-	}
-	tcp_reqs_fini(&c->reqs);
-	c->reqs = reqs;
-	if (c->qp.home && c->qp.home != c->tr->reactor) {
-		/* The other reactor may have it already when this returns: not even its state is ours. */
-		depart(c);
-		return false;
-	}
-	c->state = TCP_CONN_READY;
-	return true;
 }

@@ -159,11 +159,9 @@ int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char
 			       "the address is in use with congestion control '%s'; use the same "
 			       "for all subsystems there",
 			       l->congestion[0] ? l->congestion : "of the host");
-	if (!l) {
-		res = listener_new(t, addr, asked ? congestion : t->opts.congestion, &l, err);
-		if (res)
-			return res;
-	}
+	res = l ? 0 : listener_new(t, addr, asked ? congestion : t->opts.congestion, &l, err);
+	if (!l)
+		return res;
 	l->users++;
 	*ret = l;
 	return 0;

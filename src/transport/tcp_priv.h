@@ -6,6 +6,7 @@
  *   tcp_transport.c  the transport: options, stop, counters        tcp_rx.c   bytes to requests
  *   tcp_listener.c   listening sockets, accept                     tcp_tx.c   answers to bytes
  *   tcp_conn.c       life of a connection                          tcp_req.c  the slots for its commands
+ *   tcp_move.c       after Connect: to its own reactor
  */
 #ifndef LITEPOOL_TRANSPORT_TCP_PRIV_H
 #define LITEPOOL_TRANSPORT_TCP_PRIV_H
@@ -222,8 +223,7 @@ void tcp_conn_flush_close(struct tcp_conn *c, const char *why);
 void tcp_conn_fatal(struct tcp_conn *c);
 /* FLUSH: all is sent. */
 void tcp_conn_flushed(struct tcp_conn *c);
-/* The answer of a successful Connect has been sent and its request released. False: the connection has left, or is closed; not to be touched. */
-bool tcp_conn_connected(struct tcp_conn *c);
+void tcp_conn_event(void *ctx, unsigned events);
 /* Something to wait for has begun: the timer runs. */
 void tcp_conn_watch(struct tcp_conn *c);
 /* A request ends without an answer; it is released in a task. */
@@ -232,6 +232,12 @@ void tcp_conn_drop(struct tcp_conn *c, struct tcp_req *treq);
 void tcp_conn_put_req(struct tcp_conn *c, struct tcp_req *treq);
 /* Closes those that have no controller yet. Control thread. */
 void tcp_conns_close_unconnected(struct tcp_transport *t, const struct nvme_port *port_or_null);
+
+/*
+ * tcp_move.c: the answer of a successful Connect has been sent and its request released. True: goes on here. False: closed, or
+ * another reactor's from now on: not to be touched.
+ */
+bool tcp_conn_connected(struct tcp_conn *c);
 
 /* tcp_rx.c */
 void tcp_rx_init(struct tcp_conn *c);
@@ -242,10 +248,7 @@ void tcp_rx_readable(struct tcp_conn *c);
 void tcp_rx_resume(struct tcp_conn *c);
 /* Leaves lines, gives back the chunk and the request under way. The connection ends. */
 void tcp_rx_stop(struct tcp_conn *c);
-/* Moving: unparsed bytes into the stash. 0 or -ENOMEM. */
-int tcp_rx_pack(struct tcp_conn *c);
-/* Moved: begins with what is in the stash. */
-void tcp_rx_unpack(struct tcp_conn *c);
+void tcp_rx_release_chunk(struct tcp_conn *c);
 /* Whether the host has announced data that is not here yet. */
 bool tcp_rx_in_payload(const struct tcp_conn *c);
 

@@ -44,7 +44,7 @@ bool tcp_rx_in_payload(const struct tcp_conn *c)
 	       c->rx.state == WIRE_RX_DDGST;
 }
 
-static void release_chunk(struct tcp_conn *c)
+void tcp_rx_release_chunk(struct tcp_conn *c)
 {
 	iobuf_put(c->chunk);
 	c->chunk = NULL;
@@ -398,7 +398,7 @@ static void turn(struct tcp_conn *c)
 	if (!tcp_conn_open(c))
 		return;
 	if (c->in.p == c->in.end)
-		release_chunk(c);
+		tcp_rx_release_chunk(c);
 	if (tcp_rx_in_payload(c))
 		tcp_conn_watch(c);
 }
@@ -450,38 +450,11 @@ void tcp_rx_stop(struct tcp_conn *c)
 		iobuf_cancel(&c->capsule_wait);
 	c->stall = TCP_STALL_NONE;
 	task_cancel(&c->resume);
-	release_chunk(c);
+	tcp_rx_release_chunk(c);
 	c->rx_req = NULL;
 	if (!treq || treq->state != TCP_REQ_CAPSULE)
 		return;
 	iobuf_put(treq->req.buf); /* nvme has never seen it */
 	treq->req.buf = NULL;
 	tcp_reqs_put(&c->reqs, treq);
-}
-
-/* --- moving --- */
-
-int tcp_rx_pack(struct tcp_conn *c)
-{
-	size_t len = (size_t)(c->in.end - c->in.p);
-	uint8_t *stash = NULL;
-
-	ASSERT(!c->rx_req);
-	if (len) {
-		stash = malloc(len);
-		if (!stash)
-			return -ENOMEM;
-		memcpy(stash, c->in.p, len);
-	}
-	release_chunk(c);
-	c->stash = stash;
-	c->stash_len = len;
-	return 0;
-}
-
-/* Runs in the new reactor before its first receive. The stash serves as the chunk until it is parsed. */
-void tcp_rx_unpack(struct tcp_conn *c)
-{
-	c->in = (struct wire_in){.p = c->stash, .end = c->stash + c->stash_len};
-	tcp_rx_resume(c);
 }

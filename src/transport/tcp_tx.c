@@ -8,7 +8,7 @@
  *     the pass ends. Should no buffer be free, the loan is kept on: the request still counts in the namespace's view, so the memory is
  *     there, and a write that the host sends while its read is not answered may be seen by that read, as NVMe allows.
  *  3. With data digests nothing is lent (fill_req() in tcp_rx.c), for the digest is computed before the send.
- *  4. A full socket is asked for one SOCK_EV_WRITE; until then nothing is sent. Too much unsent stops reading (TCP_STALL_SEND).
+ *  4. A full socket is asked for one SOCK_EV_WRITE; until then nothing is sent, but loans are still copied. Too much unsent stops reading (TCP_STALL_SEND).
  */
 #include "transport/tcp_priv.h"
 
@@ -28,8 +28,7 @@ void tcp_tx_init(struct tcp_conn *c)
 void tcp_tx_push(struct tcp_conn *c, struct wire_tx *tx)
 {
 	wire_txq_push(&c->txq, tx);
-	if (!c->tx_blocked)
-		reactor_defer_late(c->tr->reactor, &c->late);
+	reactor_defer_late(c->tr->reactor, &c->late);
 }
 
 void tcp_tx_ic(struct tcp_conn *c, uint8_t dgst)
@@ -201,7 +200,7 @@ static void flush_run(struct task *task)
 	struct list done, *node;
 
 	list_init(&done);
-	while (!wire_txq_empty(&c->txq) && send_once(c, &done))
+	while (!c->tx_blocked && !wire_txq_empty(&c->txq) && send_once(c, &done))
 		;
 	while ((node = list_pop_front(&done)))
 		sent(c, list_entry(node, struct wire_tx, link));
