@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
@@ -27,7 +29,7 @@ struct rig_opts rig_opts_default(void)
 static struct reactor *make_reactor(unsigned id, const char *name)
 {
 	struct reactor_opts opts = {.id = id, .name = name, .cpu = -1, .poll_us = 0};
-	struct reactor *r;
+	struct reactor *r = NULL;
 	struct env *env;
 	struct err err;
 
@@ -36,23 +38,67 @@ static struct reactor *make_reactor(unsigned id, const char *name)
 	return r;
 }
 
-static void done_flag(void *ctx, int res)
+static void done_post(void *ctx, int res)
 {
+	struct rig *rig = ctx;
+
 	assert_int_equal(res, 0);
-	*(bool *)ctx = true;
+	assert_int_equal(sem_post(&rig->done), 0);
 }
 
-static void pump_until(struct rig *rig, const bool *flag)
+/* Until done_post() ran once more. */
+static void wait_done(struct rig *rig)
 {
-	for (int i = 0; !*flag && i < RIG_PASSES; i++)
+	struct timespec deadline;
+
+	if (rig->threads) {
+		assert_int_equal(clock_gettime(CLOCK_REALTIME, &deadline), 0);
+		deadline.tv_sec += 30;
+		assert_int_equal(sem_timedwait(&rig->done, &deadline), 0);
+		return;
+	}
+	for (int i = 0; i < RIG_PASSES; i++) {
+		if (!sem_trywait(&rig->done))
+			return;
 		rig_pump(rig);
-	assert_true(*flag);
+	}
+	fail_msg("a call of the target did not end");
+}
+
+struct call {
+	struct msg msg;
+	struct rig *rig;
+	void (*fn)(struct rig *rig);
+};
+
+static void call_run(struct msg *msg)
+{
+	struct call *call = container_of(msg, struct call, msg);
+	struct rig *rig = call->rig;
+
+	call->fn(rig);
+	assert_int_equal(sem_post(&rig->done), 0);
+}
+
+/* On the control reactor. */
+static void control_call(struct rig *rig, void (*fn)(struct rig *rig))
+{
+	struct call call = {.msg.run = call_run, .rig = rig, .fn = fn};
+
+	reactor_post(rig->control, &call.msg);
+	wait_done(rig);
 }
 
 void rig_pump(struct rig *rig)
 {
-	bool busy = reactor_pass(rig->control, 0);
+	struct pollfd pfd = {.fd = rig->wait_fd, .events = POLLIN};
+	bool busy;
 
+	if (rig->threads) { /* something may come for the client that waits */
+		(void)poll(&pfd, 1, 5);
+		return;
+	}
+	busy = reactor_pass(rig->control, 0);
 	busy |= reactor_pass(rig->data, 0);
 	if (!busy)
 		(void)reactor_pass(rig->data, 100 * 1000);
@@ -82,36 +128,49 @@ static void make_subsystem(struct rig *rig)
 {
 	struct nvme_subsystem_opts opts = {
 		.nqn = RIG_SUBNQN, .max_namespaces = 4, .allow_any_host = true};
-	struct nvme_ns_opts ns = {.nsid = 1, .dev = rig->ram};
-	bool done = false;
-	uint32_t nsid;
 	struct err err;
 
 	if (nvme_subsystem_new(rig->target, &opts, &rig->ss, &err))
 		fail_msg("%s", err.text);
-	if (nvme_subsystem_add_ns(rig->ss, &ns, &nsid, done_flag, &done, &err))
-		fail_msg("%s", err.text);
-	pump_until(rig, &done);
-	ns = (struct nvme_ns_opts){.nsid = 2, .dev = rig->fault};
-	done = false;
-	if (nvme_subsystem_add_ns(rig->ss, &ns, &nsid, done_flag, &done, &err))
-		fail_msg("%s", err.text);
-	pump_until(rig, &done);
-	done = false;
-	if (nvme_subsystem_add_listener(rig->ss, tcp_listener_port(rig->listener), done_flag, &done,
-					&err))
-		fail_msg("%s", err.text);
-	pump_until(rig, &done);
 }
 
-static void make_transport(struct rig *rig, const struct tcp_transport_opts *opts)
+static void add_ns(struct rig *rig, uint32_t nsid, struct blk_dev *dev)
+{
+	struct nvme_ns_opts ns = {.nsid = nsid, .dev = dev};
+	uint32_t got;
+	struct err err;
+
+	if (nvme_subsystem_add_ns(rig->ss, &ns, &got, done_post, rig, &err))
+		fail_msg("%s", err.text);
+}
+
+static void add_ram(struct rig *rig)
+{
+	add_ns(rig, 1, rig->ram);
+}
+
+static void add_fault(struct rig *rig)
+{
+	add_ns(rig, 2, rig->fault);
+}
+
+static void add_listener(struct rig *rig)
+{
+	struct err err;
+
+	if (nvme_subsystem_add_listener(rig->ss, tcp_listener_port(rig->listener), done_post, rig,
+					&err))
+		fail_msg("%s", err.text);
+}
+
+static void make_transport(struct rig *rig)
 {
 	struct sock_addr addr;
 	uint64_t port;
 	struct err err;
 
-	if (tcp_transport_new(rig->target, rig->control, &rig->data, 1, opts, &rig->transport,
-			      &err))
+	if (tcp_transport_new(rig->target, rig->control, &rig->data, 1, &rig->opts.tcp,
+			      &rig->transport, &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(sock_addr_ip("127.0.0.1", 0, &addr), 0);
 	if (tcp_listen(rig->transport, &addr, NULL, &rig->listener, &err))
@@ -121,29 +180,56 @@ static void make_transport(struct rig *rig, const struct tcp_transport_opts *opt
 	rig->port = (uint16_t)port;
 }
 
+static void make_target(struct rig *rig)
+{
+	struct nvme_target_opts opts = nvme_target_opts_default();
+	struct err err;
+
+	opts.control = rig->control;
+	opts.data = &rig->data;
+	opts.n_data = 1;
+	if (nvme_target_new(&opts, &rig->target, &err))
+		fail_msg("%s", err.text);
+	make_disk(rig);
+	make_transport(rig);
+	make_subsystem(rig);
+}
+
+static void run(struct rig *rig)
+{
+	struct err err;
+
+	if (!rig->threads)
+		rig_pump(rig);
+	else if (reactor_start(rig->data, &err) || reactor_start(rig->control, &err))
+		fail_msg("%s", err.text);
+}
+
 struct rig *rig_new(const struct rig_opts *opts)
 {
-	struct nvme_target_opts topts = nvme_target_opts_default();
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct err err;
 
 	assert_non_null(rig);
 	log_set_level(LOG_LEVEL_ERROR);
+	rig->opts = *opts;
+	rig->threads = opts->threads;
+	rig->wait_fd = -1;
+	assert_int_equal(sem_init(&rig->done, 0, 0), 0);
 	rig->data = make_reactor(0, "data0");
 	rig->control = make_reactor(1, "control");
 	if (iobuf_arena_new(&opts->bufs, 2, &rig->arena, &err))
 		fail_msg("%s", err.text);
 	reactor_set_iobufs(rig->data, iobuf_arena_pool(rig->arena, 0));
 	reactor_set_iobufs(rig->control, iobuf_arena_pool(rig->arena, 1));
-	rig_pump(rig);
-	topts.control = rig->control;
-	topts.data = &rig->data;
-	topts.n_data = 1;
-	if (nvme_target_new(&topts, &rig->target, &err))
-		fail_msg("%s", err.text);
-	make_disk(rig);
-	make_transport(rig, &opts->tcp);
-	make_subsystem(rig);
+	run(rig);
+	control_call(rig, make_target);
+	control_call(rig, add_ram);
+	wait_done(rig);
+	control_call(rig, add_fault);
+	wait_done(rig);
+	control_call(rig, add_listener);
+	wait_done(rig);
 	return rig;
 }
 
@@ -176,29 +262,72 @@ unsigned rig_conns(struct rig *rig)
 	return (unsigned)(rig_stat(rig, "accepted") - rig_stat(rig, "closed"));
 }
 
-void rig_free(struct rig *rig)
+static void stop_target(struct rig *rig)
 {
-	bool done = false;
+	nvme_target_stop(rig->target, done_post, rig);
+}
 
-	nvme_target_stop(rig->target, done_flag, &done);
-	pump_until(rig, &done);
-	done = false;
-	tcp_transport_stop(rig->transport, done_flag, &done);
-	pump_until(rig, &done);
-	assert_int_equal(rig_bufs_in_use(rig), 0);
+static void stop_transport(struct rig *rig)
+{
+	tcp_transport_stop(rig->transport, done_post, rig);
+}
+
+static void delete_subsystem(struct rig *rig)
+{
+	nvme_subsystem_delete(rig->ss, done_post, rig);
+}
+
+static void free_all(struct rig *rig)
+{
 	tcp_transport_free(rig->transport);
-	done = false;
-	nvme_subsystem_delete(rig->ss, done_flag, &done);
-	pump_until(rig, &done);
 	nvme_target_free(rig->target);
 	rig->fault->ops->destroy(rig->fault); /* its parts in the reactors go by message */
-	for (int i = 0; i < 20; i++)
-		rig_pump(rig);
+}
+
+static void free_disks(struct rig *rig)
+{
 	rig->slow->ops->destroy(rig->slow);
 	rig->ram->ops->destroy(rig->ram);
+}
+
+static void nothing(struct rig *rig)
+{
+}
+
+/* Lets messages that travel between the reactors arrive. */
+static void settle(struct rig *rig)
+{
+	struct call call = {.msg.run = call_run, .rig = rig, .fn = nothing};
+
+	for (int i = 0; i < 10; i++) {
+		reactor_post(rig->data, &call.msg);
+		wait_done(rig);
+		control_call(rig, nothing);
+	}
+}
+
+void rig_free(struct rig *rig)
+{
+	control_call(rig, stop_target);
+	wait_done(rig);
+	control_call(rig, stop_transport);
+	wait_done(rig);
+	assert_int_equal(rig_bufs_in_use(rig), 0);
+	control_call(rig, delete_subsystem);
+	wait_done(rig);
+	control_call(rig, free_all);
+	settle(rig);
+	control_call(rig, free_disks);
+	if (rig->threads) {
+		reactor_stop(rig->data);
+		reactor_stop(rig->control);
+		reactor_join(rig->data);
+		reactor_join(rig->control);
+	}
 	reactor_free(rig->data);
 	reactor_free(rig->control);
 	iobuf_arena_free(rig->arena);
+	(void)sem_destroy(&rig->done);
 	free(rig);
 }
 
@@ -304,6 +433,7 @@ int client_next(struct client *c)
 			return c->header[0];
 		if (c->eof)
 			return -1;
+		c->rig->wait_fd = c->fd;
 		rig_pump(c->rig);
 	}
 	fail_msg("no PDU came");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole target in one thread: a control and a data reactor on the kernel's ring, one subsystem with a RAM disk behind a fault layer, a
+ * A whole target, in one thread unless asked otherwise: a control and a data reactor on the kernel's ring, one subsystem with a RAM disk behind a fault layer, a
  * listener on a loopback port; and a raw client that reads and writes PDUs. Nothing runs unless the rig is pumped, and every wait is
  * bounded by RIG_PASSES passes.
  */
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <semaphore.h>
 #include <setjmp.h>
 
 #include <cmocka.h>
@@ -32,10 +33,15 @@
 struct rig_opts {
 	struct tcp_transport_opts tcp;
 	struct iobuf_counts bufs;
+	bool threads; /* the reactors run in threads of their own */
 };
 struct rig_opts rig_opts_default(void);
 
 struct rig {
+	struct rig_opts opts;
+	bool threads;
+	int wait_fd; /* threads: of the client that waits */
+	sem_t done;
 	struct reactor *data, *control;
 	struct iobuf_arena *arena;
 	struct nvme_target *target;
