@@ -47,8 +47,8 @@ int ufile_slot(struct uenv *u, struct ufile *f)
 	return *slot > 0 ? *slot - 1 : -1;
 }
 
-/* On the ring's thread. */
-static void slot_drop(struct uenv *u, struct ufile *f)
+/* On the ring's thread. answered: as the answer to a release; in one step with it, since f may go at once then. */
+static void slot_drop(struct uenv *u, struct ufile *f, bool answered)
 {
 	unsigned id = u->base.reactor->id;
 	int place = f->slot[id] - 1;
@@ -61,6 +61,7 @@ static void slot_drop(struct uenv *u, struct ufile *f)
 	f->slot[id] = 0;
 	(void)pthread_mutex_lock(&slots_lock);
 	f->holder[id] = NULL;
+	f->releases_run += answered;
 	(void)pthread_cond_broadcast(&slots_changed);
 	(void)pthread_mutex_unlock(&slots_lock);
 }
@@ -69,7 +70,7 @@ void ufile_drop_slots(struct uenv *u)
 {
 	for (int place = 0; place < FILE_SLOTS; place++)
 		if (u->slots[place])
-			slot_drop(u, u->slots[place]);
+			slot_drop(u, u->slots[place], false);
 }
 
 static void release_run(struct msg *msg)
@@ -77,15 +78,21 @@ static void release_run(struct msg *msg)
 	struct ufile_release *release = container_of(msg, struct ufile_release, msg);
 	struct ufile *f = release->file;
 
-	bool placed = f->slot[release->u->base.reactor->id] > 0;
+	/* Otherwise the ring gave up its places meanwhile; the closer saw that no answer came and left f alone. */
+	if (f->slot[release->u->base.reactor->id] > 0)
+		slot_drop(release->u, f, true);
+}
 
-	/* Before the place is given up: from then on file_close() may go on and free f. */
+static struct uenv *holder_of_this_thread(struct ufile *f)
+{
+	struct uenv *found = NULL;
+
 	(void)pthread_mutex_lock(&slots_lock);
-	f->releases_run++;
-	(void)pthread_cond_broadcast(&slots_changed);
+	for (int i = 0; i < REACTORS_MAX && !found; i++)
+		if (f->holder[i] && f->holder[i]->tid == gettid())
+			found = f->holder[i];
 	(void)pthread_mutex_unlock(&slots_lock);
-	if (placed)
-		slot_drop(release->u, f);
+	return found;
 }
 
 static bool is_held(const struct ufile *f)
@@ -113,15 +120,12 @@ static void ask_holders(struct ufile *f)
 bool ufile_leave_slots(struct ufile *f)
 {
 	struct timespec until;
+	struct uenv *here;
 	bool clean;
 	int rc = 0;
 
-	for (int i = 0; i < REACTORS_MAX; i++) {
-		struct uenv *u = f->holder[i];
-
-		if (u && u->tid == gettid())
-			slot_drop(u, f);
-	}
+	while ((here = holder_of_this_thread(f)))
+		slot_drop(here, f, false);
 	(void)clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += RELEASE_SECONDS_MAX;
 	(void)pthread_mutex_lock(&slots_lock);

@@ -15,7 +15,7 @@ static int setup(void **state)
 	struct fixture *fx = calloc(1, sizeof(*fx));
 
 	assert_non_null(fx);
-	(void)strcpy(fx->dir, "/tmp/rt-fs-XXXXXX");
+	(void)snprintf(fx->dir, sizeof(fx->dir), "/tmp/rt-fs-XXXXXX");
 	assert_non_null(mkdtemp(fx->dir));
 	(void)snprintf(fx->path, sizeof(fx->path), "%s/file", fx->dir);
 	*state = fx;
