@@ -215,6 +215,9 @@ void nvme_req_fetched(struct nvme_req *req)
 {
 	struct nvme_req *leader = is_second(req) ? req->fused : req;
 
+	if (req->state != NVME_REQ_FETCH &&
+	    req->cancelled) /* it ends in this pass; the data came before it did */
+		return;
 	ASSERT(req->state == NVME_REQ_FETCH);
 	ASSERT(!req->fetched);
 	req->fetched = true;
@@ -231,6 +234,8 @@ void nvme_req_fail(struct nvme_req *req, uint16_t status)
 		nvme_req_start(req);
 		return;
 	}
+	if (req->state != NVME_REQ_FETCH && req->cancelled)
+		return;
 	ASSERT(req->state == NVME_REQ_FETCH);
 	if (!is_second(req)) {
 		end_soon(req, status);
