@@ -420,9 +420,13 @@ static void start_msg(struct msg *msg)
 		memcpy(r->req.buf->data, r->data, r->data_size);
 	}
 	r->req.in_capsule = r->capsule;
+	r->req.sgl_bad = r->sgl_bad;
 	r->started = true;
 	r->q->in_call = true;
-	nvme_req_start(&r->req);
+	if (r->bad_digest)
+		nvme_req_fail(&r->req, r->bad_digest);
+	else
+		nvme_req_start(&r->req);
 	r->q->in_call = false;
 }
 

@@ -40,9 +40,11 @@ struct rig_req { /* one command and what became of it */
 	void (*on_done)(struct rig_req *r);
 	uint8_t *data; /* the host's memory: xfer_len bytes */
 	size_t data_size;
-	bool capsule;    /* send the data with the command */
-	bool no_fetch;   /* the host never answers a fetch */
-	bool no_release; /* the response stays unsent */
+	bool capsule;        /* send the data with the command */
+	uint16_t bad_digest; /* the in-capsule data came with a wrong digest: this status */
+	bool no_fetch;       /* the host never answers a fetch */
+	bool no_release;     /* the response stays unsent */
+	bool sgl_bad;
 	bool started, fetching;
 	unsigned completes, fetches;
 	unsigned done_at; /* order of completion in the rig, from 1 */

@@ -117,6 +117,57 @@ static void a_half_without_the_other_is_told_so(void **state)
 	rig_free(rig);
 }
 
+/* A capsule buffer never waits for buffers that wait for hosts: the host is asked to try again. */
+static void capsules_do_not_wait_for_the_pool(void **state)
+{
+	const struct iobuf_counts few = {.n = {12, 3, 3, 3, 3, 3}};
+	struct rig *rig = rig_new(&few);
+	struct rig_req *owing = rig_rw(&rig->qp[1][0], NVME_IO_WRITE, 1, 9, 1);
+	struct pair p = pair_new(&rig->qp[0][0], 0, 1, 0, 1);
+
+	(void)state;
+	owing->no_fetch = true;
+	rig_start(owing); /* has the only small buffer */
+	p.write->capsule = true;
+	pair_start(p);
+	rig_pump(rig);
+	pair_expect(p, NVME_SC_INTERRUPTED, NVME_SC_FUSED_FAIL);
+	p = pair_new(&rig->qp[0][0], 0, 1, 0, 1);
+	p.compare->capsule = true;
+	pair_start(p);
+	rig_pump(rig);
+	pair_expect(p, NVME_SC_INTERRUPTED, NVME_SC_FUSED_MISSING | DNR);
+	p = pair_new(&rig->qp[0][0], 0, 1, 0, 1); /* without capsules it stands in line */
+	pair_start(p);
+	rig_pump(rig);
+	assert_int_equal(p.compare->completes, 0);
+	rig_fetched(owing);
+	rig_pump(rig);
+	pair_expect(p, 0, 0);
+	rig_req_free(owing);
+	rig_free(rig);
+}
+
+static void a_bad_digest_of_either_half_fails_the_pair(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+
+	(void)state;
+	for (int second = 0; second < 2; second++) {
+		struct pair p = pair_new(&rig->qp[0][0], 0, 1, 0, 1);
+		struct rig_req *bad = second ? p.write : p.compare;
+
+		bad->capsule = true;
+		bad->bad_digest = NVME_SC_TRANSIENT_TRANSPORT;
+		pair_start(p);
+		rig_pump(rig);
+		pair_expect(p, second ? NVME_SC_FUSED_FAIL : NVME_SC_TRANSIENT_TRANSPORT,
+			    second ? NVME_SC_TRANSIENT_TRANSPORT : NVME_SC_FUSED_FAIL);
+	}
+	assert_block(rig, 0, 0);
+	rig_free(rig);
+}
+
 static void wrong_pairs_are_refused_as_a_whole(void **state)
 {
 	struct rig *rig = rig_new(NULL);
@@ -375,6 +426,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pair_swaps_what_it_expects_and_nothing_else),
 		cmocka_unit_test(a_half_without_the_other_is_told_so),
+		cmocka_unit_test(capsules_do_not_wait_for_the_pool),
+		cmocka_unit_test(a_bad_digest_of_either_half_fails_the_pair),
 		cmocka_unit_test(wrong_pairs_are_refused_as_a_whole),
 		cmocka_unit_test(errors_of_the_disk_reach_their_half),
 		cmocka_unit_test(either_half_can_be_cancelled_while_data_is_owed),

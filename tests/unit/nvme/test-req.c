@@ -213,9 +213,24 @@ static void what_the_transport_refuses_is_answered(void **state)
 
 	(void)state;
 	w->capsule = true;
-	w->req.sgl_bad = true;
+	w->sgl_bad = true;
 	w->req.sgl_status = NVME_SC_CMDID_CONFLICT;
 	assert_status(rig_run(w), NVME_SC_CMDID_CONFLICT);
+	rig_req_free(w);
+	rig_free(rig);
+}
+
+static void a_bad_digest_in_the_capsule_is_answered_and_can_be_sent_again(void **state)
+{
+	struct rig *rig = rig_new(NULL);
+	struct rig_req *w = rig_rw(&rig->qp[0][0], NVME_IO_WRITE, 1, 0, 1);
+
+	(void)state;
+	w->capsule = true;
+	w->bad_digest = NVME_SC_TRANSIENT_TRANSPORT;
+	assert_int_equal(rig_run(w), NVME_SC_TRANSIENT_TRANSPORT);
+	w->bad_digest = 0;
+	assert_status(rig_run(w), 0);
 	rig_req_free(w);
 	rig_free(rig);
 }
@@ -415,6 +430,7 @@ int main(void)
 		cmocka_unit_test(a_held_event_request_is_cancelled),
 		cmocka_unit_test(a_failed_fetch_ends_with_its_status),
 		cmocka_unit_test(what_the_transport_refuses_is_answered),
+		cmocka_unit_test(a_bad_digest_in_the_capsule_is_answered_and_can_be_sent_again),
 		cmocka_unit_test(queue_rules),
 		cmocka_unit_test(admin_pages_begin_as_zeroes),
 		cmocka_unit_test(errors_are_counted_and_reported),
