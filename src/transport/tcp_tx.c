@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From answers to bytes. What the commands of a pass have to say is queued, and one late task per connection gathers all of it into one
- * sendmsg() (as many as IOV_MAX makes necessary). Batching decides the IOPS.
+ * From answers to bytes. What the commands of a pass have to say is queued, and one late task per connection gathers all of
+ * it into one sendmsg() (as many as IOV_MAX makes necessary). Batching decides the IOPS.
  *
  *  1. Queued data stays where it is until the kernel has taken it: a request is released only after that.
- *  2. Data that a disk lends (req->loan) is good for the pass only. What a full socket left over is copied into a buffer of ours before
- *     the pass ends. Should no buffer be free, the loan is kept on: the request still counts in the namespace's view, so the memory is
- *     there, and a write that the host sends while its read is not answered may be seen by that read, as NVMe allows.
+ *  2. Data that a disk lends (req->loan) is good for the pass only. What a full socket left over is copied into a buffer of
+ *     ours before the pass ends. Should no buffer be free, the loan is kept on: the request still counts in the
+ *     namespace's view, so the memory is there, and a write that the host sends while its read is not answered may be seen
+ *     by that read, as NVMe allows.
  *  3. With data digests nothing is lent (fill_req() in tcp_rx.c), for the digest is computed before the send.
- *  4. A full socket is asked for one SOCK_EV_WRITE; until then nothing is sent, but loans are still copied. Too much unsent stops reading (TCP_STALL_SEND).
+ *  4. A full socket is asked for one SOCK_EV_WRITE; until then nothing is sent, but loans are still copied. Too much unsent
+ *     stops reading (TCP_STALL_SEND).
  */
 #include "transport/tcp_priv.h"
 

@@ -2,6 +2,7 @@
 /* Connections that keep the rules: set-up, reads and writes of every kind, digests, fused moves between reactors, limits of buffers. */
 #include "rig.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -404,6 +405,51 @@ static void a_target_stops_with_commands_in_every_state(void **state)
 	client_free(admin);
 }
 
+static void disconnect_is_answered_before_the_connection_ends(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct rig *rig = rig_new(&opts);
+	struct nvme_fabrics_cmd cmd = {.opcode = NVME_OPC_FABRICS,
+				       .fctype = NVME_FABRICS_DISCONNECT};
+	struct client *admin, *io;
+	struct nvme_sqe sqe;
+
+	client_pair(rig, 0, 31, true, &admin, &io);
+	put_le16(&cmd.cid, 11);
+	cmd.sgl.type = NVME_SGL_TRANSPORT_DATA;
+	memcpy(&sqe, &cmd, sizeof(sqe));
+	client_command(io, &sqe, NULL, 0);
+	assert_int_equal(client_answer(io, 11), 0);
+	client_expect_eof(io);
+	client_free(io);
+	client_free(admin);
+	rig_free(rig);
+}
+
+static void listeners_of_one_address_are_shared(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct rig *rig = rig_new(&opts);
+	struct tcp_listener *again = NULL, *other = NULL;
+	struct client *waiting = client_new(rig);
+	struct sock_addr addr;
+	struct err err = {0};
+
+	client_ic(waiting, 0, 0);
+	assert_int_equal(sock_addr_ip("127.0.0.1", rig->port, &addr), 0);
+	assert_int_equal(tcp_listen(rig->transport, &addr, NULL, &again, &err), 0);
+	assert_ptr_equal(again, rig->listener);
+	assert_int_equal(tcp_listen(rig->transport, &addr, "other", &other, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "congestion"));
+	assert_null(other);
+	tcp_unlisten(again); /* the first user is still there */
+	client_expect_quiet(waiting);
+	tcp_unlisten(rig->listener); /* who has no controller goes with the listener */
+	client_expect_eof(waiting);
+	client_free(waiting);
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +464,8 @@ int main(void)
 		cmocka_unit_test(a_host_that_does_not_read_keeps_its_data_whole),
 		cmocka_unit_test(an_idle_connection_holds_no_buffer),
 		cmocka_unit_test(a_target_stops_with_commands_in_every_state),
+		cmocka_unit_test(disconnect_is_answered_before_the_connection_ends),
+		cmocka_unit_test(listeners_of_one_address_are_shared),
 	};
 
 	return cmocka_run_group_tests_name("transport-tcp", tests, NULL, NULL);
