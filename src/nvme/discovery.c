@@ -35,8 +35,22 @@ static uint8_t adrfam_of(const char *name)
 	return strcasecmp(name, "IPv6") ? 0 : NVME_ADRFAM_IPV6;
 }
 
-static void entry_put(struct nvme_log_window *win, const struct nvme_subsystem *ss,
-		      const struct nvme_port *port)
+/*
+ * A listener on every address (0.0.0.0, ::) is told by the address at which this host has found us: the wildcard would lead it to itself.
+ */
+static const char *traddr_for(const struct nvme_ctrlr *c, const struct nvme_port *port)
+{
+	const char *local = c->admin ? c->admin->local : "";
+	const char *traddr = port->addr.traddr;
+	bool wild4 = !strcmp(traddr, "0.0.0.0"), wild6 = !strcmp(traddr, "::");
+
+	if (!*local || (!wild4 && !wild6))
+		return traddr;
+	return wild6 == (strchr(local, ':') != NULL) ? local : traddr;
+}
+
+static void entry_put(struct nvme_log_window *win, const struct nvme_ctrlr *c,
+		      const struct nvme_subsystem *ss, const struct nvme_port *port)
 {
 	uint16_t asqsz = MIN(ss->target->opts.queue_entries_max, 128);
 	struct nvme_log_discovery_entry e = {
@@ -52,7 +66,7 @@ static void entry_put(struct nvme_log_window *win, const struct nvme_subsystem *
 
 	/* ASCII fields: blanks to the very end. libnvme cuts blanks from the last byte on and stops at anything else. */
 	str_pad(e.trsvcid, sizeof(e.trsvcid), port->addr.trsvcid);
-	str_pad(e.traddr, sizeof(e.traddr), port->addr.traddr);
+	str_pad(e.traddr, sizeof(e.traddr), traddr_for(c, port));
 	(void)str_copy(e.subnqn, sizeof(e.subnqn), ss->nqn);
 	nvme_log_put(win, &e, sizeof(e));
 }
@@ -86,13 +100,13 @@ void nvme_discovery_log(struct nvme_ctrlr *c, struct nvme_log_window *win)
 	};
 
 	nvme_log_put(win, &head, sizeof(head));
-	entry_put(win, t->discovery, c->port);
+	entry_put(win, c, t->discovery, c->port);
 	list_for_each (it, &t->subsystems) {
 		const struct nvme_subsystem *ss = list_entry(it, struct nvme_subsystem, link);
 
 		if (!visible(ss, c))
 			continue;
 		list_for_each (l, &ss->listeners)
-			entry_put(win, ss, list_entry(l, struct nvme_listener, link)->port);
+			entry_put(win, c, ss, list_entry(l, struct nvme_listener, link)->port);
 	}
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "lab.h"
 
 static const struct nvme_port_addr second_addr = {"TCP", "IPv6", "fd00::1", "4420"};
@@ -218,6 +219,34 @@ static void discovery_shows_each_host_its_own(void **state)
 	lab_free(lab);
 }
 
+static void wildcard_listener_is_told_by_the_address_in_use(void **state)
+{
+	static const struct nvme_port_addr any = {"TCP", "IPv4", "0.0.0.0", "4420"};
+	struct lab *lab = lab_new();
+	struct nvme_port *port = nvme_port_get(lab->t, &any);
+	struct conn *disc = host_connect(lab, NVME_DISCOVERY_NQN, LAB_HOST, 0);
+	const struct nvme_log_discovery_entry *e;
+	struct cmd *log;
+	struct err err;
+
+	assert_int_equal(nvme_subsystem_add_listener(lab->ss, port, NULL, NULL, &err), 0);
+	(void)str_copy(disc->qp.local, sizeof(disc->qp.local), "192.0.2.7");
+	log = get_log(disc, NVME_LOG_DISCOVERY, 4 * 1024, 0, 0);
+	e = (const void *)(log->data + 1024);
+	assert_memory_equal(e[1].traddr, "10.0.0.1 ", 9);
+	assert_memory_equal(e[2].traddr, "192.0.2.7 ", 10);
+	cmd_free(log);
+	(void)str_copy(disc->qp.local, sizeof(disc->qp.local), "2001:db8::7");
+	log = get_log(disc, NVME_LOG_DISCOVERY, 4 * 1024, 0, 0);
+	e = (const void *)(log->data + 1024);
+	assert_memory_equal(e[2].traddr, "0.0.0.0 ", 8);
+	cmd_free(log);
+	nvme_port_put(port);
+	conn_drop(disc);
+	conn_free(disc);
+	lab_free(lab);
+}
+
 static void long_discovery_log_is_whole_over_many_reads(void **state)
 {
 	struct lab *lab = lab_new();
@@ -327,6 +356,7 @@ int main(void)
 		cmocka_unit_test(ana_change_is_told_logged_and_counted),
 		cmocka_unit_test(listener_takes_its_hosts_with_it),
 		cmocka_unit_test(discovery_shows_each_host_its_own),
+		cmocka_unit_test(wildcard_listener_is_told_by_the_address_in_use),
 		cmocka_unit_test(long_discovery_log_is_whole_over_many_reads),
 		cmocka_unit_test(two_listeners_are_two_ports),
 		cmocka_unit_test(configuration_makes_the_same_target),
