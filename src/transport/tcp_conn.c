@@ -64,6 +64,8 @@ int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s
 		 const struct sock_addr *peer)
 {
 	struct tcp_conn *c = calloc(1, sizeof(*c));
+	struct sock_addr local;
+	uint16_t local_port;
 	int res;
 
 	if (!c)
@@ -83,6 +85,8 @@ int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s
 	c->sock = s;
 	nvme_qpair_init(&c->qp, &qpair_ops, t->target, port, t->control);
 	(void)sock_addr_format(peer, c->qp.peer);
+	if (sock_local_addr(s, &local) || !sock_addr_host(&local, c->qp.local, &local_port))
+		c->qp.local[0] = 0;
 	list_push_back(&t->conns, &c->link);
 	t->n_conns++;
 	counter_add(&c->tr->stats.accepted, 1);
