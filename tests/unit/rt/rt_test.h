@@ -31,7 +31,7 @@ static inline struct reactor *test_reactor(unsigned id, int64_t poll_us, struct 
 {
 	struct reactor_opts opts = {.id = id, .name = "test", .cpu = -1, .poll_us = poll_us};
 	struct err err = {0};
-	struct reactor *r;
+	struct reactor *r = NULL;
 	struct env *env;
 
 	if (uring_env_new(arena, &env, &err) < 0 || reactor_new(&opts, env, &r, &err) < 0)

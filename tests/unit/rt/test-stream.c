@@ -310,10 +310,10 @@ static void ping_pong(int64_t poll_us, unsigned total)
 
 static void ping_pong_over_sleep_and_hot_loses_no_wakeup(void **state)
 {
-	ping_pong(POLL_US_NEVER, 5000);
-	ping_pong(20, 20000);
-	ping_pong(POLL_US_DEFAULT, 20000);
-	ping_pong(POLL_US_ALWAYS, 5000);
+	ping_pong(POLL_US_NEVER, 2000);
+	ping_pong(20, 6000);
+	ping_pong(POLL_US_DEFAULT, 6000);
+	ping_pong(POLL_US_ALWAYS, 3000);
 }
 
 int main(void)
