@@ -23,6 +23,9 @@
 #include "rt/process.h"
 #include "rt/uring.h"
 
+#define RPC_PATIENCE_NS 3000000000ull
+#define RPC_RETRY_NS    20000000ull
+
 const char *const engine_state_name[] = {
 	[ENGINE_NEW] = "new",
 	[ENGINE_WAITING] = "waiting",
@@ -143,7 +146,7 @@ static int reactors_new(struct engine *e, struct err *err)
 	for (unsigned i = 0; res == 0 && i < e->n_data; i++) {
 		char name[16];
 
-		snprintf(name, sizeof(name), "lp-data-%u", i);
+		snprintf(name, sizeof(name), "lp-data-%hhu", (unsigned char)i);
 		res = reactor_make(e, i, name, e->opts->data_cpu[i], &e->data[i], err);
 	}
 	if (res == 0)
@@ -187,18 +190,23 @@ static void log_start(const struct engine *e)
 		 n[IOBUF_MEDIUM], n[IOBUF_LARGE], n[IOBUF_SCRATCH], n[IOBUF_RX]);
 }
 
-static void start_on_control(struct msg *msg)
+static void start_rpc(struct engine *e)
 {
-	struct engine *e = container_of(msg, struct engine, start_msg);
 	struct rpc_server_opts opts = rpc_server_opts_default();
 	struct err err = {0};
+	int res;
 
-	e->start_ns = reactor_now(e->control);
-	log_start(e);
+	if (e->stopping)
+		return;
 	opts.path = e->opts->rpc_socket;
 	opts.methods = engine_methods;
 	opts.ctx = e;
-	if (rpc_server_new(e->control, &opts, &e->rpc, &err) < 0) {
+	res = rpc_server_new(e->control, &opts, &e->rpc, &err);
+	/* A predecessor that was killed may hold it for a moment after its process is gone. */
+	if (res == -EADDRINUSE && reactor_now(e->control) < e->start_ns + RPC_PATIENCE_NS &&
+	    timer_start(e->control, &e->start_timer, reactor_now(e->control) + RPC_RETRY_NS) == 0)
+		return;
+	if (res < 0) {
 		(void)err_prefix(&err, "RPC socket %s (choose another with --rpc-socket PATH)",
 				 opts.path);
 		engine_fail(e, &err);
@@ -208,6 +216,21 @@ static void start_on_control(struct msg *msg)
 	e->state = ENGINE_WAITING;
 	if (!e->opts->wait_for_rpc)
 		engine_configure(e);
+}
+
+static void start_rpc_again(struct timer *timer)
+{
+	start_rpc(container_of(timer, struct engine, start_timer));
+}
+
+static void start_on_control(struct msg *msg)
+{
+	struct engine *e = container_of(msg, struct engine, start_msg);
+
+	e->start_ns = reactor_now(e->control);
+	e->start_timer.run = start_rpc_again;
+	log_start(e);
+	start_rpc(e);
 }
 
 /* The configuration's text: the state directory's, or the first one that --config gives. 0 without text: a new engine. */

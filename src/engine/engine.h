@@ -59,6 +59,8 @@ struct replay {          /* engine/replay.c */
 	bool stop_at_failure; /* else a failed entry becomes a problem */
 	struct err first_err;
 	struct task task;
+	struct timer timer;   /* pause before an entry is tried again */
+	uint64_t patience_ns; /* until then */
 	void (*done)(struct engine *e, int res);
 	struct rpc_call *call; /* of load_config, for done */
 };
@@ -93,6 +95,7 @@ struct engine {
 	struct list init_waiters; /* framework_wait_init */
 
 	struct saver_wait stop_wait;
+	struct timer start_timer; /* pause before the RPC socket is tried again */
 	struct msg start_msg, stop_msg, hop_msg;
 	unsigned hops; /* reactors that hop_msg has been sent to */
 	bool stopping, rpc_served;

@@ -5,6 +5,9 @@
  *   engine_replay --> replay_step (task) --> rpc_call_local --> replay_answered --> replay_step ... --> done
  *
  * A failed entry either ends the replay (load_config) or becomes a problem and the others go on (start, retry).
+ *
+ * A predecessor that was killed may hold its disks and addresses for a moment after its process is gone: the kernel takes its rings down later. So at
+ * start, what is in use is tried again for a while before it counts as failed.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,7 +16,11 @@
 #include "base/log.h"
 #include "engine/engine.h"
 
+#define PATIENCE_NS 5000000000ull
+#define RETRY_NS    20000000ull
+
 static void replay_step(struct task *task);
+static void replay_again(struct timer *timer);
 static void replay_answered(void *ctx, const json_t *result, const struct err *err);
 
 void engine_replay(struct engine *e, json_t *entries, bool stop_at_failure,
@@ -29,7 +36,28 @@ void engine_replay(struct engine *e, json_t *entries, bool stop_at_failure,
 	replay->first_err.code = 0;
 	replay->done = done;
 	replay->task.run = replay_step;
+	replay->timer.run = replay_again;
+	replay->patience_ns = reactor_now(e->control) + PATIENCE_NS;
 	reactor_defer(e->control, &replay->task);
+}
+
+static void replay_again(struct timer *timer)
+{
+	struct replay *replay = container_of(timer, struct replay, timer);
+
+	replay_step(&replay->task);
+}
+
+/* True: the entry will be tried again. */
+static bool replay_wait(struct engine *e, const struct err *err)
+{
+	struct replay *replay = &e->replay;
+
+	if (replay->stop_at_failure || (err->code != -EBUSY && err->code != -EADDRINUSE))
+		return false;
+	if (reactor_now(e->control) >= replay->patience_ns)
+		return false;
+	return timer_start(e->control, &replay->timer, reactor_now(e->control) + RETRY_NS) == 0;
 }
 
 static void replay_step(struct task *task)
@@ -59,6 +87,8 @@ static void replay_answered(void *ctx, const json_t *result, const struct err *e
 	json_t *entry = json_array_get(replay->entries, replay->index);
 	const char *method = json_string_value(json_object_get(entry, "method"));
 
+	if (err && replay_wait(e, err))
+		return;
 	replay->index++;
 	if (err) {
 		char quoted[640];

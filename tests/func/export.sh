@@ -6,7 +6,7 @@ requires "$perf_bin"
 nqn=nqn.2025-01.io.litepool:exported
 
 # perf OPTION...: lp-perf; its JSON is in $work/perf
-perf() { "$perf_bin" --port "$port" --nqn $nqn --size 8M "$@" > "$work/perf"; }
+perf() { load --port "$port" --nqn $nqn --size 8M "$@"; }
 field() { json "j[\"$1\"]" < "$work/perf"; }
 
 check "start" start_engine

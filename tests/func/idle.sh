@@ -13,7 +13,7 @@ ticks() { awk '{print $14 + $15}' "/proc/$engine_pid/stat"; }
 controllers() { rpc nvmf_subsystem_get_controllers "{\"nqn\":\"$nqn\"}" | json 'len(j)'; }
 connected() { [ "$(controllers)" = 20 ]; }
 
-"$perf_bin" --port "$port" --nqn $nqn --idle --conns 20 --per-host 1 --seconds 5 > "$work/perf" 2>&1 &
+load --port "$port" --nqn $nqn --idle --conns 20 --per-host 1 --seconds 5 &
 perf_pid=$!
 check "20 hosts are connected" wait_for connected
 begin=$(ticks) t0=${EPOCHREALTIME/./}
