@@ -12,12 +12,10 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -39,16 +37,6 @@ void sim_fail(const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "\n%s\n", replay);
 	exit(1);
-}
-
-/* A failed ASSERT ends here too. */
-static void on_abort(int sig)
-{
-	ssize_t n = write(STDERR_FILENO, replay, strlen(replay));
-
-	(void)n; /* there is nobody left to tell */
-	(void)sigaction(sig, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-	(void)raise(sig);
 }
 
 /* --- stepping --- */
@@ -373,6 +361,9 @@ static uint64_t run(uint64_t seed, uint64_t steps)
 	ASSERT(w);
 	(void)snprintf(replay, sizeof(replay),
 		       "replay: sim-nvme --seed %" PRIu64 " --steps %" PRIu64 "\n", seed, steps);
+	/* Said before, since a failed ASSERT leaves no time to say it. */
+	printf("%s", replay);
+	(void)fflush(stdout);
 	world_start(w, seed);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		load(w, steps / ROUNDS);
@@ -446,7 +437,6 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	(void)sigaction(SIGABRT, &(struct sigaction){.sa_handler = on_abort}, NULL);
 	log_set_level(verbose ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
 	if (seconds) {
 		run_seconds(seed, steps, seconds);

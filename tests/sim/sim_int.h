@@ -34,7 +34,8 @@ struct sim_world {
 	size_t n_events, events_cap;
 	struct sim_env *env[SIM_REACTORS_MAX];
 	unsigned n_envs;
-	unsigned quiet; /* passes without work since anything happened */
+	bool looked_again; /* nothing was left to happen, and all reactors got one more pass */
+	unsigned quiet;    /* passes without work since anything happened */
 	struct list listeners, conns;
 	struct sim_sock *delivering; /* its event function is running; NULL once it is closed */
 	uint16_t port_next;
