@@ -45,6 +45,8 @@ static bool status_is_expected(int status)
 	case NVME_SC_READ_ERROR:
 	case NVME_SC_CAP_EXCEEDED:
 	case NVME_SC_COMPARE_FAILED:
+	case NVME_SC_FUSED_FAIL:
+	case NVME_SC_FUSED_MISSING:
 	case NVME_SC_INTERRUPTED:
 	case NVME_SC_ANA_PERSISTENT_LOSS:
 	case NVME_SC_ANA_INACCESSIBLE:
@@ -94,6 +96,16 @@ static void op_check(struct op *op, int status, uint64_t now_ns)
 			sim_fail("client %u: a compare of %s data gave status %x", op->client->id,
 				 op->must_match ? "the same" : "other", status);
 		break;
+	case OP_FUSED:
+		model_write_end(op->model, op->lba, op->n, op->version, now_ns, outcome);
+		if (status == 0 && op->first_status != 0 && outcome == MODEL_DONE)
+			sim_fail("client %u: a fused write was done although the compare gave %x",
+				 op->client->id, (unsigned)op->first_status);
+		if (op->first_status > 0 && (op->first_status & 0x7ff) == NVME_SC_COMPARE_FAILED &&
+		    op->breaks == op->client->breaks)
+			sim_fail("client %u: a fused compare of the same data failed",
+				 op->client->id);
+		break;
 	case OP_FLUSH:
 	case OP_KINDS:
 		break;
@@ -123,6 +135,23 @@ static void op_done(struct nvme_hostcmd *cmd, int status)
 	sim_trace(c->w->sim, "op", c->id << 8 | op->kind, (uint64_t)(unsigned)status);
 	if (status >= 0)
 		client_pump(c);
+}
+
+static void half_done(struct nvme_hostcmd *cmd, int status)
+{
+	struct op *op = cmd->ctx;
+
+	if (!op->halves)
+		sim_fail("client %u: half of a fused pair ended twice", op->client->id);
+	if (!status_is_expected(status))
+		sim_fail("client %u: half of a fused pair ended with status %x", op->client->id,
+			 (unsigned)status);
+	if (cmd == &op->second)
+		op->second_status = status;
+	else
+		op->first_status = status;
+	if (--op->halves == 0)
+		op_done(&op->cmd, op->second_status);
 }
 
 /* Whether the command needs its blocks for itself, and has them. */
@@ -167,6 +196,27 @@ static void compare_fill(struct op *op)
 	op->cmd.sqe.opcode = NVME_IO_COMPARE;
 }
 
+/* Compare and write of one block, whose content is known. */
+static void fused_fill(struct op *op)
+{
+	uint8_t *next = op->data + OP_BYTES_MAX / 2;
+
+	op->version = ++op->client->w->version;
+	model_write_begin(op->model, op->lba, 1, op->version, op->start_ns);
+	model_fill(op->model, op->lba, 1, op->version, next);
+	memset(&op->second, 0, sizeof(op->second));
+	nvme_hostcmd_rw(&op->cmd, true, op->model->nsid, op->lba, 1, op->data,
+			op->model->block_size);
+	op->cmd.sqe.opcode = NVME_IO_COMPARE;
+	op->cmd.sqe.flags |= NVME_SQE_FUSE_FIRST;
+	nvme_hostcmd_rw(&op->second, true, op->model->nsid, op->lba, 1, next,
+			op->model->block_size);
+	op->second.sqe.flags |= NVME_SQE_FUSE_SECOND;
+	op->second.done = half_done;
+	op->second.ctx = op;
+	op->halves = 2;
+}
+
 static void op_fill(struct op *op)
 {
 	uint32_t bytes = op->n * op->model->block_size;
@@ -199,12 +249,15 @@ static void op_fill(struct op *op)
 	case OP_DSM:
 		dsm_fill(op);
 		break;
+	case OP_FUSED:
+		fused_fill(op);
+		break;
 	case OP_FLUSH:
 	case OP_KINDS:
 		nvme_hostcmd_flush(&op->cmd, op->model->nsid);
 		break;
 	}
-	op->cmd.done = op_done;
+	op->cmd.done = op->kind == OP_FUSED ? half_done : op_done;
 	op->cmd.ctx = op;
 }
 
@@ -212,7 +265,7 @@ static enum op_kind kind_pick(struct client *c)
 {
 	static const enum op_kind of[16] = {
 		OP_READ,  OP_READ,  OP_READ,  OP_READ,  OP_READ,   OP_READ,  OP_WRITE,   OP_WRITE,
-		OP_WRITE, OP_WRITE, OP_WRITE, OP_WRITE, OP_ZEROES, OP_FLUSH, OP_COMPARE, OP_DSM,
+		OP_WRITE, OP_WRITE, OP_WRITE, OP_FUSED, OP_ZEROES, OP_FLUSH, OP_COMPARE, OP_DSM,
 	};
 
 	return of[below(c, 16)];
@@ -222,6 +275,7 @@ static bool op_start(struct op *op)
 {
 	struct client *c = op->client;
 	struct sim_ns *ns = &c->w->ns[below(c, N_NS)];
+	unsigned queue;
 	uint32_t max = MIN(MIN(OP_BYTES_MAX, nvme_host_mdts(c->host)) / ns->model.block_size,
 			   ns->model.n_blocks);
 
@@ -229,14 +283,21 @@ static bool op_start(struct op *op)
 	op->n = 1 + (uint32_t)below(c, below(c, 10) ? MIN(max, 8u) : max);
 	op->lba = below(c, ns->model.n_blocks - op->n + 1);
 	op->kind = kind_pick(c);
+	if (op->kind == OP_FUSED)
+		op->n = 1;
 	if (!op_lock(op))
 		op->kind = OP_READ;
+	if (op->kind == OP_FUSED && !model_expect(op->model, op->lba, 1, op->data))
+		op->kind = OP_WRITE;
 	op->start_ns = reactor_now_exact(c->r);
 	op->breaks = c->breaks;
 	op_fill(op);
 	op->busy = true;
 	c->n_busy++;
-	nvme_host_io(c->host, (unsigned)below(c, c->n_queues), &op->cmd);
+	queue = (unsigned)below(c, c->n_queues);
+	nvme_host_io(c->host, queue, &op->cmd);
+	if (op->kind == OP_FUSED)
+		nvme_host_io(c->host, queue, &op->second);
 	return true;
 }
 

@@ -28,11 +28,13 @@
 struct nvme_world;
 struct client;
 
-enum op_kind { OP_READ, OP_WRITE, OP_FLUSH, OP_ZEROES, OP_COMPARE, OP_DSM, OP_KINDS };
+enum op_kind { OP_READ, OP_WRITE, OP_FLUSH, OP_ZEROES, OP_COMPARE, OP_DSM, OP_FUSED, OP_KINDS };
 
 struct op { /* a command of a client, used again and again */
 	struct client *client;
-	struct nvme_hostcmd cmd;
+	struct nvme_hostcmd cmd, second; /* second: the write of a fused pair */
+	int first_status, second_status;
+	unsigned halves; /* of a pair that have not ended */
 	enum op_kind kind;
 	bool busy, locked, must_match;
 	unsigned breaks; /* the client's, when it began */
