@@ -6,7 +6,7 @@ A=10.99.0.1 B=10.99.0.2
 NQN=nqn.2026-11.io.litepool:test
 checks=0 failures=0
 modprobe nvme-tcp
-echo Y > /sys/module/nvme_core/parameters/multipath 2> /dev/null
+cmp() { busybox cmp "$@"; }
 
 ok() { checks=$((checks + 1)); echo "ok - $*"; }
 not_ok() { failures=$((failures + 1)); echo "not ok - $*"; }
@@ -47,7 +47,9 @@ wait_for() {
     done
 }
 connect() { nvme connect -t tcp -a "${ADDR:-$A}" -s 4420 -n "$NQN" -l 600 -c 1 "$@"; }
+# The kernel numbers block devices in the order in which it finds them: by_block_size tells them apart.
 block_dev() { [ -b "/dev/nvme0n${1:-1}" ]; }
+by_block_size() { local q; for q in /sys/block/nvme0n*/queue; do [ "$(cat $q/logical_block_size)" != "$1" ] || { q=${q%/queue}; echo "/dev/${q##*/}"; }; done; }
 device_gone() { ! [ -e "/dev/nvme0n1" ]; }
 live() { grep -q live "/sys/class/nvme/nvme${1:-0}/state"; }
 sectors() { cat "/sys/block/$1/size"; }

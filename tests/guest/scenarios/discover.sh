@@ -14,9 +14,11 @@ log=$(nvme discover -t tcp -a $A -s 4420 2>&1)
 check "discovery on the I/O port works too" contains "$log" "$NQN"
 
 check "connect-all connects what discovery lists" nvme connect-all -t tcp -a $A -s 8009
-check "a block device appears" wait_for 20 block_dev
+any_device() { ls /dev/nvme*n1; }
+check "a block device appears" wait_for 20 any_device
 check "disconnect takes one controller away" contains "$(nvme disconnect -n $NQN)" "disconnected 1"
-check "the device goes" wait_for 20 device_gone
+no_device() { ! any_device; }
+check "the device goes" wait_for 20 no_device
 
 refused "a subsystem with an allow-list refuses this host" nvme connect -t tcp -a $A -s 4420 -n nqn.2026-11.io.litepool:closed
 check "the kernel says why" contains "$(dmesg | tail -5)" "Connect"
@@ -49,7 +51,7 @@ check "get-feature number of queues" nvme get-feature $c -f 7
 check "get-feature volatile write cache" contains "$(nvme get-feature $c -f 6)" "00000001"
 check "get-feature async event" nvme get-feature $c -f 0x0b
 check "get-feature keep alive" nvme get-feature $c -f 0x0f
-check "show-regs" contains "$(nvme show-regs $c -H)" "CAP"
+check "show-regs" contains "$(nvme show-regs $c)" "csts"
 refused "an opcode that does not exist" nvme admin-passthru $c -o 0xc7
 check "the write cache is reported" contains "$(cat /sys/block/nvme0n1/queue/write_cache)" "write back"
 check "flush" nvme flush $n

@@ -19,16 +19,17 @@ try_fs() { # try_fs DEVICE FS
 for digests in "" "-g -G"; do
     check "connect $digests" connect $digests
     check "both namespaces" wait_for 20 block_dev 2
-    check "block size 512" same "$(cat /sys/block/nvme0n1/queue/logical_block_size)" 512
-    check "block size 4096" same "$(cat /sys/block/nvme0n2/queue/logical_block_size)" 4096
+    d512=$(by_block_size 512) d4096=$(by_block_size 4096)
+    check "one with blocks of 512 bytes" [ -b "$d512" ]
+    check "one with blocks of 4096 bytes" [ -b "$d4096" ]
     if [ -z "$digests" ]; then
-        try_fs /dev/nvme0n1 ext4 -q
-        try_fs /dev/nvme0n2 xfs -fq
+        try_fs $d512 ext4 -q
+        try_fs $d4096 xfs -fq
     else
-        try_fs /dev/nvme0n2 ext4 -qF
+        try_fs $d4096 ext4 -qF
         for bs in 4k 128k 512k; do
             for depth in 1 16; do
-                check "raw fio verify bs=$bs depth=$depth" fio --name=r --filename=/dev/nvme0n1 --direct=1 --rw=randwrite --bs=$bs --size=16m \
+                check "raw fio verify bs=$bs depth=$depth" fio --name=r --filename=$d512 --direct=1 --rw=randwrite --bs=$bs --size=16m \
                     --ioengine=libaio --iodepth=$depth --verify=crc32c --do_verify=1 --minimal
             done
         done
@@ -38,9 +39,10 @@ for digests in "" "-g -G"; do
 done
 
 check "connect" connect
-check "block device" wait_for 20 block_dev
+check "both namespaces again" wait_for 20 block_dev 2
+d512=$(by_block_size 512)
 full=$(host allocated small)
-check "blkdiscard" blkdiscard /dev/nvme0n1
+check "blkdiscard" blkdiscard $d512
 check "discard gives the space back" [ "$(host allocated small)" -lt $((full / 4 + 1048576)) ]
-check "blkdiscard --zeroout" blkdiscard --zeroout -l 8388608 /dev/nvme0n1
-check "zeroes are read" cmp -n 8388608 /dev/zero /dev/nvme0n1
+check "blkdiscard --zeroout" blkdiscard --zeroout -l 8388608 $d512
+check "zeroes are read" cmp -n 8388608 /dev/zero $d512
