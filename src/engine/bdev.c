@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 
-#define MEGABYTE (1024u * 1024u) /* SPDK's mbytes are powers of two */
+#define MEGABYTE (UINT64_C(1) << 20) /* SPDK's mbytes are powers of two */
 
 void bdev_registry_init(struct bdev_registry *reg)
 {

@@ -393,7 +393,7 @@ static void stop_step(struct engine *e)
 			saver_save(&e->config, &e->stop_wait);
 			return;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case ENGINE_STOP_SAVE:
 		e->state = ENGINE_STOP_TARGET;
 		nvme_target_stop(e->target, stop_nvme_done, e);
@@ -404,7 +404,7 @@ static void stop_step(struct engine *e)
 			tcp_transport_stop(e->tcp, stop_nvme_done, e);
 			return;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case ENGINE_STOP_TRANSPORT:
 		e->state = ENGINE_STOP_DISKS;
 		disks_close(e);

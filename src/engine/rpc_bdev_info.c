@@ -9,8 +9,8 @@
 #include "engine/engine.h"
 #include "engine/rpc_call.h"
 
-#define MEGABYTE   (1024u * 1024u)
-#define MBYTES_MAX (INT64_MAX / MEGABYTE)
+#define MEGABYTE   (UINT64_C(1) << 20)
+#define MBYTES_MAX ((uint64_t)INT64_MAX / MEGABYTE)
 
 static struct bdev *find_or_fail(struct engine *e, struct rpc_call *call, const char *name)
 {

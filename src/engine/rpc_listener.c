@@ -353,7 +353,7 @@ static void listener_step(void *ctx, int res)
 			if (res == 0)
 				return;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case LISTENER_ANA:
 		if (res < 0)
 			listener_drop(l);
