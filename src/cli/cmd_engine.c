@@ -145,6 +145,7 @@ static void stats_add(json_t *rows, const json_t *now, const json_t *before, dou
 {
 	static const char *const ops[] = {"read", "write"};
 	json_t *row = json_pack("{s:O}", "name", json_object_get(now, "name"));
+	uint64_t errors;
 
 	for (size_t i = 0; i < 2; i++) {
 		const json_t *a = json_object_get(before, ops[i]),
@@ -159,9 +160,8 @@ static void stats_add(json_t *rows, const json_t *now, const json_t *before, dou
 
 		(void)json_object_set_new(row, ops[i], one);
 	}
-	(void)json_object_set_new(row, "errors",
-				  json_integer((json_int_t)(number(now, "read.errors") +
-							    number(now, "write.errors"))));
+	errors = number(now, "read.errors") + number(now, "write.errors");
+	(void)json_object_set_new(row, "errors", json_integer((json_int_t)errors));
 	(void)json_array_append_new(rows, row);
 }
 

@@ -70,7 +70,10 @@ static void name_from_path(const char *path, char *name, size_t size)
 		bool plain = (*base >= 'a' && *base <= 'z') || (*base >= 'A' && *base <= 'Z') ||
 			     (*base >= '0' && *base <= '9') || *base == '.' || *base == '_';
 
-		name[len++] = plain ? *base : '-';
+		if (plain)
+			name[len++] = *base;
+		else
+			name[len++] = '-';
 	}
 	name[len] = '\0';
 }

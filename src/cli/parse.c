@@ -165,7 +165,7 @@ static json_t *value_json(const char *text, struct err *err)
 	json_error_t where;
 	json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, &where);
 
-	if (json && json_is_object(json))
+	if (json_is_object(json))
 		return json;
 	json_decref(json);
 	(void)err_set(err, -EINVAL, "expected a JSON object such as '{\"name\": \"disk0\"}'%s%s",
