@@ -283,6 +283,9 @@ static bool op_start(struct op *op)
 	op->n = 1 + (uint32_t)below(c, below(c, 10) ? MIN(max, 8u) : max);
 	op->lba = below(c, ns->model.n_blocks - op->n + 1);
 	op->kind = kind_pick(c);
+	/* Both halves must go out together: a host that sends the first and waits for room for the second breaks the rules. */
+	if (op->kind == OP_FUSED && 2 * c->n_busy + 2 >= c->queue_size)
+		op->kind = OP_WRITE;
 	if (op->kind == OP_FUSED)
 		op->n = 1;
 	if (!op_lock(op))
@@ -375,7 +378,8 @@ static void client_connect(struct client *c)
 	opts.subnqn = SUBNQN;
 	opts.hostnqn = c->hostnqn;
 	opts.hostid = c->hostid;
-	opts.queue_size = 2 + (uint32_t)below(c, 31);
+	c->queue_size = 2 + (unsigned)below(c, 31);
+	opts.queue_size = c->queue_size;
 	opts.n_io_queues = c->n_queues;
 	opts.kato_ms = below(c, 2) ? 0 : 5000;
 	opts.header_digest = below(c, 2);
@@ -471,4 +475,18 @@ void client_fini(struct client *c)
 {
 	for (unsigned i = 0; i < c->n_ops; i++)
 		free(c->op[i].data);
+}
+
+void client_print(const struct client *c)
+{
+	fprintf(stderr,
+		"client %u: state %d cntlid %u reconnects %d abort %d commands under way:", c->id,
+		c->state, c->host ? nvme_host_cntlid(c->host) : 0, c->reconnects, c->abort_busy);
+	for (unsigned i = 0; i < c->n_ops; i++)
+		if (c->op[i].busy)
+			fprintf(stderr,
+				" (kind %d nsid %u lba %" PRIu64 " + %u cid %u since %" PRIu64 ")",
+				c->op[i].kind, c->op[i].model->nsid, c->op[i].lba, c->op[i].n,
+				c->op[i].cmd.cid, c->op[i].start_ns);
+	fprintf(stderr, "\n");
 }

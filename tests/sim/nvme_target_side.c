@@ -7,6 +7,7 @@
  * what an operation waits for.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -416,4 +417,21 @@ void target_stop(struct nvme_world *w)
 	sim_run_for(w->sim,
 		    NSEC_PER_MSEC); /* messages of the fault disk that are still under way */
 	world_call(w, w->control, destroy_fault_base, w);
+}
+
+void target_print(const struct nvme_world *w)
+{
+	json_t *stats = tcp_transport_stats_json(w->transport);
+	char *text = json_dumps(stats, JSON_COMPACT);
+
+	fprintf(stderr, "%s\n", text);
+	free(text);
+	json_decref(stats);
+	for (unsigned r = 0; r <= w->n_data; r++)
+		for (unsigned cls = 0; cls < IOBUF_CLASSES; cls++) {
+			struct iobuf_usage usage = iobuf_usage(iobuf_arena_pool(w->arena, r), cls);
+
+			fprintf(stderr, "reactor %u %s: %u of %u in use, %u wait\n", r,
+				iobuf_class_name[cls], usage.in_use, usage.total, usage.waiting);
+		}
 }

@@ -55,7 +55,7 @@ struct client {
 	bool reconnects, kill, gone_for_good;
 	struct uuid hostid;
 	char hostnqn[NVME_NQN_FIELD];
-	unsigned n_ops, n_busy, n_queues;
+	unsigned n_ops, n_busy, n_queues, queue_size;
 	unsigned breaks; /* times the connection was lost */
 	struct op op[OPS_MAX];
 	struct nvme_hostcmd abort;
@@ -111,6 +111,8 @@ void target_chaos(struct nvme_world *w);
 void target_heal(struct nvme_world *w);
 bool target_disks_quiet(void *arg); /* of struct nvme_world */
 void target_stop(struct nvme_world *w);
+/* Buffers and counters, to stderr. */
+void target_print(const struct nvme_world *w);
 
 /* nvme_client.c */
 void client_init(struct nvme_world *w, unsigned id);
@@ -120,5 +122,7 @@ void client_pump(struct client *c);
 void client_leave(struct client *c); /* closes for good */
 bool client_is_quiet(const struct client *c);
 void client_fini(struct client *c);
+/* What it waits for, to stderr. */
+void client_print(const struct client *c);
 
 #endif

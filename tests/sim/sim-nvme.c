@@ -73,9 +73,12 @@ void world_call(struct nvme_world *w, struct reactor *r, void (*fn)(void *arg), 
 void world_wait(struct nvme_world *w, bool (*cond)(void *arg), void *arg, uint64_t seconds,
 		const char *what)
 {
-	if (!sim_run_until(w->sim, cond, arg, seconds * NSEC_PER_SEC))
-		sim_fail("no progress: %s (not within %" PRIu64 " s of virtual time)", what,
-			 seconds);
+	if (sim_run_until(w->sim, cond, arg, seconds * NSEC_PER_SEC))
+		return;
+	for (unsigned i = 0; i < w->n_clients; i++)
+		client_print(&w->client[i]);
+	target_print(w);
+	sim_fail("no progress: %s (not within %" PRIu64 " s of virtual time)", what, seconds);
 }
 
 static uint64_t below(struct nvme_world *w, uint64_t n)
