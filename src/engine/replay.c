@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 
-#define PATIENCE_NS 5000000000ull
+#define PATIENCE_NS 30000000000ull /* its writes and flushes on a busy disk end first */
 #define RETRY_NS    20000000ull
 
 static void replay_step(struct task *task);
@@ -57,6 +57,8 @@ static bool replay_wait(struct engine *e, const struct err *err)
 		return false;
 	if (reactor_now(e->control) >= replay->patience_ns)
 		return false;
+	log_limited(LOG_LEVEL_WARN, "engine.config.waiting", "entry=%zu reason=\"%s\"",
+		    replay->index + 1, err->text);
 	return timer_start(e->control, &replay->timer, reactor_now(e->control) + RETRY_NS) == 0;
 }
 

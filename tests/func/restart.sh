@@ -22,5 +22,6 @@ done
 check "I/O ends well" load_end "$perf_pid"
 check "nothing wrong, nothing failed" same "$(json 'j["mismatches"], j["errors"], j["not_ended"]' < "$work/perf")" "0 0 0"
 check "it did reconnect" has "$(json 'str(j["reconnects"] > 0)' < "$work/perf")" True
+grep -hE "level=(error|warn)|event=engine" "$work/engine.log" | sed "s/^/# /"
 check "stop" stop_engine
 done_testing
