@@ -36,6 +36,31 @@ host() {
     return "$code"
 }
 
+# setup COMMAND WORDS...: the same, for preparation: says nothing unless it fails.
+setup() {
+    local out
+    out=$(host "$@") || not_ok "preparation: $*: $out"
+}
+
+# A loop of short verifying fio runs until the file /tmp/enough exists; /tmp/fio.out has the last run's words.
+fio_loop() { # fio_loop OPTIONS...
+    local i=0
+    while ! [ -e /tmp/enough ]; do
+        fio --name=t --filename=/dev/nvme0n1 --direct=1 --rw=randwrite --offset=$((i % 16 * 4))m --size=4m --ioengine=libaio \
+            --verify=crc32c --do_verify=1 --verify_fatal=1 --minimal "$@" > /tmp/fio.out 2>&1 || return 1
+        i=$((i + 1))
+    done
+}
+start_fio() {
+    rm -f /tmp/enough
+    { fio_loop "$@"; echo $? > /tmp/fio.rc; } &
+    fio_pid=$!
+}
+stop_fio() { touch /tmp/enough; wait $fio_pid; }
+fio_went_well() { [ "$(cat /tmp/fio.rc)" = 0 ] || { cat /tmp/fio.out; return 1; }; }
+progress() { awk '{print $3 + $7}' /sys/block/nvme0n1/stat; }
+moved() { [ "$(progress)" -gt "$before" ]; } # since before was set
+
 # wait_for SECONDS COMMAND...: until it succeeds; looks ten times a second.
 wait_for() {
     local n=$(($1 * 10))
@@ -49,6 +74,8 @@ wait_for() {
 connect() { nvme connect -t tcp -a "${ADDR:-$A}" -s 4420 -n "$NQN" -l 600 -c 1 "$@"; }
 # The kernel numbers block devices in the order in which it finds them: by_block_size tells them apart.
 block_dev() { [ -b "/dev/nvme0n${1:-1}" ]; }
+by_nsid() { local d; for d in /sys/block/nvme0n*; do [ "$(cat $d/nsid)" != "$1" ] || echo "/dev/${d##*/}"; done; }
+has_nsid() { [ -b "$(by_nsid "$1")" ]; }
 by_block_size() { local q; for q in /sys/block/nvme0n*/queue; do [ "$(cat $q/logical_block_size)" != "$1" ] || { q=${q%/queue}; echo "/dev/${q##*/}"; }; done; }
 device_gone() { ! [ -e "/dev/nvme0n1" ]; }
 live() { grep -q live "/sys/class/nvme/nvme${1:-0}/state"; }

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # nvme-cli finds, connects, and reads every page a host asks for.
-host disk vol 134217728 512 > /dev/null
-host subsystem $NQN vol > /dev/null
-host rpc nvmf_create_subsystem '{"nqn":"nqn.2026-11.io.litepool:closed","allow_any_host":false}' > /dev/null
-host listen nqn.2026-11.io.litepool:closed $A
-host rpc nvmf_subsystem_add_listener '{"nqn":"nqn.2014-08.org.nvmexpress.discovery","listen_address":{"trtype":"TCP","adrfam":"IPv4","traddr":"10.99.0.1","trsvcid":"8009"}}' > /dev/null
+setup disk vol 134217728 512
+setup subsystem $NQN vol
+setup rpc nvmf_create_subsystem '{"nqn":"nqn.2026-11.io.litepool:closed","allow_any_host":false}'
+setup listen nqn.2026-11.io.litepool:closed $A
+setup rpc nvmf_subsystem_add_listener '{"nqn":"nqn.2014-08.org.nvmexpress.discovery","listen_address":{"trtype":"TCP","adrfam":"IPv4","traddr":"10.99.0.1","trsvcid":"8009"}}'
 
 log=$(nvme discover -t tcp -a $A -s 8009 2>&1)
 check "discovery on port 8009 names the subsystem" contains "$log" "$NQN"
@@ -23,7 +23,7 @@ check "the device goes" wait_for 20 no_device
 refused "a subsystem with an allow-list refuses this host" nvme connect -t tcp -a $A -s 4420 -n nqn.2026-11.io.litepool:closed
 check "the kernel says why" contains "$(dmesg | tail -5)" "Connect"
 refused "an unknown subsystem is refused" nvme connect -t tcp -a $A -s 4420 -n nqn.2026-11.io.litepool:nobody
-host rpc nvmf_subsystem_add_host "{\"nqn\":\"nqn.2026-11.io.litepool:closed\",\"host\":\"$(cat /etc/nvme/hostnqn)\"}" > /dev/null
+setup rpc nvmf_subsystem_add_host "{\"nqn\":\"nqn.2026-11.io.litepool:closed\",\"host\":\"$(cat /etc/nvme/hostnqn)\"}"
 check "once on the list it connects" nvme connect -t tcp -a $A -s 4420 -n nqn.2026-11.io.litepool:closed
 check "and disconnects" nvme disconnect -n nqn.2026-11.io.litepool:closed
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What people do with a disk: make, mount, verify, trim, unmount, check; 512 and 4096-byte blocks, with and without digests.
-host disk small 671088640 512 > /dev/null
-host disk big 671088640 4096 > /dev/null
-host subsystem $NQN small big > /dev/null
+setup disk small 671088640 512
+setup disk big 671088640 4096
+setup subsystem $NQN small big
 
 try_fs() { # try_fs DEVICE FS
     local d=$1 fs=$2

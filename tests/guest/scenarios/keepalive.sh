@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A host that falls silent loses its controller in the engine, and comes back to the same device.
-host disk vol 67108864 512 > /dev/null
-host subsystem $NQN vol > /dev/null
+setup disk vol 67108864 512
+setup subsystem $NQN vol
 check "connect with 5 s keep-alive" connect -k 5
 check "block device" wait_for 20 block_dev
 controllers() { host rpc nvmf_subsystem_get_controllers "{\"nqn\":\"$NQN\"}"; }

@@ -1,25 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # kill -9 of the engine under verifying fio, again and again: the same device, and fio sees no error.
-host disk vol 268435456 512 > /dev/null
-host subsystem $NQN vol > /dev/null
+setup disk vol 268435456 512
+setup subsystem $NQN vol
 check "connect" connect -i 2
 check "block device" wait_for 20 block_dev
 nguid=$(cat /sys/block/nvme0n1/nguid)
 kills=$(host how-many-kills)
-# Forty times 4 MiB, each written and read back, until the file 'enough' exists.
-fio_loop() {
-    local i=0
-    while ! [ -e /tmp/enough ]; do
-        fio --name=t --filename=/dev/nvme0n1 --direct=1 --rw=randwrite --bsrange=4k-128k --size=4m --offset=$((i % 40 * 4))m \
-            --ioengine=libaio --iodepth=16 --verify=crc32c --do_verify=1 --verify_fatal=1 --minimal > /tmp/fio.out 2>&1 || return 1
-        i=$((i + 1))
-    done
-    echo $i > /tmp/loops
-}
-fio_loop &
-fio_pid=$!
-progress() { awk '{print $3 + $7}' /sys/block/nvme0n1/stat; }
-moved() { [ "$(progress)" -gt "$before" ]; }
+start_fio --bsrange=4k-128k --iodepth=16
 for i in $(seq "$kills"); do
     before=$(($(progress) + 500))
     wait_for 120 moved || { not_ok "I/O goes on after kill $((i - 1))"; break; }
@@ -28,8 +15,8 @@ for i in $(seq "$kills"); do
 done
 before=$(progress)
 check "I/O goes on after $kills kills" wait_for 120 moved
-touch /tmp/enough
-check "fio finished with no error" wait $fio_pid
+stop_fio
+check "fio finished with no error" fio_went_well
 check "still /dev/nvme0n1" block_dev
 check "the NGUID is the same" same "$(cat /sys/block/nvme0n1/nguid)" "$nguid"
 check "the kernel kept one namespace" same "$(ls -d /sys/block/nvme*n* | grep -vc 'c[0-9]')" 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Reservations between two hosts (two host identities of this guest), with nvme-cli.
-host disk vol 67108864 512 > /dev/null
-host subsystem $NQN vol > /dev/null
+setup disk vol 67108864 512
+setup subsystem $NQN vol
 h1="--hostnqn nqn.2014-08.org.nvmexpress:uuid:11111111-1111-1111-1111-111111111111 --hostid 11111111-1111-1111-1111-111111111111"
 h2="--hostnqn nqn.2014-08.org.nvmexpress:uuid:22222222-2222-2222-2222-222222222222 --hostid 22222222-2222-2222-2222-222222222222"
 check "host 1 connects" connect $h1
