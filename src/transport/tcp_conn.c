@@ -44,6 +44,7 @@ static void conn_free(struct tcp_conn *c)
 	sock_close(c->sock);
 	iobuf_put(c->chunk);
 	free(c->stash);
+	ASSERT(!c->timer.heap_index);
 	free(c);
 }
 
@@ -137,6 +138,7 @@ void tcp_conn_watch(struct tcp_conn *c)
 {
 	uint64_t now = reactor_now(c->tr->reactor);
 
+	ASSERT(c->state <= TCP_CONN_FLUSH);
 	if (c->timer.heap_index)
 		return;
 	c->progress_ns = now;

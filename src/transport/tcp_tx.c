@@ -129,6 +129,15 @@ static bool holds_loan(const struct tcp_req *treq)
 	       !treq->loan_copy;
 }
 
+/* The host has the whole R2T, and its turn; or the connection ended meanwhile, perhaps by what was sent just before. */
+static void sent_r2t(struct tcp_conn *c, struct tcp_req *treq)
+{
+	if (tcp_conn_open(c))
+		tcp_conn_watch(c);
+	else if (treq->answer_due)
+		tcp_conn_drop(c, treq);
+}
+
 /* tx has been sent whole. */
 static void sent(struct tcp_conn *c, struct wire_tx *tx)
 {
@@ -137,11 +146,11 @@ static void sent(struct tcp_conn *c, struct wire_tx *tx)
 	if (!is_request(c, tx))
 		return;
 	treq = container_of(tx, struct tcp_req, tx);
-	if (treq->state == TCP_REQ_R2T) { /* the host's turn */
-		tcp_conn_watch(c);
+	if (treq->state == TCP_REQ_R2T) {
+		sent_r2t(c, treq);
 		return;
 	}
-	if (holds_loan(treq))
+	if (holds_loan(treq) && c->loans)
 		c->loans--;
 	tcp_conn_put_req(c, treq);
 }

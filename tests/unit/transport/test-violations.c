@@ -323,6 +323,41 @@ static void connections_beyond_the_limit_are_refused(void **state)
 	end(&w);
 }
 
+/* The answer and the R2T leave in one send: the connection ends between what follows from the one and from the other. */
+static void a_write_behind_a_disconnect_leaves_nothing_behind(void **state)
+{
+	struct nvme_fabrics_cmd disconnect = {.opcode = NVME_OPC_FABRICS,
+					      .flags = NVME_SQE_PSDT_SGL_MPTR_CONTIG,
+					      .fctype = NVME_FABRICS_DISCONNECT};
+	struct rig_opts opts = rig_opts_default();
+	uint8_t both[2 * sizeof(struct pdu_cmd)], pad;
+	struct nvme_sqe sqe;
+	struct world w;
+	size_t len;
+
+	opts.tcp.stall_timeout_ms = 20;
+	w = begin(&opts, 0, 31);
+	put_le16(&disconnect.cid, 3);
+	memcpy(&sqe, &disconnect, sizeof(sqe));
+	sqe.sgl.type = NVME_SGL_TRANSPORT_DATA;
+	len = pdu_build_cmd(both, &w.io->fmt, &sqe, 0, &pad);
+	sqe = client_rw(true, 4, 0, 1, false);
+	len += pdu_build_cmd(both + len, &w.io->fmt, &sqe, 0, &pad);
+	client_send(w.io, both, len);
+	assert_int_equal(client_answer(w.io, 3), 0);
+	while (client_next(w.io) >= 0)
+		;
+	for (int i = 0; rig_conns(w.rig) > 3 && i < RIG_PASSES; i++)
+		rig_pump(w.rig);
+	assert_int_equal(rig_conns(w.rig), 3);
+	for (int i = 0; i < 400;
+	     i++) /* longer than the timeout: no timer has outlived its connection */
+		rig_pump(w.rig);
+	assert_int_equal(rig_bufs_in_use(w.rig), 0);
+	assert_int_equal(rig_stat(w.rig, "timeouts"), 0);
+	end(&w);
+}
+
 /* A slow namespace takes no more than a share of the capsule buffers. */
 static void a_slow_namespace_stalls_its_own_connection_only(void **state)
 {
@@ -398,6 +433,7 @@ int main(void)
 		cmocka_unit_test(an_aborted_write_is_answered_when_its_data_has_come),
 		cmocka_unit_test(a_silent_host_is_dropped_in_time),
 		cmocka_unit_test(a_host_that_stops_inside_a_capsule_is_dropped_in_time),
+		cmocka_unit_test(a_write_behind_a_disconnect_leaves_nothing_behind),
 		cmocka_unit_test(connections_beyond_the_limit_are_refused),
 		cmocka_unit_test(a_slow_namespace_stalls_its_own_connection_only),
 		cmocka_unit_test(a_connection_cut_at_any_byte_leaves_nothing_behind),
