@@ -7,7 +7,9 @@
  *     from the host that made the controller.
  *  2. A refused Connect leaves no trace; the host may try again on the same connection.
  *  3. Refusals that a restarting or migrating engine may cause for a moment (unknown subsystem, no listener, busy) carry no DNR: Linux
- *     gives up its reconnects for good when it sees that bit.
+ *     gives up its reconnects for good, and removes the disk, when it sees that bit. That goes for every doubt about the association of
+ *     an I/O queue: its admin queue may have been connected to the engine that died a moment ago, and by now the controller id is
+ *     nobody's, or another host's.
  */
 #include <stddef.h>
 #include <string.h>
@@ -153,17 +155,20 @@ static uint16_t connect_io(struct connect *con)
 		return connect_invalid(con, IPO_CMD(qid), NVME_STATUS_DNR);
 	c = nvme_ctrlr_find(con->ss, con->cntlid);
 	if (!c || c->state != NVME_CTRLR_LIVE)
-		return connect_invalid(con, IPO_DATA(cntlid), NVME_STATUS_DNR);
+		return connect_invalid(con, IPO_DATA(cntlid), 0);
+	/* All queues of an association come in by one port: another path's controller, after a restart. */
+	if (c->port != con->qp->port)
+		return connect_invalid(con, IPO_DATA(cntlid), 0);
 	if (memcmp(c->hostid, con->data.hostid, sizeof(c->hostid)) != 0)
-		return connect_invalid(con, IPO_DATA(hostid), NVME_STATUS_DNR);
+		return connect_invalid(con, IPO_DATA(hostid), 0);
 	if (strcmp(c->hostnqn, con->data.hostnqn) != 0)
-		return connect_invalid(con, IPO_DATA(hostnqn), NVME_STATUS_DNR);
+		return connect_invalid(con, IPO_DATA(hostnqn), 0);
 	if (c->resetting || c->shutting_down)
 		return NVME_SC_CONNECT_CTRL_BUSY;
 	if (!nvme_ctrlr_enabled(c) || (c->csts & NVME_CSTS_SHST_MASK))
-		return connect_invalid(con, IPO_CMD(qid), NVME_STATUS_DNR);
+		return connect_invalid(con, IPO_CMD(qid), 0);
 	if (c->n_ioq_granted && con->qid > c->n_ioq_granted)
-		return connect_invalid(con, IPO_CMD(qid), NVME_STATUS_DNR);
+		return connect_invalid(con, IPO_CMD(qid), 0);
 	if (c->ioq[con->qid])
 		return NVME_SC_QID_INVALID; /* Perhaps only until the old connection has been found dead. */
 	con->c = c;

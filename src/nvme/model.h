@@ -187,6 +187,7 @@ struct nvme_ctrlr {
 	uint32_t kato_ms;
 	struct timer kato_timer;
 	uint64_t kato_traffic; /* sum of the qpairs' commands at the last look */
+	bool kato_doubt;       /* the last look found silence */
 
 	/* asynchronous events */
 	struct nvme_req *aer[NVME_AER_MAX];
