@@ -52,22 +52,22 @@ fio_loop() { # fio_loop OPTIONS...
     done
 }
 start_fio() {
-    rm -f /tmp/enough
+    rm -f /tmp/enough /tmp/fio.rc
     { fio_loop "$@"; echo $? > /tmp/fio.rc; } &
     fio_pid=$!
 }
 stop_fio() { touch /tmp/enough; wait $fio_pid; }
-fio_went_well() { [ "$(cat /tmp/fio.rc)" = 0 ] || { cat /tmp/fio.out; return 1; }; }
+fio_went_well() { [ "$(cat /tmp/fio.rc)" = 0 ] || { cat /tmp/fio.out; dmesg | tail -n 15; return 1; }; }
 progress() { awk '{print $3 + $7}' /sys/block/nvme0n1/stat; }
-moved() { [ "$(progress)" -gt "$before" ]; } # since before was set
+# Since before was set; or fio has ended, which the checks after it will tell.
+moved() { [ "$(progress)" -gt "$before" ] || [ -e /tmp/fio.rc ]; }
 
 # wait_for SECONDS COMMAND...: until it succeeds; looks ten times a second.
 wait_for() {
-    local n=$(($1 * 10))
+    local end=$((SECONDS + $1))
     shift
     until "$@" > /dev/null 2>&1; do
-        n=$((n - 1))
-        [ $n -gt 0 ] || { echo "waited in vain: $*"; return 1; }
+        [ $SECONDS -lt $end ] || { echo "waited in vain: $*"; return 1; }
         sleep 0.1
     done
 }
