@@ -222,6 +222,18 @@ bool config_problems_has_ns(const struct config_problems *problems, const char *
 	return false;
 }
 
+bool config_problems_lack_ns(const struct config_problems *problems, const char *nqn)
+{
+	list_for_each (it, &problems->list) {
+		const json_t *entry = list_entry(it, struct config_problem, link)->entry;
+		const char *method = json_string_value(json_object_get(entry, "method"));
+
+		if (strcmp(method, "nvmf_subsystem_add_ns") == 0 && entry_is_ns(entry, nqn, 0))
+			return true;
+	}
+	return false;
+}
+
 json_t *config_problems_json(const struct config_problems *problems)
 {
 	json_t *array = json_array();

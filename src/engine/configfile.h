@@ -48,6 +48,8 @@ unsigned config_problems_drop_bdev(struct config_problems *problems, const char 
 unsigned config_problems_drop_ns(struct config_problems *problems, const char *nqn, unsigned nsid);
 /* Whether an entry that waits holds that namespace id. */
 bool config_problems_has_ns(const struct config_problems *problems, const char *nqn, unsigned nsid);
+/* Whether a namespace of nqn waits to be made. */
+bool config_problems_lack_ns(const struct config_problems *problems, const char *nqn);
 json_t *config_problems_json(const struct config_problems *problems);
 /* Appends {method, params} of those of the subsystem. */
 int config_problems_append(const struct config_problems *problems, const char *subsystem,

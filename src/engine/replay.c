@@ -6,6 +6,9 @@
  *
  * A failed entry either ends the replay (load_config) or becomes a problem and the others go on (start, retry).
  *
+ * A subsystem of which a namespace could not be made does not listen: a host that came in would find the namespace gone and remove its device for
+ * good, where one that finds nobody waits and tries again. Its listeners are problems, too, and come back with the namespace.
+ *
  * A predecessor that was killed may hold its disks and addresses for a moment after its process is gone: the kernel takes its rings down later. So at
  * start, what is in use is tried again for a while before it counts as failed.
  */
@@ -21,6 +24,7 @@
 
 static void replay_step(struct task *task);
 static void replay_again(struct timer *timer);
+static bool held_back(struct engine *e, const json_t *entry, struct err *err);
 static void replay_answered(void *ctx, const json_t *result, const struct err *err);
 
 void engine_replay(struct engine *e, json_t *entries, bool stop_at_failure,
@@ -67,6 +71,7 @@ static void replay_step(struct task *task)
 	struct replay *replay = container_of(task, struct replay, task);
 	struct engine *e = container_of(replay, struct engine, replay);
 	const json_t *entry;
+	struct err err;
 
 	if (e->stopping || replay->index >= json_array_size(replay->entries) ||
 	    (replay->failed && replay->stop_at_failure)) {
@@ -76,10 +81,55 @@ static void replay_step(struct task *task)
 		return;
 	}
 	entry = json_array_get(replay->entries, replay->index);
+	if (held_back(e, entry, &err)) {
+		replay_answered(e, NULL, &err);
+		return;
+	}
 	e->in_replay = true;
 	rpc_call_local(e->rpc, json_string_value(json_object_get(entry, "method")),
 		       json_object_get(entry, "params"), replay_answered, e);
 	e->in_replay = false;
+}
+
+/* True, and err says why, when the entry would let hosts in to a subsystem that is not whole. */
+static bool held_back(struct engine *e, const json_t *entry, struct err *err)
+{
+	const char *nqn =
+		json_string_value(json_object_get(json_object_get(entry, "params"), "nqn"));
+	const char *method = json_string_value(json_object_get(entry, "method"));
+
+	if (e->replay.stop_at_failure || strcmp(method, "nvmf_subsystem_add_listener") != 0 ||
+	    !nqn || !config_problems_lack_ns(&e->problems, nqn))
+		return false;
+	(void)err_set(err, -ENODEV,
+		      "not listening, because a namespace of %.223s could not be made and its "
+		      "hosts would remove "
+		      "their device: bring the disk back or remove the namespace, then: litepool "
+		      "engine config retry",
+		      nqn);
+	return true;
+}
+
+static void replay_failed(struct engine *e, json_t *entry, const char *method,
+			  const struct err *err)
+{
+	struct replay *replay = &e->replay;
+	char quoted[640];
+
+	replay->failed++;
+	if (!replay->first_err.code)
+		(void)err_set(&replay->first_err, -EINVAL, "entry %zu, %s: %s", replay->index,
+			      method, err->text);
+	if (replay->stop_at_failure)
+		return;
+	log_error("engine.config.entry_failed", "entry=%zu method=%s reason=%s", replay->index,
+		  method, log_quote(err->text, quoted, sizeof(quoted)));
+	if (config_problems_add(&e->problems, entry, err->text) < 0) {
+		struct err fatal;
+
+		(void)err_set(&fatal, -ENOMEM, "out of memory while the configuration was loaded");
+		engine_fail(e, &fatal);
+	}
 }
 
 static void replay_answered(void *ctx, const json_t *result, const struct err *err)
@@ -92,25 +142,7 @@ static void replay_answered(void *ctx, const json_t *result, const struct err *e
 	if (err && replay_wait(e, err))
 		return;
 	replay->index++;
-	if (err) {
-		char quoted[640];
-
-		replay->failed++;
-		if (!replay->first_err.code)
-			(void)err_set(&replay->first_err, -EINVAL, "entry %zu, %s: %s",
-				      replay->index, method, err->text);
-		if (!replay->stop_at_failure) {
-			log_error("engine.config.entry_failed", "entry=%zu method=%s reason=%s",
-				  replay->index, method,
-				  log_quote(err->text, quoted, sizeof(quoted)));
-			if (config_problems_add(&e->problems, entry, err->text) < 0) {
-				struct err fatal;
-
-				(void)err_set(&fatal, -ENOMEM,
-					      "out of memory while the configuration was loaded");
-				engine_fail(e, &fatal);
-			}
-		}
-	}
+	if (err)
+		replay_failed(e, entry, method, err);
 	reactor_defer(e->control, &replay->task);
 }
