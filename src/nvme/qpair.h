@@ -31,7 +31,7 @@ struct nvme_qpair_ops {
 };
 
 enum nvme_qpair_state {
-	NVME_QP_NEW,	   /* Connect is the only command allowed */
+	NVME_QP_NEW,        /* Connect is the only command allowed */
 	NVME_QP_CONNECTING, /* a Connect is executing */
 	NVME_QP_READY,
 	NVME_QP_CLOSING,
@@ -52,19 +52,21 @@ struct nvme_error_entry { /* for the error log page */
 struct nvme_qpair {
 	const struct nvme_qpair_ops *ops;
 	struct nvme_target *target;
-	struct nvme_port *port;	       /* the listener it came in by; outlives it */
+	struct nvme_port *port;            /* the listener it came in by; outlives it */
 	_Atomic(struct reactor *) reactor; /* where it lives now */
-	enum nvme_qpair_state state;   /* own reactor */
-	struct nvme_ctrlr *ctrlr;      /* NULL until connected; outlives the qpair */
-	uint16_t qid, qsize;	       /* entries */
+	enum nvme_qpair_state state;       /* own reactor */
+	struct nvme_ctrlr *ctrlr;          /* NULL until connected; outlives the qpair */
+	uint16_t qid, qsize;               /* entries */
 	uint16_t sqhd;
 	bool sqfc_disabled;
-	struct reactor *home;	       /* set by a successful Connect of an I/O queue: move there */
-	struct nvme_req *fuse_first;   /* waits for its second half */
-	_Atomic uint32_t commands;     /* ever started: the traffic that keeps a controller alive */
+	struct reactor *home;        /* set by a successful Connect of an I/O queue: move there */
+	struct nvme_req *fuse_first; /* waits for its second half */
+	struct timer fuse_timer;     /* runs while it does */
+	_Atomic uint32_t commands;   /* ever started: the traffic that keeps a controller alive */
 	struct nvme_qpair_stats stats;
-	char peer[SOCK_ADDR_TEXT];     /* for people */
-	char local[SOCK_ADDR_TEXT];    /* address (no port) that the host came in at, for the discovery log; "": not known */
+	char peer[SOCK_ADDR_TEXT]; /* for people */
+	char local
+		[SOCK_ADDR_TEXT]; /* address (no port) that the host came in at, for the discovery log; "": not known */
 
 	/* req.c and qos.c, own reactor. At most one error report is on its way to the control thread; what happens meanwhile is only counted. */
 	struct msg msg_error;
@@ -73,11 +75,11 @@ struct nvme_qpair {
 	uint64_t qos_tag;
 
 	/* nvme's own, control thread. */
-	struct list link;	       /* of the controller's queues */
+	struct list link; /* of the controller's queues */
 	struct msg msg_close, msg_gone;
 	bool close_posted;
-	unsigned refs;		       /* messages of the control thread that are at the qpair's reactor */
-	bool gone_arrived;	       /* the transport is done with it; gone() runs when refs is 0, too */
+	unsigned refs;     /* messages of the control thread that are at the qpair's reactor */
+	bool gone_arrived; /* the transport is done with it; gone() runs when refs is 0, too */
 	void (*gone)(struct nvme_qpair *qp);
 };
 

@@ -8,15 +8,23 @@
  *  3. A request that waits for anything but the disk is in no view, or (QoS) is taken out of it when the view changes (view.h).
  *  4. A request holds at most one data buffer. In-capsule buffers never wait for the host: a fused first half in one is copied out.
  *  5. A fused pair is one request to the switch: the first half runs, the second stands in FUSED (or FETCH) and is answered after it.
+ *  6. A first half that waits alone holds a buffer, which others may be waiting for: it waits no longer than FUSED_WAIT_NS.
  */
 #include "nvme/req.h"
 
 #include <string.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/probes.h"
 #include "nvme/model.h"
 #include "nvme/req_parts.h"
+
+/*
+ * A host must submit both halves of a pair as one (NVMe Base 3.4.2), so the second is in the same segments or behind one lost packet: TCP
+ * repeats that several times in 2 s. Longer waits would let a host keep buffers from others by sending first halves alone.
+ */
+#define FUSED_WAIT_NS (2 * NSEC_PER_SEC)
 
 const char *const nvme_req_state_name[] = {
 	[NVME_REQ_FREE] = "free",       [NVME_REQ_NEW] = "new",       [NVME_REQ_FUSED] = "fused",
@@ -28,6 +36,7 @@ const char *const nvme_req_state_name[] = {
 static void req_run(struct nvme_req *req, bool inside);
 static void start_fused_pair(struct nvme_req *second);
 static bool park_fused_first(struct nvme_req *first);
+static struct nvme_req *take_fused_first(struct nvme_qpair *qp);
 
 static bool is_second(const struct nvme_req *req)
 {
@@ -439,12 +448,22 @@ static void init(struct nvme_req *req)
 /* The half that waits is told that its other half did not come. */
 static void drop_fused_first(struct nvme_qpair *qp)
 {
-	struct nvme_req *first = qp->fuse_first;
+	struct nvme_req *first = take_fused_first(qp);
 
-	if (!first)
-		return;
-	qp->fuse_first = NULL;
-	end_soon(first, NVME_SC_FUSED_MISSING | NVME_STATUS_DNR);
+	if (first)
+		end_soon(first, NVME_SC_FUSED_MISSING | NVME_STATUS_DNR);
+}
+
+static void fused_first_is_late(struct timer *timer)
+{
+	drop_fused_first(container_of(timer, struct nvme_qpair, fuse_timer));
+}
+
+/* Nobody waits for a second half any more. */
+static struct nvme_req *take_fused_first(struct nvme_qpair *qp)
+{
+	timer_stop(&qp->fuse_timer);
+	return TAKE_PTR(qp->fuse_first);
 }
 
 void nvme_req_start(struct nvme_req *req)
@@ -478,9 +497,15 @@ void nvme_req_start(struct nvme_req *req)
 	req_run(req, true);
 }
 
-/* Waits for its second half, in no view and, if its data came in the capsule, no longer in the capsule's buffer (invariant 4). */
+/*
+ * Waits for its second half, in no view and, if its data came in the capsule, no longer in the capsule's buffer (invariant 4).
+ * False: there is no buffer, or no timer, for that.
+ */
 static bool park_fused_first(struct nvme_req *first)
 {
+	struct reactor *r = req_reactor(first);
+	struct nvme_qpair *qp = first->qp;
+
 	if (first->in_capsule && first->sgl_bad) {
 		iobuf_put(first->buf);
 		first->buf = NULL;
@@ -488,8 +513,7 @@ static bool park_fused_first(struct nvme_req *first)
 	}
 	if (first->in_capsule) {
 		const size_t bytes = align_up(first->xfer_len, 4 * KIB) + first->xfer_len;
-		struct iobuf *pair =
-			iobuf_get(reactor_iobufs(req_reactor(first)), iobuf_class_for(bytes), NULL);
+		struct iobuf *pair = iobuf_get(reactor_iobufs(r), iobuf_class_for(bytes), NULL);
 
 		if (!pair)
 			return false;
@@ -499,20 +523,22 @@ static bool park_fused_first(struct nvme_req *first)
 		first->buf_off = 0;
 		first->in_capsule = false;
 	}
+	qp->fuse_timer.run = fused_first_is_late;
+	if (timer_start(r, &qp->fuse_timer, reactor_now(r) + FUSED_WAIT_NS) < 0)
+		return false;
 	set_state(first, NVME_REQ_FUSED);
-	first->qp->fuse_first = first;
+	qp->fuse_first = first;
 	return true;
 }
 
 static void start_fused_pair(struct nvme_req *second)
 {
-	struct nvme_req *first = second->qp->fuse_first;
+	struct nvme_req *first = take_fused_first(second->qp);
 
 	if (!first) {
 		end_soon(second, NVME_SC_FUSED_MISSING | NVME_STATUS_DNR);
 		return;
 	}
-	second->qp->fuse_first = NULL;
 	first->fused = second;
 	second->fused = first;
 	set_state(second, NVME_REQ_FUSED);
@@ -550,7 +576,7 @@ bool nvme_req_cancel(struct nvme_req *req, uint16_t status)
 		break;
 	case NVME_REQ_FUSED:
 		ASSERT(req->qp->fuse_first == req);
-		req->qp->fuse_first = NULL;
+		(void)take_fused_first(req->qp);
 		break;
 	case NVME_REQ_FREE:
 	case NVME_REQ_NEW:

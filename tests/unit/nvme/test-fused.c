@@ -148,6 +148,42 @@ static void capsules_do_not_wait_for_the_pool(void **state)
 	rig_free(rig);
 }
 
+/* It holds a buffer that others wait for. */
+static void a_first_half_does_not_wait_for_ever(void **state)
+{
+	const struct iobuf_counts few = {.n = {12, 3, 3, 3, 3, 3}};
+	struct rig *rig = rig_new(&few);
+	struct rig_req *other = rig_rw(&rig->qp[1][0], NVME_IO_WRITE, 1, 9, 1);
+	struct pair p = pair_new(&rig->qp[0][0], 0, 1, 0, 1);
+
+	(void)state;
+	p.compare->capsule = true;
+	rig_start(p.compare); /* has the only small buffer */
+	rig_pump(rig);
+	rig_start(other);
+	rig_pump(rig);
+	assert_int_equal(other->completes, 0);
+	rig_advance(rig, 3 * NSEC_PER_SEC);
+	assert_int_equal(p.compare->completes, 1);
+	assert_int_equal(p.compare->status, NVME_SC_FUSED_MISSING | DNR);
+	assert_int_equal(other->completes, 1);
+	assert_int_equal(other->status, 0);
+
+	/* A half that came in time is not hurried by the timer of the one before. */
+	rig_start(p.compare);
+	rig_pump(rig);
+	rig_advance(rig, NSEC_PER_SEC);
+	p.write->no_fetch = true;
+	rig_start(p.write);
+	rig_advance(rig, 3 * NSEC_PER_SEC);
+	assert_int_equal(p.compare->completes, 0);
+	rig_fetched(p.write);
+	rig_pump(rig);
+	pair_expect(p, 0, 0);
+	rig_req_free(other);
+	rig_free(rig);
+}
+
 static void a_bad_digest_of_either_half_fails_the_pair(void **state)
 {
 	struct rig *rig = rig_new(NULL);
@@ -427,6 +463,7 @@ int main(void)
 		cmocka_unit_test(a_pair_swaps_what_it_expects_and_nothing_else),
 		cmocka_unit_test(a_half_without_the_other_is_told_so),
 		cmocka_unit_test(capsules_do_not_wait_for_the_pool),
+		cmocka_unit_test(a_first_half_does_not_wait_for_ever),
 		cmocka_unit_test(a_bad_digest_of_either_half_fails_the_pair),
 		cmocka_unit_test(wrong_pairs_are_refused_as_a_whole),
 		cmocka_unit_test(errors_of_the_disk_reach_their_half),
