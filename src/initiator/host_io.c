@@ -3,7 +3,9 @@
  * Commands of the user. While the association is up they go straight to a queue. When it is lost and
  * reconnection is wanted, those under way come back here and wait with the new ones, in order, for the
  * next connection; a command may therefore be executed twice, which reads, writes and flushes of one
- * owner do not mind. Without reconnection they end with what the queue said.
+ * owner do not mind. A fused pair does: its second run compares with what its first one wrote, and one
+ * half may have ended already. So fused commands that were with a queue end with what the queue said, as
+ * all commands do without reconnection.
  */
 #include <errno.h>
 
@@ -69,7 +71,7 @@ void host_io_lost(struct nvme_hostq *q, struct nvme_hostcmd *cmd, int status)
 
 	if (cmd == &h->setup || host_live_owns(h, cmd))
 		return;
-	if (host_waits(h))
+	if (host_waits(h) && !(cmd->sqe.flags & NVME_SQE_FUSE_MASK))
 		list_push_back(&hq->waiting, &cmd->link);
 	else
 		cmd->done(cmd, status);

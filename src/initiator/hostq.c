@@ -8,7 +8,9 @@
  * Invariants: (1) a command is on exactly one of waiting, inflight, ended, or is its caller's; (2) a
  * slot is taken exactly while its command is inflight; (3) no buffer of a command is on the send
  * queue once done() is called; (4) memory is freed by hostq_end() alone, which is a task, so that a
- * callback may free the queue it was called for; (5) after creation nothing is allocated.
+ * callback may free the queue it was called for; (5) after creation nothing is allocated;
+ * (6) waiting is in order of submission, and while it is not empty nothing overtakes it; both halves of a fused pair go out in one
+ * call, or neither does.
  */
 #include "initiator/hostq.h"
 
@@ -294,18 +296,39 @@ static void slot_take(struct nvme_hostq *q, struct nvme_hostcmd *cmd)
 	hostq_push_capsule(q, slot);
 }
 
+/*
+ * Whether cmd may go out: the first half of a fused pair only when the second, which is submitted right behind it, finds a slot too.
+ * Controllers do not wait long for a second half, and a first half that waits holds their buffers.
+ */
+static bool slots_suffice(const struct nvme_hostq *q, const struct nvme_hostcmd *cmd)
+{
+	const unsigned fuse = cmd->sqe.flags & NVME_SQE_FUSE_MASK;
+	const uint32_t wanted = fuse == NVME_SQE_FUSE_FIRST ? MIN(2u, q->opts.queue_size) : 1;
+
+	return q->n_free >= wanted;
+}
+
+static void take_waiting(struct nvme_hostq *q)
+{
+	while (!list_empty(&q->waiting)) {
+		struct nvme_hostcmd *cmd = list_first(&q->waiting, struct nvme_hostcmd, link);
+
+		if (!slots_suffice(q, cmd))
+			return;
+		list_remove(&cmd->link);
+		slot_take(q, cmd);
+	}
+}
+
 static void slot_finish(struct nvme_hostq *q, struct hostq_slot *slot)
 {
 	struct nvme_hostcmd *cmd = TAKE_PTR(slot->cmd);
-	struct list *next;
 
 	ASSERT(!slot->sending);
 	list_remove(&cmd->link);
 	cmd->state = HOSTCMD_IDLE;
 	q->free_cids[q->n_free++] = cmd->cid;
-	next = list_pop_front(&q->waiting);
-	if (next)
-		slot_take(q, list_entry(next, struct nvme_hostcmd, link));
+	take_waiting(q);
 	cmd->done(cmd, slot->status);
 }
 
@@ -331,7 +354,7 @@ void nvme_hostq_submit(struct nvme_hostq *q, struct nvme_hostcmd *cmd)
 		cmd->state = HOSTCMD_ENDED;
 		list_push_back(&q->ended, &cmd->link);
 		reactor_defer(q->reactor, &q->end);
-	} else if (q->state != HOSTQ_READY || !q->n_free) {
+	} else if (q->state != HOSTQ_READY || !list_empty(&q->waiting) || !slots_suffice(q, cmd)) {
 		cmd->state = HOSTCMD_WAITING;
 		list_push_back(&q->waiting, &cmd->link);
 	} else {
@@ -368,11 +391,8 @@ int nvme_hostq_send_raw(struct nvme_hostq *q, const void *bytes, size_t len)
 
 void hostq_ready(struct nvme_hostq *q)
 {
-	struct list *node;
-
 	q->state = HOSTQ_READY;
-	while (q->n_free && (node = list_pop_front(&q->waiting)))
-		slot_take(q, list_entry(node, struct nvme_hostcmd, link));
+	take_waiting(q);
 	q->opts.on_state(q, 0, NULL, q->opts.ctx);
 }
 

@@ -24,9 +24,9 @@ struct nvme_hostq;
 /* One command. Owned by the library from submit to done. */
 struct nvme_hostcmd {
 	struct nvme_sqe sqe; /* cid and sgl are filled by the library; all else by the caller */
-	void *data;	     /* data_len bytes to send or room for them; may be NULL with data_len 0 */
+	void *data; /* data_len bytes to send or room for them; may be NULL with data_len 0 */
 	uint32_t data_len;
-	bool to_host;	     /* direction of data */
+	bool to_host;        /* direction of data */
 	struct nvme_cqe cqe; /* the answer */
 	/*
 	 * status: the NVMe status (0 = success; 15 bits as in spec.h), or a negative errno: -ECONNRESET the queue is gone and it is not known
@@ -44,16 +44,16 @@ struct nvme_hostcmd {
 
 struct nvme_host_opts {
 	struct sock_addr addr;
-	const char *subnqn;	/* NVME_DISCOVERY_NQN for discovery */
-	const char *hostnqn;	/* NULL: made from hostid */
-	struct uuid hostid;	/* null: random */
-	uint32_t queue_size;	/* entries per I/O queue, default 128 */
-	uint32_t n_io_queues;	/* default 1 */
-	uint32_t kato_ms;	/* default 0: none */
+	const char *subnqn;   /* NVME_DISCOVERY_NQN for discovery */
+	const char *hostnqn;  /* NULL: made from hostid */
+	struct uuid hostid;   /* null: random */
+	uint32_t queue_size;  /* entries per I/O queue, default 128 */
+	uint32_t n_io_queues; /* default 1 */
+	uint32_t kato_ms;     /* default 0: none */
 	bool header_digest, data_digest;
-	bool disable_sqfc;	/* default true by nvme_host_opts_default() */
-	bool reconnect;		/* commands wait over a lost connection and are sent again; else they end with -ECONNRESET */
-	uint32_t reconnect_ms;	/* pause between attempts, default 200 */
+	bool disable_sqfc; /* default true by nvme_host_opts_default() */
+	bool reconnect; /* commands wait over a lost connection and are sent again; else they end with -ECONNRESET */
+	uint32_t reconnect_ms; /* pause between attempts, default 200 */
 	/* State changes, for people and tests: 0 ready, else why not (err is valid within the call). */
 	void (*on_state)(struct nvme_host *h, int state, const struct err *err, void *ctx);
 	/* An asynchronous event arrived (AERs are kept posted when this is set). */
@@ -74,7 +74,11 @@ uint16_t nvme_host_cntlid(const struct nvme_host *h);
 uint32_t nvme_host_mdts(const struct nvme_host *h); /* bytes, of the controller */
 
 void nvme_host_admin(struct nvme_host *h, struct nvme_hostcmd *cmd);
-/* queue: 0 .. n_io_queues - 1. More than the queue's depth wait in the library. */
+/*
+ * queue: 0 .. n_io_queues - 1. More than the queue's depth wait in the library. The halves of a fused pair (NVME_SQE_FUSE_FIRST and _SECOND
+ * in sqe.flags) are submitted to the same queue, one right after the other: then both are sent, or neither. They are not sent again
+ * after a lost connection.
+ */
 void nvme_host_io(struct nvme_host *h, unsigned queue, struct nvme_hostcmd *cmd);
 
 /* Helpers that fill sqe, data and direction. */
@@ -96,13 +100,14 @@ struct nvme_hostq_opts {
 	struct sock_addr addr;
 	uint32_t queue_size; /* commands under way at most */
 	bool header_digest, data_digest;
-	uint8_t hpda;	     /* alignment asked for of the controller's data, 0's based dwords */
+	uint8_t hpda; /* alignment asked for of the controller's data, 0's based dwords */
 	/*
 	 * Set, for tests of the wire: no ICReq is sent (state 0 comes when TCP is connected), no commands; all that arrives comes
 	 * here, end of stream as len 0. Else what arrives is parsed and checked.
 	 */
 	void (*on_bytes)(struct nvme_hostq *q, const void *bytes, size_t len, void *ctx);
-	void (*on_state)(struct nvme_hostq *q, int state, const struct err *err, void *ctx); /* 0: ICResp is here */
+	void (*on_state)(struct nvme_hostq *q, int state, const struct err *err,
+			 void *ctx); /* 0: ICResp is here */
 	void *ctx;
 };
 int nvme_hostq_new(struct reactor *r, const struct nvme_hostq_opts *opts, struct nvme_hostq **ret,

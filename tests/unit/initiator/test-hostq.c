@@ -168,6 +168,39 @@ static void more_commands_than_slots_wait_their_turn(void **state)
 	one_free(&o);
 }
 
+static void both_halves_of_a_fused_pair_go_out_or_neither(void **state)
+{
+	struct cmd *c[DEPTH + 2];
+	struct one o;
+
+	one_ready(&o, false, false, 0);
+	for (unsigned i = 0; i < DEPTH + 2; i++) { /* the pair comes when one slot is free */
+		c[i] = cmd_new();
+		nvme_hostcmd_flush(&c[i]->cmd, i + 1);
+		if (i == DEPTH - 1)
+			c[i]->cmd.sqe.flags |= NVME_SQE_FUSE_FIRST;
+		if (i == DEPTH)
+			c[i]->cmd.sqe.flags |= NVME_SQE_FUSE_SECOND;
+		nvme_hostq_submit(o.q, &c[i]->cmd);
+	}
+	run_some(o.f);
+	assert_int_equal(o.c->n_pdus,
+			 DEPTH); /* ICReq among them: neither half, and nothing overtakes them */
+	fake_resp(o.c, get_le16(&o.c->pdu[1].cmd.sqe.cid), 0, 0);
+	wait_done(&o, c[0], 0);
+	run_some(o.f);
+	assert_int_equal(o.c->n_pdus, DEPTH + 2);
+	for (unsigned i = 1; i < DEPTH + 2; i++) {
+		run_until(o.f, o.c->n_pdus > 1 + i);
+		assert_int_equal(get_le32(&o.c->pdu[1 + i].cmd.sqe.nsid), i + 1);
+		fake_resp(o.c, get_le16(&o.c->pdu[1 + i].cmd.sqe.cid), 0, 0);
+		wait_done(&o, c[i], 0);
+	}
+	for (unsigned i = 0; i < DEPTH + 2; i++)
+		free(c[i]);
+	one_free(&o);
+}
+
 static void nvme_status_is_handed_on(void **state)
 {
 	struct one o;
@@ -386,6 +419,7 @@ int main(void)
 		cmocka_unit_test(read_arrives_byte_by_byte),
 		cmocka_unit_test(read_arrives_in_odd_cuts),
 		cmocka_unit_test(more_commands_than_slots_wait_their_turn),
+		cmocka_unit_test(both_halves_of_a_fused_pair_go_out_or_neither),
 		cmocka_unit_test(nvme_status_is_handed_on),
 		cmocka_unit_test(fused_pair_stays_together),
 		cmocka_unit_test(bad_data_digest_fails_the_command_alone),
