@@ -283,9 +283,6 @@ static bool op_start(struct op *op)
 	op->n = 1 + (uint32_t)below(c, below(c, 10) ? MIN(max, 8u) : max);
 	op->lba = below(c, ns->model.n_blocks - op->n + 1);
 	op->kind = kind_pick(c);
-	/* Both halves must go out together: a host that sends the first and waits for room for the second breaks the rules. */
-	if (op->kind == OP_FUSED && 2 * c->n_busy + 2 >= c->queue_size)
-		op->kind = OP_WRITE;
 	if (op->kind == OP_FUSED)
 		op->n = 1;
 	if (!op_lock(op))

@@ -270,6 +270,42 @@ static void an_aborted_write_is_answered_when_its_data_has_come(void **state)
 	end(&w);
 }
 
+/* The compare has all its data; the write's R2T is with the host when the compare is aborted. */
+static void an_aborted_pair_is_answered_when_its_data_has_come(void **state)
+{
+	struct world w = begin(NULL, 0, 31);
+
+	for (int early = 0; early < 2; early++) { /* some of the data came before the abort */
+		struct nvme_sqe first = client_rw(true, 3, 0, 1, false);
+		struct nvme_sqe second = client_rw(true, 4, 0, 1, false);
+		struct pdu_data_fields f = {.cccid = 3, .datal = RIG_BLOCK, .flags = PDU_F_LAST};
+		uint8_t head[64], pad;
+		size_t half = early ? RIG_BLOCK / 2 : 0;
+
+		first.opcode = NVME_IO_COMPARE;
+		first.flags |= NVME_SQE_FUSE_FIRST;
+		second.flags |= NVME_SQE_FUSE_SECOND;
+		client_command(w.io, &first, NULL, 0);
+		client_command(w.io, &second, NULL, 0);
+		assert_int_equal(client_next(w.io), PDU_R2T);
+		f.ttag = get_le16(&((struct pdu_r2t *)w.io->header)->ttag);
+		client_h2c(w.io, &f, data);
+		assert_int_equal(client_next(w.io), PDU_R2T);
+		f.ttag = get_le16(&((struct pdu_r2t *)w.io->header)->ttag);
+		f.cccid = 4;
+		client_send(w.io, head, pdu_build_h2c_data(head, &w.io->fmt, &f, &pad));
+		client_send(w.io, data, half);
+		for (int i = 0; i < 5; i++)
+			rig_pump(w.rig);
+		abort_of(w.admin, 40, 1, 3);
+		assert_int_equal(client_answer(w.io, 3), NVME_SC_ABORT_REQ);
+		client_expect_quiet(w.io);
+		client_send(w.io, data, RIG_BLOCK - half);
+		assert_int_equal(client_answer(w.io, 4), NVME_SC_FUSED_FAIL);
+	}
+	end(&w);
+}
+
 static void a_silent_host_is_dropped_in_time(void **state)
 {
 	struct rig_opts opts = rig_opts_default();
@@ -431,6 +467,7 @@ int main(void)
 		cmocka_unit_test(a_command_before_connect_is_refused),
 		cmocka_unit_test(a_host_that_terminates_is_gone),
 		cmocka_unit_test(an_aborted_write_is_answered_when_its_data_has_come),
+		cmocka_unit_test(an_aborted_pair_is_answered_when_its_data_has_come),
 		cmocka_unit_test(a_silent_host_is_dropped_in_time),
 		cmocka_unit_test(a_host_that_stops_inside_a_capsule_is_dropped_in_time),
 		cmocka_unit_test(a_write_behind_a_disconnect_leaves_nothing_behind),
