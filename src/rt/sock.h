@@ -37,6 +37,12 @@ struct sock_opts {
 	int backlog;		/* listeners; 0: 1024 */
 	int sndbuf, rcvbuf;	/* bytes; 0: the kernel's autotuning */
 	bool reuse_port;
+	/*
+	 * TCP: a peer that says nothing for so long, in seconds, is dead: keep-alive probes from half of it on when idle (SO_KEEPALIVE), and
+	 * no longer for sent data to be acknowledged (TCP_USER_TIMEOUT), for which the kernel alone would wait 15 minutes. The connection
+	 * then ends with -ETIMEDOUT. Accepted sockets inherit it. 0: for ever; else at least 6.
+	 */
+	int dead_peer_s;
 };
 
 /* events is a mask of SOCK_EV_*. READ is repeated until a receive came back short or with -EAGAIN. */

@@ -72,6 +72,22 @@ static int set_congestion(int fd, const char *name, struct err *err)
 		       name, strerror(-rc), list, name);
 }
 
+/* Three probes in the second half of the time. */
+static int set_dead_peer(int fd, int seconds)
+{
+	int rc = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+
+	if (!rc)
+		rc = set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds / 2);
+	if (!rc)
+		rc = set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds / 6);
+	if (!rc)
+		rc = set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+	if (!rc)
+		rc = set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, seconds * 1000);
+	return rc;
+}
+
 static int set_options(int fd, int family, const struct sock_opts *opts, struct err *err)
 {
 	int rc = 0;
@@ -87,6 +103,8 @@ static int set_options(int fd, int family, const struct sock_opts *opts, struct 
 		rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (!rc && opts->reuse_port)
 		rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!rc && opts->dead_peer_s)
+		rc = set_dead_peer(fd, opts->dead_peer_s);
 	if (!rc && opts->congestion)
 		return set_congestion(fd, opts->congestion, err);
 	return rc < 0 ? err_set(err, rc, "cannot set a socket option: %s", strerror(-rc)) : 0;

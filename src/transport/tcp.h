@@ -25,6 +25,8 @@ struct tcp_transport_opts {
 	uint32_t
 		stall_timeout_ms; /* a host that neither sends announced data nor reads its answers; default 30 s */
 	uint32_t
+		dead_peer_s; /* TCP's own keep-alive, for hosts with KATO 0 too; see sock.h; default 60 */
+	uint32_t
 		send_limit_bytes; /* unsent answers of a connection before it stops reading; default 4 MiB */
 	uint32_t
 		batch_commands; /* fairness: commands a connection may start in one turn; default 64 */

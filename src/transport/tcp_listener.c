@@ -120,7 +120,7 @@ static int listener_new(struct tcp_transport *t, const struct sock_addr *addr,
 			const char *congestion, struct tcp_listener **ret, struct err *err)
 {
 	struct tcp_listener *l = calloc(1, sizeof(*l));
-	struct sock_opts opts = {0};
+	struct sock_opts opts = {.dead_peer_s = (int)t->opts.dead_peer_s};
 	int res;
 
 	if (!l)

@@ -207,6 +207,44 @@ static void tcp_sockets_have_nodelay_and_congestion_control(void **state)
 	reactor_free(r);
 }
 
+static int tcp_option(int fd, int level, int name)
+{
+	socklen_t len = sizeof(int);
+	int value = -1;
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+static void accepted_sockets_watch_for_a_dead_peer(void **state)
+{
+	const struct sock_opts opts = {.dead_peer_s = 60};
+	struct reactor *r = test_reactor(0, 0, NULL);
+	struct sock *listener, *server = NULL;
+	struct sock_addr addr;
+	struct err err = {0};
+	unsigned n = 0;
+	int fd;
+
+	assert_int_equal(sock_addr_ip("127.0.0.1", 0, &addr), 0);
+	if (sock_listen(r, &addr, &opts, count_events, &n, &listener, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(sock_local_addr(listener, &addr), 0);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr.ss, addr.len), 0);
+	run_until(r, n);
+	assert_int_equal(sock_accept(listener, &server, NULL), 0);
+	assert_int_equal(tcp_option(sock_fd(server), SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(tcp_option(sock_fd(server), IPPROTO_TCP, TCP_KEEPIDLE), 30);
+	assert_int_equal(tcp_option(sock_fd(server), IPPROTO_TCP, TCP_KEEPINTVL), 10);
+	assert_int_equal(tcp_option(sock_fd(server), IPPROTO_TCP, TCP_KEEPCNT), 3);
+	assert_int_equal(tcp_option(sock_fd(server), IPPROTO_TCP, TCP_USER_TIMEOUT), 60000);
+	(void)close(fd);
+	sock_close(server);
+	sock_close(listener);
+	reactor_free(r);
+}
+
 static void unix_listener_replaces_a_dead_one_and_respects_a_live_one(void **state)
 {
 	struct reactor *r = test_reactor(0, 0, NULL);
@@ -292,6 +330,7 @@ int main(void)
 		cmocka_unit_test(owner_that_does_not_receive_is_not_called_for_ever),
 		cmocka_unit_test(refused_connect_tells_why),
 		cmocka_unit_test(tcp_sockets_have_nodelay_and_congestion_control),
+		cmocka_unit_test(accepted_sockets_watch_for_a_dead_peer),
 		cmocka_unit_test(unix_listener_replaces_a_dead_one_and_respects_a_live_one),
 		cmocka_unit_test(addresses_go_to_text_and_back),
 		cmocka_unit_test(sockets_outlive_their_reactors_ring),
