@@ -345,6 +345,13 @@ static void finish(struct nvme_req *req)
 		view_leave(slot);
 }
 
+void nvme_req_unloan(struct nvme_req *req)
+{
+	ASSERT(req->state == NVME_REQ_DONE);
+	req->loan = NULL;
+	leave_view(req);
+}
+
 void nvme_req_release(struct nvme_req *req)
 {
 	struct nvme_qpair *qp = req->qp;

@@ -121,6 +121,11 @@ static inline const void *nvme_req_data(struct nvme_req *req)
 {
 	return req->loan ? req->loan : nvme_req_buf(req);
 }
+/*
+ * DONE: the transport has copied what lay in the disk's memory (loan) and will not look there again. From here on the request delays no
+ * publish, however long its host takes to read the answer.
+ */
+void nvme_req_unloan(struct nvme_req *req);
 /* After the response is sent, or dropped with its connection. The transport may use req anew. */
 void nvme_req_release(struct nvme_req *req);
 /*

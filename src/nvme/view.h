@@ -6,7 +6,8 @@
  * view has left, so the end of a publish means: every command that saw the old state has ended.
  *
  * No publish waits for a host: a request that must wait for a buffer, or for the host's data, or for QoS tokens does not stay in an
- * old view; it is checked again under the current one before it goes on. Only what is with the disk is waited for.
+ * old view; it is checked again under the current one before it goes on; and an answer that a host does not read keeps a copy, not the
+ * disk's memory. Only what is with the disk is waited for.
  * Removal of namespaces and hosts, ANA changes, reservation preemption and (later) snapshots all
  * stand on this one rule; nobody takes a lock on the data path.
  */

@@ -171,6 +171,7 @@ struct tcp_conn {
 	struct pdu_format fmt;
 	bool tx_blocked; /* the socket is full: goes on with SOCK_EV_WRITE */
 	uint32_t loans;  /* queued answers whose data is the disk's */
+	struct iobuf_waiter loan_wait; /* for a buffer to copy one of them to */
 	struct task late;
 
 	struct tcp_reqs reqs;

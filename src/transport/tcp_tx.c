@@ -5,9 +5,9 @@
  *
  *  1. Queued data stays where it is until the kernel has taken it: a request is released only after that.
  *  2. Data that a disk lends (req->loan) is good for the pass only. What a full socket left over is copied into a buffer of
- *     ours before the pass ends. Should no buffer be free, the loan is kept on: the request still counts in the
- *     namespace's view, so the memory is there, and a write that the host sends while its read is not answered may be seen
- *     by that read, as NVMe allows.
+ *     ours before the pass ends, and the request leaves the namespace's view. Should no buffer be free, the loan is kept until one is
+ *     (the connection stands in line for it): the request still counts in the view, so the memory is there, and a write that the host
+ *     sends while its read is not answered may be seen by that read, as NVMe allows.
  *  3. With data digests nothing is lent (fill_req() in tcp_rx.c), for the digest is computed before the send.
  *  4. A full socket is asked for one SOCK_EV_WRITE; until then nothing is sent, but loans are still copied. Too much unsent
  *     stops reading (TCP_STALL_SEND).
@@ -20,11 +20,13 @@
 #include "base/crc32c.h"
 
 static void flush_run(struct task *task);
+static void loan_ready(struct iobuf_waiter *waiter, struct iobuf *buf);
 
 void tcp_tx_init(struct tcp_conn *c)
 {
 	wire_txq_init(&c->txq);
 	c->late.run = flush_run;
+	c->loan_wait.ready = loan_ready;
 }
 
 void tcp_tx_push(struct tcp_conn *c, struct wire_tx *tx)
@@ -155,27 +157,56 @@ static void sent(struct tcp_conn *c, struct wire_tx *tx)
 	tcp_conn_put_req(c, treq);
 }
 
+static void own_loan(struct tcp_conn *c, struct tcp_req *treq, struct iobuf *buf)
+{
+	struct wire_tx *tx = &treq->tx;
+
+	memcpy(buf->data, tx->data, tx->data_len);
+	tx->data = buf->data;
+	treq->loan_copy = buf;
+	nvme_req_unloan(&treq->req);
+	c->loans--;
+	counter_add(&c->tr->stats.loans_copied, 1);
+}
+
 /* The pass ends with unsent loans: they become ours. */
 static void own_loans(struct tcp_conn *c)
 {
 	list_for_each (it, &c->txq.list) {
 		struct wire_tx *tx = list_entry(it, struct wire_tx, link);
 		struct tcp_req *treq = container_of(tx, struct tcp_req, tx);
+		struct iobuf *buf;
 
-		if (!c->loans)
+		if (!c->loans || list_linked(&c->loan_wait.link))
 			return;
 		if (!is_request(c, tx) || !holds_loan(treq))
 			continue;
-		treq->loan_copy = iobuf_get(tcp_pool(c), iobuf_class_for(tx->data_len), NULL);
-		if (!treq->loan_copy) {
+		buf = iobuf_get(tcp_pool(c), iobuf_class_for(tx->data_len), &c->loan_wait);
+		if (buf)
+			own_loan(c, treq, buf);
+		else
 			counter_add(&c->tr->stats.loans_kept, 1);
-			continue;
-		}
-		memcpy(treq->loan_copy->data, tx->data, tx->data_len);
-		tx->data = treq->loan_copy->data;
-		c->loans--;
-		counter_add(&c->tr->stats.loans_copied, 1);
 	}
+}
+
+/* A buffer for a loan that was kept, which may have been sent meanwhile. */
+static void loan_ready(struct iobuf_waiter *waiter, struct iobuf *buf)
+{
+	struct tcp_conn *c = container_of(waiter, struct tcp_conn, loan_wait);
+
+	list_for_each (it, &c->txq.list) {
+		struct wire_tx *tx = list_entry(it, struct wire_tx, link);
+		struct tcp_req *treq = container_of(tx, struct tcp_req, tx);
+
+		if (!is_request(c, tx) || !holds_loan(treq) ||
+		    iobuf_class_for(tx->data_len) != buf->cls)
+			continue;
+		own_loan(c, treq, buf);
+		own_loans(c);
+		return;
+	}
+	iobuf_put(buf);
+	own_loans(c);
 }
 
 /* One sendmsg. True when all of what was gathered went out. */
@@ -237,6 +268,7 @@ void tcp_tx_stop(struct tcp_conn *c)
 	struct list *node;
 
 	task_cancel(&c->late);
+	iobuf_cancel(&c->loan_wait);
 	while ((node = list_pop_front(&c->txq.list))) {
 		struct wire_tx *tx = list_entry(node, struct wire_tx, link);
 		struct tcp_req *treq = container_of(tx, struct tcp_req, tx);

@@ -354,6 +354,67 @@ static void a_host_that_does_not_read_keeps_its_data_whole(void **state)
 	rig_free(rig);
 }
 
+static void count_done(void *ctx, int res)
+{
+	assert_int_equal(res, 0);
+	++*(unsigned *)ctx;
+}
+
+#define LOAN_BUFS 8
+
+/* The namespace goes while its data lies unsent; spare: buffers that are free for the copies of what the disk lent. */
+static void remove_under_unread_answers(unsigned spare)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct iobuf *taken[LOAN_BUFS + 1];
+	struct client *admin, *io;
+	struct iobuf_pool *pool;
+	struct rig *rig;
+	unsigned n = 0, done = 0, depth = 100, blocks = 64;
+	struct err err;
+
+	opts.bufs.n[IOBUF_LARGE] = 2 * LOAN_BUFS;
+	rig = rig_new(&opts);
+	pool = iobuf_arena_pool(rig->arena, 0);
+	client_pair(rig, 0, 127, false, &admin, &io);
+	while ((taken[n] = iobuf_get(pool, IOBUF_LARGE, NULL)))
+		n++;
+	assert_int_equal(n, LOAN_BUFS);
+	for (unsigned i = 0; i < spare; i++)
+		iobuf_put(taken[--n]);
+	for (unsigned i = 0; i < depth; i++) {
+		struct nvme_sqe sqe = client_rw(false, (uint16_t)i, 0, blocks, false);
+
+		client_command(io, &sqe, NULL, 0);
+		rig_pump(rig);
+	}
+	assert_true(rig_stat(rig, spare ? "loans_copied" : "loans_kept") > 0);
+	assert_int_equal(nvme_subsystem_remove_ns(rig->ss, 1, count_done, &done, &err), 0);
+	for (unsigned i = 0; i < 50; i++)
+		rig_pump(rig);
+	assert_int_equal(done, spare > 0);
+	while (n)
+		iobuf_put(taken[--n]);
+	for (unsigned i = 0; i < 50; i++)
+		rig_pump(rig);
+	assert_int_equal(done, 1);
+	for (unsigned i = 0; i < depth; i++) {
+		if (client_next(io) == PDU_CAPSULE_RESP) /* came too late */
+			continue;
+		assert_int_equal(io->header[0], PDU_C2H_DATA);
+		assert_int_equal(io->payload_len, blocks * RIG_BLOCK);
+	}
+	client_free(io);
+	client_free(admin);
+	rig_free(rig);
+}
+
+static void no_publish_waits_for_a_host_that_does_not_read(void **state)
+{
+	remove_under_unread_answers(LOAN_BUFS);
+	remove_under_unread_answers(0);
+}
+
 static void an_idle_connection_holds_no_buffer(void **state)
 {
 	struct rig_opts opts = rig_opts_default();
@@ -462,6 +523,7 @@ int main(void)
 		cmocka_unit_test(deep_queues_work_with_the_fewest_buffers),
 		cmocka_unit_test(without_a_chunk_a_connection_reads_carefully),
 		cmocka_unit_test(a_host_that_does_not_read_keeps_its_data_whole),
+		cmocka_unit_test(no_publish_waits_for_a_host_that_does_not_read),
 		cmocka_unit_test(an_idle_connection_holds_no_buffer),
 		cmocka_unit_test(a_target_stops_with_commands_in_every_state),
 		cmocka_unit_test(disconnect_is_answered_before_the_connection_ends),
