@@ -517,7 +517,8 @@ uint16_t client_answer(struct client *c, uint16_t cid)
 	return get_le16(&resp.cqe.status) >> 1;
 }
 
-void client_connect(struct client *c, uint16_t qid, uint16_t sqsize, bool sqfc, uint16_t cntlid)
+void client_connect_begin(struct client *c, uint16_t qid, uint16_t sqsize, bool sqfc,
+			  uint16_t cntlid)
 {
 	struct nvme_connect_data data = {.hostid = {9}};
 	struct nvme_connect_cmd cmd = {.opcode = NVME_OPC_FABRICS, .fctype = NVME_FABRICS_CONNECT};
@@ -533,6 +534,11 @@ void client_connect(struct client *c, uint16_t qid, uint16_t sqsize, bool sqfc, 
 	put_le32(&cmd.sgl.length, sizeof(data));
 	memcpy(&sqe, &cmd, sizeof(sqe));
 	client_command(c, &sqe, &data, sizeof(data));
+}
+
+void client_connect(struct client *c, uint16_t qid, uint16_t sqsize, bool sqfc, uint16_t cntlid)
+{
+	client_connect_begin(c, qid, sqsize, sqfc, cntlid);
 	assert_int_equal(client_answer(c, 0), 0);
 }
 

@@ -81,6 +81,9 @@ void client_free(struct client *c);
 void client_ic(struct client *c, uint8_t dgst, uint8_t hpda);
 /* Connect of the queue; asserts success. cntlid: of the admin queue's answer, or FFFFh. */
 void client_connect(struct client *c, uint16_t qid, uint16_t sqsize, bool sqfc, uint16_t cntlid);
+/* Sends the Connect and waits for nothing. */
+void client_connect_begin(struct client *c, uint16_t qid, uint16_t sqsize, bool sqfc,
+			  uint16_t cntlid);
 /* CC.EN = 1. */
 void client_enable(struct client *c);
 /* An admin queue, enabled, and an I/O queue of the same controller. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define QUEUES 6
+#define BEHIND 12
 
 static uint8_t data[RIG_BLOCK];
 
@@ -56,6 +57,47 @@ static void queues_move_and_work(void **state)
 	rig_free(rig);
 }
 
+/* What came behind a Connect, whole commands and a piece of one, moves along with the connection while more of it arrives. */
+static void commands_behind_a_connect_are_carried_along(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct client *admin, *io[BEHIND];
+	uint16_t cntlid;
+	struct rig *rig;
+
+	opts.threads = true;
+	rig = rig_new(&opts);
+	admin = client_new(rig);
+	client_ic(admin, 0, 0);
+	client_connect(admin, 0, 31, true, NVME_CNTLID_DYNAMIC);
+	cntlid = admin->cntlid;
+	client_enable(admin);
+	for (unsigned round = 0; round < 20; round++) {
+		for (uint16_t q = 0; q < BEHIND; q++) {
+			io[q] = client_new(rig);
+			client_ic(io[q], q & 3, 0);
+		}
+		for (uint16_t q = 0; q < BEHIND; q++) {
+			client_connect_begin(io[q], (uint16_t)(round * BEHIND + q) % 128 + 1, 31,
+					     true, cntlid);
+			for (uint16_t cid = 1; cid <= 20; cid++) {
+				struct nvme_sqe sqe = client_rw(cid & 1, cid, q, 1, cid & 1);
+
+				client_command(io[q], &sqe, data, cid & 1 ? RIG_BLOCK : 0);
+			}
+		}
+		for (uint16_t q = 0; q < BEHIND; q++) {
+			assert_int_equal(client_answer(io[q], 0), 0);
+			for (unsigned left = 30; left; left--)
+				assert_true(client_next(io[q]) >= 0); /* 10 data and 20 answers */
+		}
+		for (uint16_t q = 0; q < BEHIND; q++)
+			client_free(io[q]);
+	}
+	client_free(admin);
+	rig_free(rig);
+}
+
 static void a_target_stops_under_load(void **state)
 {
 	struct rig_opts opts = rig_opts_default();
@@ -83,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queues_move_and_work),
+		cmocka_unit_test(commands_behind_a_connect_are_carried_along),
 		cmocka_unit_test(a_target_stops_under_load),
 	};
 
