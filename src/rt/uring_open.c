@@ -79,10 +79,11 @@ static int open_fd(struct opening *o)
 	if (fcntl(o->f->fd, F_SETFL, flags & (O_DIRECT | O_RDWR)) < 0)
 		return open_failed(o, -errno);
 	if (!is_device && flock(o->f->fd, (o->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
+		int rc = errno == EWOULDBLOCK ? -EBUSY : -errno; /* before who changes errno */
 		char who[256];
 
-		return err_set(o->err, errno == EWOULDBLOCK ? -EBUSY : -errno, "%s is in use%s",
-			       o->path, file_holder_flock(&o->st, who, sizeof(who)));
+		return err_set(o->err, rc, "%s is in use%s", o->path,
+			       file_holder_flock(&o->st, who, sizeof(who)));
 	}
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "rt/file.h"
 #include "rt/iobuf.h"
@@ -371,6 +372,26 @@ static void second_opener_is_told_who_holds_the_file(void **state)
 	file_close(f);
 }
 
+/* As after kill -9: the process is gone, its ring (here: our descriptor) keeps the lock for a while. */
+static void lock_of_a_dead_process_is_busy(void **state)
+{
+	struct fixture *fx = *state;
+	int fd = open(fx->path, O_RDWR | O_CLOEXEC), status;
+	struct err err = {0};
+	struct file *f;
+	pid_t child;
+
+	assert_true(fd >= 0);
+	child = fork();
+	if (child == 0)
+		_exit(flock(fd, LOCK_EX | LOCK_NB) < 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(file_open(reactor_env(fx->r), fx->path, FILE_BUFFERED, false, &f, &err),
+			 -EBUSY);
+	(void)close(fd);
+}
+
 static void what_is_not_a_file_is_refused(void **state)
 {
 	struct fixture *fx = *state;
@@ -513,6 +534,7 @@ int main(void)
 		FILE_TEST(zero_falls_back_to_writing_zeroes),
 		FILE_TEST(block_device_is_claimed_discarded_and_zeroed),
 		FILE_TEST(second_opener_is_told_who_holds_the_file),
+		FILE_TEST(lock_of_a_dead_process_is_busy),
 		FILE_TEST(what_is_not_a_file_is_refused),
 		FILE_TEST(more_io_than_the_ring_holds_completes),
 		FILE_TEST(files_come_and_go_while_other_reactors_use_them),
