@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Reservations between two hosts (two host identities of this guest), with nvme-cli.
+# Reservations between two hosts (two host identities of this guest), with nvme-cli. Without native multipath, so that each host has
+# its own device.
+# kernel: nvme_core.multipath=N
 setup disk vol 67108864 512
 setup subsystem $NQN vol
 h1="--hostnqn nqn.2014-08.org.nvmexpress:uuid:11111111-1111-1111-1111-111111111111 --hostid 11111111-1111-1111-1111-111111111111"
@@ -9,10 +11,8 @@ check "host 2 connects" connect $h2
 has_ctrl() { [ -e /sys/class/nvme/nvme1 ] && live 1; }
 check "two controllers" wait_for 20 has_ctrl
 check "block devices" wait_for 20 block_dev
-ls /dev/nvme* > /tmp/devs
-n1=/dev/ng0n1 n2=/dev/ng1n1
-[ -e $n2 ] || n2=/dev/nvme1n1
-[ -e $n1 ] || n1=/dev/nvme0n1
+n1=/dev/nvme0n1 n2=/dev/nvme1n1
+check "a device for each host" wait_for 20 [ -b $n2 ]
 check "host 1 registers" nvme resv-register $n1 --nrkey=0x11 --rrega=0 -n 1
 check "host 2 registers" nvme resv-register $n2 --nrkey=0x22 --rrega=0 -n 1
 check "host 1 acquires write exclusive" nvme resv-acquire $n1 --crkey=0x11 --rtype=1 --racqa=0 -n 1
