@@ -129,35 +129,23 @@ static bool ana_parse(const char *text, enum nvme_ana_state *ret)
 /*
  * One listener call from the socket to the answer. Each state names what has been done when it is entered.
  *
- *   add:    SOCKET -> LISTED -> (ana) -> commit        remove:  SOCKET -> UNLISTED (socket given back) -> commit
+ *   add:    SOCKET -> LISTED -> commit                 remove:  SOCKET -> UNLISTED (socket given back) -> commit
  */
-enum listener_state { LISTENER_SOCKET, LISTENER_LISTED, LISTENER_ANA, LISTENER_UNLISTED };
+enum listener_state { LISTENER_SOCKET, LISTENER_LISTED, LISTENER_UNLISTED };
 
 struct listener_op {
 	struct change *change;
 	struct engine_listener *listener;
 	enum listener_state state;
-	enum nvme_ana_state ana;
 };
 
 static void listener_step(void *ctx, int res)
 {
 	struct listener_op *op = ctx;
 	struct engine_listener *l = op->listener;
-	struct nvme_subsystem *ss = nvme_subsystem_find(op->change->e->target, l->nqn);
-	struct err err = {0};
 
 	switch (op->state) {
 	case LISTENER_LISTED:
-		op->state = LISTENER_ANA;
-		if (res == 0 && ss && op->ana != NVME_ANA_OPTIMIZED) {
-			res = nvme_subsystem_set_ana_state(ss, tcp_listener_port(l->tcp), 0,
-							   op->ana, listener_step, op, &err);
-			if (res == 0)
-				return;
-		}
-		__attribute__((fallthrough));
-	case LISTENER_ANA:
 		if (res < 0)
 			listener_drop(l);
 		break;
@@ -183,7 +171,6 @@ static struct listener_op *listener_op_new(struct change *change, struct engine_
 	op->change = change;
 	op->listener = l;
 	op->state = state;
-	op->ana = NVME_ANA_OPTIMIZED;
 	return op;
 }
 
@@ -253,8 +240,8 @@ static int listener_add(struct engine *e, const struct listener_params *p, struc
 		listener_drop(l);
 		return err_set(err, -ENOMEM, "out of memory");
 	}
-	op->ana = ana;
-	res = nvme_subsystem_add_listener(ss, tcp_listener_port(l->tcp), listener_step, op, err);
+	res = nvme_subsystem_add_listener_as(ss, tcp_listener_port(l->tcp), ana, listener_step, op,
+					     err);
 	if (res < 0) {
 		listener_drop(l);
 		free(op);

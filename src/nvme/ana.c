@@ -58,11 +58,28 @@ enum nvme_ana_state nvme_ana_state(const struct nvme_subsystem *ss, const struct
 	return l ? (enum nvme_ana_state)l->ana[anagrpid] : NVME_ANA_INACCESSIBLE;
 }
 
+static bool ana_state_valid(enum nvme_ana_state state)
+{
+	return (state >= NVME_ANA_OPTIMIZED && state <= NVME_ANA_PERSISTENT_LOSS) ||
+	       state == NVME_ANA_CHANGE;
+}
+
 int nvme_subsystem_add_listener(struct nvme_subsystem *ss, struct nvme_port *port,
 				nvme_done_fn done, void *ctx, struct err *err)
 {
+	return nvme_subsystem_add_listener_as(ss, port, NVME_ANA_OPTIMIZED, done, ctx, err);
+}
+
+int nvme_subsystem_add_listener_as(struct nvme_subsystem *ss, struct nvme_port *port,
+				   enum nvme_ana_state state, nvme_done_fn done, void *ctx,
+				   struct err *err)
+{
 	struct nvme_listener *l;
 
+	if (state != NVME_ANA_OPTIMIZED && (ss->is_discovery || !ss->ana_reporting))
+		return err_set(err, -EINVAL, "%s was not created with ana_reporting", ss->nqn);
+	if (!ana_state_valid(state))
+		return err_set(err, -EINVAL, "ANA state %d is not valid", state);
 	if (ss->deleting)
 		return err_set(err, -EINVAL, "subsystem %s is being deleted", ss->nqn);
 	if (nvme_listener_find(ss, port))
@@ -75,7 +92,7 @@ int nvme_subsystem_add_listener(struct nvme_subsystem *ss, struct nvme_port *por
 		free(l);
 		return err_set(err, -ENOMEM, "no memory for a listener");
 	}
-	memset(l->ana, NVME_ANA_OPTIMIZED, ss->nn + 1);
+	memset(l->ana, (int)state, ss->nn + 1);
 	nvme_port_ref(port);
 	l->port = port;
 	l->change_count = 1;
@@ -127,12 +144,6 @@ int nvme_subsystem_remove_listener(struct nvme_subsystem *ss, struct nvme_port *
 	nvme_aer_discovery_changed(ss->target);
 	nvme_ctrlrs_delete(ss, came_by_port, port, "listener removed", listener_remove_step, job);
 	return 0;
-}
-
-static bool ana_state_valid(enum nvme_ana_state state)
-{
-	return (state >= NVME_ANA_OPTIMIZED && state <= NVME_ANA_PERSISTENT_LOSS) ||
-	       state == NVME_ANA_CHANGE;
 }
 
 int nvme_subsystem_set_ana_state(struct nvme_subsystem *ss, struct nvme_port *port,

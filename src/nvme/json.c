@@ -190,13 +190,31 @@ static void call_put(json_t *calls, const char *method, json_t *params)
 	json_array_append_new(calls, json_pack("{s:s, s:o}", "method", method, "params", params));
 }
 
+static uint8_t config_first_state(const struct nvme_subsystem *ss, const struct nvme_listener *l)
+{
+	for (uint32_t g = 2; g <= ss->nn; g++)
+		if (l->ana[g] != l->ana[1])
+			return NVME_ANA_INACCESSIBLE;
+	return l->ana[1];
+}
+
+/*
+ * A host that comes back while a configuration is carried out must not find a path open that was closed: the listener begins with all
+ * groups inaccessible, unless they all have one state.
+ */
 static void config_listener(json_t *calls, const struct nvme_subsystem *ss,
 			    const struct nvme_listener *l)
 {
-	call_put(calls, "nvmf_subsystem_add_listener",
-		 json_pack("{s:s, s:o}", "nqn", ss->nqn, "listen_address", address_json(l->port)));
+	const uint8_t first = config_first_state(ss, l);
+	json_t *params =
+		json_pack("{s:s, s:o}", "nqn", ss->nqn, "listen_address", address_json(l->port));
+
+	if (first != NVME_ANA_OPTIMIZED)
+		(void)json_object_set_new(params, "ana_state",
+					  json_string(ana_name((enum nvme_ana_state)first)));
+	call_put(calls, "nvmf_subsystem_add_listener", params);
 	for (uint32_t g = 1; g <= ss->nn; g++) {
-		if (l->ana[g] == NVME_ANA_OPTIMIZED)
+		if (l->ana[g] == first)
 			continue;
 		call_put(calls, "nvmf_subsystem_listener_set_ana_state",
 			 json_pack("{s:s, s:o, s:s, s:I}", "nqn", ss->nqn, "listen_address",

@@ -104,6 +104,10 @@ void nvme_target_dev_changed(struct nvme_target *t, struct blk_dev *dev);
 /* Listeners of a subsystem: by which ports it may be reached, with an ANA state per group. */
 int nvme_subsystem_add_listener(struct nvme_subsystem *ss, struct nvme_port *port, nvme_done_fn done,
 				void *ctx, struct err *err);
+/* With that state for all groups, so that no host ever sees another there. */
+int nvme_subsystem_add_listener_as(struct nvme_subsystem *ss, struct nvme_port *port,
+				   enum nvme_ana_state state, nvme_done_fn done, void *ctx,
+				   struct err *err);
 /* Closes the controllers that came in there. */
 int nvme_subsystem_remove_listener(struct nvme_subsystem *ss, struct nvme_port *port,
 				   nvme_done_fn done, void *ctx, struct err *err);

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "lab.h"
+#include "nvme/control.h"
 
 static const struct nvme_port_addr second_addr = {"TCP", "IPv6", "fd00::1", "4420"};
 
@@ -346,6 +347,45 @@ static void configuration_makes_the_same_target(void **state)
 	lab_free(lab);
 }
 
+/* While a configuration is carried out hosts come back: none may find a path open that was closed. */
+static void configuration_opens_no_path_that_was_closed(void **state)
+{
+	struct lab *lab = lab_new();
+	struct nvme_port *port = nvme_port_get(lab->t, &second_addr);
+	json_t *config, *last;
+	struct err err;
+
+	assert_int_equal(nvme_subsystem_add_listener_as(lab->ss, port, NVME_ANA_INACCESSIBLE, NULL,
+							NULL, &err),
+			 0);
+	assert_int_equal(nvme_ana_state(lab->ss, port, 1), NVME_ANA_INACCESSIBLE);
+	lab_pump(lab);
+	config = nvme_target_config_json(lab->t);
+	last = json_array_get(config, json_array_size(config) - 1);
+	assert_string_equal(json_string_value(json_object_get(last, "method")),
+			    "nvmf_subsystem_add_listener");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(last, "params"), "ana_state")),
+		"inaccessible");
+	json_decref(config);
+	assert_int_equal(nvme_subsystem_set_ana_state(lab->ss, port, 1, NVME_ANA_OPTIMIZED, NULL,
+						      NULL, &err),
+			 0);
+	lab_pump(lab);
+	config = nvme_target_config_json(lab->t);
+	last = json_array_get(config, json_array_size(config) - 2);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(last, "params"), "ana_state")),
+		"inaccessible");
+	last = json_array_get(config, json_array_size(config) - 1);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(last, "params"), "ana_state")),
+		"optimized");
+	json_decref(config);
+	nvme_port_put(port);
+	lab_free(lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +400,7 @@ int main(void)
 		cmocka_unit_test(long_discovery_log_is_whole_over_many_reads),
 		cmocka_unit_test(two_listeners_are_two_ports),
 		cmocka_unit_test(configuration_makes_the_same_target),
+		cmocka_unit_test(configuration_opens_no_path_that_was_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
