@@ -146,7 +146,9 @@ struct nvme_subsystem {
 	struct view_slot *_Atomic *slots; /* current one per reactor, by reactor id; swapped by that reactor */
 	uint64_t view_generation;
 	struct subsys_view *published; /* the newest */
-	struct view_publish *publishing, *publish_next;
+	struct list publishing; /* struct view_publish */
+	unsigned n_publishing;
+	struct view_publish *publish_next;
 };
 
 #define RESV_LOG_ENTRIES 16

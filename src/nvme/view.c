@@ -12,9 +12,11 @@
  *  1. A reactor's current slot is written by that reactor alone (and by view_init, before any message). Other threads never read it.
  *  2. A slot is counted, retired and emptied by its reactor; only an empty, retired slot is posted, once, and then belongs to the
  *     control thread, which frees it. So nothing that a request can reach is ever freed under it.
- *  3. Messages of one sender arrive in order and at most one publish of a subsystem is under way, so every reactor sees the views of a
- *     subsystem in the order of their generations, each of them.
- *  4. A view's memory lives from its publish until all its slots have come back, which is when the next publish ends.
+ *  3. Messages of one sender arrive in order, so every reactor sees the views of a subsystem in the order of their generations, each of them.
+ *  4. A view's memory lives from its publish until all its slots have come back, which is when the next publish is drained.
+ *  5. A publish does not wait for the one before it: a disk that hangs holds back the end of what was published before, never a new
+ *     state (a path that is closed because of that disk!). Publishes end in order, for a command may have seen a state before the last.
+ *     VIEWS_MAX bounds the memory of old views; only beyond that are publishes joined into the next.
  */
 #include "nvme/view.h"
 
@@ -26,8 +28,10 @@
 #include "nvme/model.h"
 
 #define CACHE_LINE 64
+#define VIEWS_MAX  16 /* publishes of a subsystem under way */
 
 struct view_publish {
+	struct list link; /* of ss->publishing, the oldest first */
 	struct nvme_subsystem *ss;
 	struct list callbacks;  /* struct nvme_done */
 	unsigned slots_missing; /* not drained yet */
@@ -117,6 +121,7 @@ int view_init(struct nvme_subsystem *ss)
 	struct subsys_view *view = view_build(ss);
 
 	ss->published = view;
+	list_init(&ss->publishing);
 	for (unsigned i = 0; i < n_reactors(ss->target); i++) {
 		struct view_slot *slot = must_alloc(sizeof(*slot));
 
@@ -130,7 +135,7 @@ void view_fini(struct nvme_subsystem *ss)
 {
 	if (!ss->slots)
 		return;
-	ASSERT(!ss->publishing);
+	ASSERT(!ss->n_publishing);
 	ASSERT(!ss->publish_next);
 	for (unsigned i = 0; i <= REACTORS_MAX; i++) {
 		struct view_slot *slot = atomic_load(&ss->slots[i]);
@@ -158,23 +163,8 @@ struct view_slot *view_enter(struct nvme_subsystem *ss, unsigned reactor_id_)
 
 static void publish_next(struct nvme_subsystem *ss);
 
-/* Control thread: an old slot came back empty. */
-static void slot_drained(struct msg *msg)
+static void publish_end(struct view_publish *p)
 {
-	struct view_slot *slot = container_of(msg, struct view_slot, ack);
-	struct view_publish *p = slot->publish;
-
-	ASSERT(slot->inflight == 0);
-	ASSERT(slot->view == p->old);
-	free(slot);
-	if (--p->slots_missing)
-		return;
-
-	/* The next publish begins before the callbacks run: one of them may be the end of the subsystem, when nothing is to be published. */
-	p->ss->publishing = NULL;
-	if (p->ss->publish_next)
-		publish_next(p->ss);
-	free(p->old);
 	for (struct list *it; (it = list_pop_front(&p->callbacks));) {
 		struct nvme_done *cb = list_entry(it, struct nvme_done, link);
 
@@ -182,6 +172,36 @@ static void slot_drained(struct msg *msg)
 		free(cb);
 	}
 	free(p);
+}
+
+/* Control thread: an old slot came back empty. */
+static void slot_drained(struct msg *msg)
+{
+	struct view_slot *slot = container_of(msg, struct view_slot, ack);
+	struct view_publish *p = slot->publish;
+	struct nvme_subsystem *ss = p->ss;
+	struct list ended, *it;
+
+	ASSERT(slot->inflight == 0);
+	ASSERT(slot->view == p->old);
+	free(slot);
+	if (--p->slots_missing)
+		return;
+	free(p->old);
+	list_init(&ended);
+	while (!list_empty(&ss->publishing)) {
+		p = list_first(&ss->publishing, struct view_publish, link);
+		if (p->slots_missing)
+			break;
+		list_remove(&p->link);
+		list_push_back(&ended, &p->link);
+		ss->n_publishing--;
+	}
+	/* The next publish begins before the callbacks run: the last of them may be the end of the subsystem, when nothing is to be published. */
+	if (ss->publish_next && ss->n_publishing < VIEWS_MAX)
+		publish_next(ss);
+	while ((it = list_pop_front(&ended)))
+		publish_end(list_entry(it, struct view_publish, link));
 }
 
 static void slot_give_back(struct view_slot *slot)
@@ -226,7 +246,8 @@ static void publish_next(struct nvme_subsystem *ss)
 	struct subsys_view *view = view_build(ss);
 
 	ss->publish_next = NULL;
-	ss->publishing = p;
+	list_push_back(&ss->publishing, &p->link);
+	ss->n_publishing++;
 	p->slots_missing = n_reactors(ss->target);
 	p->old = ss->published;
 	ss->published = view;
@@ -257,6 +278,6 @@ void view_publish(struct nvme_subsystem *ss, nvme_done_fn done, void *ctx)
 		cb->ctx = ctx;
 		list_push_back(&p->callbacks, &cb->link);
 	}
-	if (!ss->publishing)
+	if (ss->n_publishing < VIEWS_MAX)
 		publish_next(ss);
 }

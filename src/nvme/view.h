@@ -63,8 +63,8 @@ struct view_slot *view_enter(struct nvme_subsystem *ss, unsigned reactor_id);
 void view_leave(struct view_slot *slot);
 
 /*
- * Control thread: builds the picture of ss as it stands and publishes it; done when the old one is drained everywhere. Publishes of one
- * subsystem that come while one is under way are joined into the next.
+ * Control thread: builds the picture of ss as it stands and publishes it, whatever older publishes still wait for; done when it and all
+ * before it are drained everywhere. When very many are under way, what comes is joined into the next.
  */
 void view_publish(struct nvme_subsystem *ss, nvme_done_fn done, void *ctx);
 
