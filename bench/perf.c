@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/str.h"
 #include "load.h"
+#include "rt/process.h"
 #include "rt/uring.h"
 
 static const char usage[] =
@@ -382,6 +383,7 @@ int main(int argc, char **argv)
 
 	check_install_crash_handler("lp-perf");
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)process_raise_nofile();
 	take_options(&p, argc, argv);
 	if (sock_addr_ip(p.addr, (uint16_t)p.port, &p.load.addr) < 0) {
 		(void)fprintf(stderr, "lp-perf: '%s' is not an IP address\n", p.addr);

@@ -83,6 +83,7 @@ int main(int argc, char **argv)
 	check_install_crash_handler("litepool-engine");
 	log_set_clock(process_wall_ns);
 	log_set_level(opts.log_level);
+	(void)process_raise_nofile(); /* too few is told where a descriptor is wanted */
 	if (process_signals_take(&err) < 0) {
 		log_error("engine.start_failed", "reason=\"%s\"", err.text);
 		return EXIT_FAILURE;

@@ -25,6 +25,9 @@ void process_end(void);
  */
 int process_notify(const char *text);
 
+/* Raises the soft limit of open files to the hard one: a connection is a descriptor, and 1024, a usual soft limit, are few. The limit now in force. */
+uint64_t process_raise_nofile(void);
+
 /* Wall clock, ns since the epoch: for log lines. Any thread. */
 uint64_t process_wall_ns(void);
 
