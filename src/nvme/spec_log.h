@@ -98,7 +98,6 @@ static_assert(offsetof(struct nvme_log_discovery_entry, tsas) == 768, "TSAS");
 #define NVME_ADRFAM_IPV6               2
 #define NVME_SUBTYPE_NVM               2
 #define NVME_SUBTYPE_DISCOVERY_CURRENT 3
-#define NVME_TREQ_NOT_REQUIRED         0x02
 #define NVME_TREQ_SQFC_DISABLE         0x04
 #define NVME_EFLAGS_PERSISTENT         0x02 /* EPCSD */
 

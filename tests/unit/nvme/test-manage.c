@@ -209,6 +209,7 @@ static void discovery_shows_each_host_its_own(void **state)
 	assert_int_equal(le16toh(e[1].portid), 1);
 	assert_int_equal(le16toh(e[1].cntlid), 0xffff);
 	assert_int_equal(le16toh(e[1].asqsz), 128);
+	assert_int_equal(e[1].treq, NVME_TREQ_SQFC_DISABLE);
 	cmd_free(log);
 	log = get_log(mine, NVME_LOG_SMART, 512, 0, 0);
 	assert_int_equal(log->status, LAB_DNR(NVME_SC_INVALID_LOG_PAGE));
