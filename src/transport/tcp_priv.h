@@ -26,6 +26,8 @@
 	1000 /* a C2HTermReq, or the last answers, may take that long to be taken by the host */
 #define TCP_CAPSULES_MIN     8          /* in-capsule buffers that a connection may always hold */
 #define TCP_CAPSULE_DATA_MAX (1u << 20) /* more in one capsule than any SGL could ask for: fatal */
+#define TCP_LOAN_BLOCK                                                                             \
+	4096u /* a multiple of every block size: the unit in which lent data must not be torn */
 #define TCP_CHUNK_BEHIND_DATA                                                                      \
 	4096u /* chunk offered while H2CData is due: what is read there has to be copied */
 
@@ -169,8 +171,8 @@ struct tcp_conn {
 
 	struct wire_txq txq;
 	struct pdu_format fmt;
-	bool tx_blocked; /* the socket is full: goes on with SOCK_EV_WRITE */
-	uint32_t loans;  /* queued answers whose data is the disk's */
+	bool tx_blocked;               /* the socket is full: goes on with SOCK_EV_WRITE */
+	uint32_t loans;                /* queued answers whose data is the disk's */
 	struct iobuf_waiter loan_wait; /* for a buffer to copy one of them to */
 	struct task late;
 
@@ -187,7 +189,8 @@ struct tcp_conn {
 	uint8_t *stash; /* bytes that came behind a Connect and move along */
 	size_t stash_len;
 
-	struct wire_tx ic_tx, term_tx;
+	struct wire_tx ic_tx, term_tx, block_tx;
+	uint8_t block[TCP_LOAN_BLOCK]; /* of block_tx; untouched memory until first needed */
 	uint8_t ic_pdu[sizeof(struct pdu_icresp)];
 	uint8_t term_pdu[sizeof(struct pdu_term) + PDU_TERM_DATA_MAX];
 };

@@ -4,10 +4,16 @@
  * it into one sendmsg() (as many as IOV_MAX makes necessary). Batching decides the IOPS.
  *
  *  1. Queued data stays where it is until the kernel has taken it: a request is released only after that.
- *  2. Data that a disk lends (req->loan) is good for the pass only. What a full socket left over is copied into a buffer of
- *     ours before the pass ends, and the request leaves the namespace's view. Should no buffer be free, the loan is kept until one is
- *     (the connection stands in line for it): the request still counts in the view, so the memory is there, and a write that the host
- *     sends while its read is not answered may be seen by that read, as NVMe allows.
+ *  2. Data that a disk lends (req->loan) is the disk's memory: later writes change it. A block is never torn by that:
+ *       - A sendmsg() takes what it takes of a block at one moment: no other code of the reactor runs meanwhile. (Between
+ *         reactors, sending from lent memory is what copying from it would be.)
+ *       - What a full socket left over is copied into buffers of ours before the pass ends, and the request leaves the
+ *         namespace's view. For want of a buffer alone a loan is kept until there is one (the connection stands in line). Then
+ *         own_block() has copied the rest of the one block that is partly sent into memory of the connection, which is always
+ *         there: one message at most is partly sent, and while that copy is unsent it is (in) the first message.
+ *       - So all other blocks of a kept loan are unsent as a whole. They are sent as they are then: the read is not answered
+ *         before its last byte is sent, so whatever the block holds at that moment is a right answer. The request counts
+ *         in the view until then, so the memory is there.
  *  3. With data digests nothing is lent (fill_req() in tcp_rx.c), for the digest is computed before the send.
  *  4. A full socket is asked for one SOCK_EV_WRITE; until then nothing is sent, but loans are still copied. Too much unsent
  *     stops reading (TCP_STALL_SEND).
@@ -122,13 +128,16 @@ void tcp_tx_answer(struct tcp_conn *c, struct tcp_req *treq)
 
 static bool is_request(const struct tcp_conn *c, const struct wire_tx *tx)
 {
-	return tx != &c->ic_tx && tx != &c->term_tx;
+	return tx != &c->ic_tx && tx != &c->term_tx && tx != &c->block_tx;
 }
 
+/* Data is still to be sent from the disk's memory. */
 static bool holds_loan(const struct tcp_req *treq)
 {
-	return treq->state == TCP_REQ_ANSWER && treq->req.loan && treq->tx.data_len &&
-	       !treq->loan_copy;
+	const uintptr_t loan = (uintptr_t)treq->req.loan;
+
+	return treq->state == TCP_REQ_ANSWER && loan && treq->tx.data_len &&
+	       (uintptr_t)treq->tx.data - loan < treq->req.data_len;
 }
 
 /* The host has the whole R2T, and its turn; or the connection ended meanwhile, perhaps by what was sent just before. */
@@ -157,6 +166,12 @@ static void sent(struct tcp_conn *c, struct wire_tx *tx)
 	tcp_conn_put_req(c, treq);
 }
 
+static void loan_ends(struct tcp_conn *c, struct tcp_req *treq)
+{
+	nvme_req_unloan(&treq->req);
+	c->loans--;
+}
+
 static void own_loan(struct tcp_conn *c, struct tcp_req *treq, struct iobuf *buf)
 {
 	struct wire_tx *tx = &treq->tx;
@@ -164,8 +179,7 @@ static void own_loan(struct tcp_conn *c, struct tcp_req *treq, struct iobuf *buf
 	memcpy(buf->data, tx->data, tx->data_len);
 	tx->data = buf->data;
 	treq->loan_copy = buf;
-	nvme_req_unloan(&treq->req);
-	c->loans--;
+	loan_ends(c, treq);
 	counter_add(&c->tr->stats.loans_copied, 1);
 }
 
@@ -187,6 +201,20 @@ static void own_loans(struct tcp_conn *c)
 		else
 			counter_add(&c->tr->stats.loans_kept, 1);
 	}
+}
+
+/* The block of a kept loan that is partly sent becomes ours (rule 2). */
+static void own_block(struct tcp_conn *c)
+{
+	struct wire_tx *tx = list_first(&c->txq.list, struct wire_tx, link);
+	struct tcp_req *treq = container_of(tx, struct tcp_req, tx);
+
+	ASSERT(!wire_txq_empty(&c->txq)); /* there are loans */
+	if (!is_request(c, tx) || !holds_loan(treq))
+		return;
+	wire_txq_own_unit(&c->txq, &c->block_tx, c->block, TCP_LOAN_BLOCK);
+	if (!holds_loan(treq))
+		loan_ends(c, treq);
 }
 
 /* A buffer for a loan that was kept, which may have been sent meanwhile. */
@@ -250,6 +278,8 @@ static void flush_run(struct task *task)
 		return;
 	if (c->loans)
 		own_loans(c);
+	if (c->loans)
+		own_block(c);
 	if (c->stall == TCP_STALL_SEND && c->txq.bytes <= c->transport->opts.send_limit_bytes / 2)
 		tcp_rx_resume(c);
 	if (c->state == TCP_CONN_FLUSH && wire_txq_empty(&c->txq))

@@ -31,6 +31,31 @@ bool wire_txq_remove(struct wire_txq *q, struct wire_tx *tx)
 	return true;
 }
 
+void wire_txq_own_unit(struct wire_txq *q, struct wire_tx *part, void *copy, uint32_t unit)
+{
+	struct wire_tx *tx = list_first(&q->list, struct wire_tx, link);
+	const uint32_t before = (uint32_t)tx->head_len + tx->pad_len;
+	const uint32_t at = q->front_sent - before; /* of data */
+	uint32_t len;
+
+	if (q->front_sent <= before || at >= tx->data_len || at % unit == 0)
+		return;
+	len = MIN(unit - at % unit, tx->data_len - at);
+	memcpy(copy, tx->data + at, len);
+	tx->data += at + len;
+	tx->data_len -= at + len;
+	tx->head_len = tx->pad_len = 0;
+	q->front_sent = 0;
+	if (wire_tx_len(tx) == 0) {
+		tx->data = copy;
+		tx->data_len = len;
+		return;
+	}
+	ASSERT(!list_linked(&part->link));
+	*part = (struct wire_tx){.data = copy, .data_len = len};
+	list_push_front(&q->list, &part->link);
+}
+
 void wire_gather_init(struct wire_gather *g, struct iovec *iov, int iov_max, void *staging,
 		      size_t staging_size)
 {

@@ -55,6 +55,13 @@ void wire_txq_push(struct wire_txq *q, struct wire_tx *tx);
 /* Takes tx off if none of it was sent. True if so. */
 bool wire_txq_remove(struct wire_txq *q, struct wire_tx *tx);
 
+/*
+ * If the first message ends in the middle of a unit of its data, as sent so far, the rest of that unit is copied to copy (unit bytes) and
+ * sent from there. part is queued in front for that, unless nothing of the message is left behind it. The message cannot be removed
+ * after that.
+ */
+void wire_txq_own_unit(struct wire_txq *q, struct wire_tx *part, void *copy, uint32_t unit);
+
 /* iov (iov_max entries) and staging are borrowed. Sets up an empty vector. */
 void wire_gather_init(struct wire_gather *g, struct iovec *iov, int iov_max, void *staging,
 		      size_t staging_size);

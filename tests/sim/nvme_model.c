@@ -143,29 +143,7 @@ static bool rec_possible(const struct model_rec *rec, uint64_t start_ns, uint64_
 	return rec->from_ns <= end_ns && rec->until_ns >= start_ns;
 }
 
-/* The first of the first bytes that is of no possible version, or len. */
-static uint32_t bytes_possible(const struct model *m, uint64_t lba, const uint8_t *data,
-			       uint32_t len, uint64_t start_ns, uint64_t end_ns)
-{
-	const struct model_block *b = &m->block[lba];
-	bool good[4096] = {false};
-	uint8_t want[4096];
-
-	ASSERT(m->block_size <= sizeof(want));
-	for (unsigned k = 0; k < b->n; k++) {
-		if (!rec_possible(&b->rec[k], start_ns, end_ns))
-			continue;
-		block_fill(m, lba, b->rec[k].version, want);
-		for (uint32_t i = 0; i < len; i++)
-			good[i] |= want[i] == data[i];
-	}
-	for (uint32_t i = 0; i < len; i++)
-		if (!good[i])
-			return i;
-	return len;
-}
-
-/* A whole block is of one version that may be there; where memory is lent, each byte is. */
+/* A whole block is of one version that may be there. */
 static bool block_check(const struct model *m, uint64_t lba, const uint8_t *data, uint64_t start_ns,
 			uint64_t end_ns)
 {
@@ -183,9 +161,6 @@ static bool block_check(const struct model *m, uint64_t lba, const uint8_t *data
 		    !memcmp(want, data, m->block_size))
 			return true;
 	}
-	if (m->lends &&
-	    bytes_possible(m, lba, data, m->block_size, start_ns, end_ns) == m->block_size)
-		return true;
 	return wrong(m, lba, "not a version that can be there", version, b);
 }
 

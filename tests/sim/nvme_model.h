@@ -26,7 +26,6 @@ struct model_block {
 
 struct model {
 	uint32_t nsid, block_size, n_blocks;
-	bool lends; /* a read may see a write to the same block half done: both hosts chose to race */
 	struct model_block *block;
 };
 

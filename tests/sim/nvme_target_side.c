@@ -84,7 +84,6 @@ static void disks_make(struct nvme_world *w)
 
 		model_init(&w->ns[i].model, i + 1, dev->block_size,
 			   (uint32_t)(dev->size_bytes / dev->block_size));
-		w->ns[i].model.lends = dev->caps & BLK_CAP_LOAN;
 	}
 }
 

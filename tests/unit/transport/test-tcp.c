@@ -415,6 +415,71 @@ static void no_publish_waits_for_a_host_that_does_not_read(void **state)
 	remove_under_unread_answers(0);
 }
 
+/* All buffers but those for capsules. */
+static unsigned take_buffers(struct rig *rig, struct iobuf **taken)
+{
+	static const enum iobuf_class classes[] = {IOBUF_SMALL, IOBUF_MEDIUM, IOBUF_LARGE};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(classes); i++) {
+		struct iobuf_pool *pool = iobuf_arena_pool(rig->arena, i & 1);
+
+		while ((taken[n] = iobuf_get(pool, classes[i / 2], NULL)))
+			n++;
+	}
+	return n;
+}
+
+static void write_version(struct client *c, uint8_t version, uint32_t blocks)
+{
+	memset(data, version, 4 * RIG_BLOCK);
+	for (uint32_t at = 0; at < blocks; at += 4) {
+		struct nvme_sqe sqe = client_rw(true, 1, at, 4, true);
+
+		client_command(c, &sqe, data, 4 * RIG_BLOCK);
+		assert_int_equal(client_answer(c, 1), 0);
+	}
+}
+
+static void lent_blocks_are_whole_though_no_buffer_is_free(void **state)
+{
+	static struct iobuf *taken[1024];
+	struct rig_opts opts = rig_opts_default();
+	struct client *admin, *io, *other_admin, *other;
+	const unsigned depth = 32, blocks = 64;
+	struct rig *rig;
+	unsigned n;
+
+	opts.tcp.send_limit_bytes = 64 << 20;
+	rig = rig_new(&opts);
+	client_pair(rig, 0, 127, false, &admin, &io);
+	client_pair(rig, 0, 127, false, &other_admin, &other);
+	n = take_buffers(rig, taken);
+	write_version(other, 1, blocks);
+	for (unsigned i = 0; i < depth; i++) { /* all in one pass: later ones would want buffers */
+		struct nvme_sqe sqe = client_rw(false, (uint16_t)i, 0, blocks, false);
+
+		client_command(io, &sqe, NULL, 0);
+	}
+	for (unsigned i = 0; i < depth; i++) {
+		write_version(other, (uint8_t)(i + 2), blocks);
+		assert_int_equal(client_next(io), PDU_C2H_DATA);
+		assert_int_equal(io->payload_len, blocks * RIG_BLOCK);
+		for (size_t at = 0; at < io->payload_len; at++)
+			if (io->payload[at] != io->payload[at / RIG_BLOCK * RIG_BLOCK])
+				fail_msg("read %u is torn at byte %zu", i, at);
+	}
+	assert_true(rig_stat(rig, "sends_partial") > 0);
+	assert_true(rig_stat(rig, "loans_kept") > 0);
+	while (n)
+		iobuf_put(taken[--n]);
+	client_free(io);
+	client_free(admin);
+	client_free(other);
+	client_free(other_admin);
+	rig_free(rig);
+}
+
 static void an_idle_connection_holds_no_buffer(void **state)
 {
 	struct rig_opts opts = rig_opts_default();
@@ -524,6 +589,7 @@ int main(void)
 		cmocka_unit_test(without_a_chunk_a_connection_reads_carefully),
 		cmocka_unit_test(a_host_that_does_not_read_keeps_its_data_whole),
 		cmocka_unit_test(no_publish_waits_for_a_host_that_does_not_read),
+		cmocka_unit_test(lent_blocks_are_whole_though_no_buffer_is_free),
 		cmocka_unit_test(an_idle_connection_holds_no_buffer),
 		cmocka_unit_test(a_target_stops_with_commands_in_every_state),
 		cmocka_unit_test(disconnect_is_answered_before_the_connection_ends),

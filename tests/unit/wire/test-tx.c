@@ -141,12 +141,66 @@ static void a_message_can_be_taken_back_until_it_has_begun(void **state)
 	assert_ptr_equal(done.next, &messages[0].tx.link);
 }
 
+/* The data is rewritten after each send: what was begun of a unit ends as it began. */
+static void a_unit_that_was_begun_is_not_torn(void **state)
+{
+	enum { HEAD = 24, PAD = 8, DATA = 300, UNIT = 64 };
+	uint8_t copy[UNIT];
+	struct rng rng;
+
+	rng_seed(&rng, 9);
+	for (unsigned round = 0; round < 500; round++) {
+		struct message *m = &messages[0];
+		struct wire_tx part = {};
+		uint8_t staging[256], generation = 1;
+		struct wire_gather g;
+		struct iovec iov[8];
+		struct wire_txq q;
+		struct list done;
+		size_t at = 0, tail = round % 3 ? 20 : 0;
+
+		list_init(&done);
+		wire_txq_init(&q);
+		m->tx = (struct wire_tx){.head = m->head, .data = m->data, .tail = m->tail};
+		m->tx.head_len = HEAD;
+		m->tx.pad_len = PAD;
+		m->tx.data_len = DATA;
+		m->tx.tail_len = (uint8_t)tail;
+		memset(m->data, generation, DATA);
+		wire_txq_push(&q, &m->tx);
+		while (!wire_txq_empty(&q)) {
+			size_t n;
+
+			wire_gather_init(&g, iov, 8, staging, sizeof(staging));
+			wire_txq_gather(&q, &g);
+			n = 1 + rng_below(&rng, MIN(g.bytes, 90));
+			copy_out(&g, n, got + at);
+			wire_txq_advance(&q, n, &done);
+			at += n;
+			assert_int_equal(q.bytes, HEAD + PAD + DATA + tail - at);
+			while (!list_empty(&done) && done.next != &m->tx.link)
+				assert_ptr_equal(list_pop_front(&done), &part.link);
+			if (!wire_txq_empty(&q) && q.list.next != &part.link)
+				wire_txq_own_unit(&q, &part, copy, UNIT);
+			memset(m->data, ++generation, DATA);
+		}
+		assert_int_equal(at, HEAD + PAD + DATA + tail);
+		assert_memory_equal(got, m->head, HEAD);
+		assert_memory_equal(got + HEAD + PAD + DATA, m->tail, tail);
+		for (size_t i = 0; i < DATA; i++)
+			assert_int_equal(got[HEAD + PAD + i], got[HEAD + PAD + i / UNIT * UNIT]);
+		assert_ptr_equal(list_pop_front(&done), &m->tx.link);
+		assert_true(list_empty(&done));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_come_out_once_and_in_order),
 		cmocka_unit_test(a_run_of_small_messages_is_one_entry),
 		cmocka_unit_test(a_message_can_be_taken_back_until_it_has_begun),
+		cmocka_unit_test(a_unit_that_was_begun_is_not_torn),
 	};
 
 	return cmocka_run_group_tests_name("wire-tx", tests, NULL, NULL);
