@@ -15,7 +15,9 @@
  *  2. A request is released exactly once: when its answer was sent (tcp_conn_put_req()), or from the drop task.
  *  3. The connection is freed by gone() on the control reactor, after nvme has forgotten the queue pair.
  *  4. While MOVING no request, unsent byte, buffer, timer or task of the connection exists, and its socket is attached nowhere.
- *  5. One timer, started only when there is something to wait for, and moved only when it fires too early: an idle connection has none.
+ *  5. Those that have not connected are at most half of conns_max, so that silent ones cannot keep out hosts that come back; when there are
+ *     too many, or no room at all, the oldest gives way, once it had a fair part of its time.
+ *  6. One timer, started only when there is something to wait for, and moved only when it fires too early: an idle connection has none.
  */
 #include "transport/tcp_priv.h"
 
@@ -90,6 +92,8 @@ int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s
 		c->qp.local[0] = 0;
 	list_push_back(&t->conns, &c->link);
 	t->n_conns++;
+	list_push_back(&t->strangers, &c->stranger_link);
+	t->n_strangers++;
 	counter_add(&c->tr->stats.accepted, 1);
 	return 0;
 }
@@ -283,6 +287,30 @@ static void log_end(struct tcp_conn *c, const char *why)
 		  c->qp.qid, c->state, c->reqs.busy, why);
 }
 
+void tcp_conn_no_stranger(struct tcp_conn *c)
+{
+	if (!list_linked(&c->stranger_link))
+		return;
+	list_remove(&c->stranger_link);
+	c->transport->n_strangers--;
+}
+
+bool tcp_conns_evict(struct tcp_transport *t)
+{
+	uint64_t timeout_ns = t->opts.icreq_timeout_ms * NSEC_PER_MSEC;
+	struct tcp_conn *c;
+
+	if (list_empty(&t->strangers))
+		return false;
+	c = list_first(&t->strangers, struct tcp_conn, stranger_link);
+	/* deadline_ns is the time of accept and the timeout. */
+	if (reactor_now(t->control) + timeout_ns < c->deadline_ns + timeout_ns / 20)
+		return false;
+	counter_add(&c->tr->stats.evicted, 1);
+	tcp_conn_close(c, "gave way to a newer connection before it had connected");
+	return true;
+}
+
 void tcp_conn_close(struct tcp_conn *c, const char *why)
 {
 	bool was_open = tcp_conn_open(c);
@@ -292,6 +320,7 @@ void tcp_conn_close(struct tcp_conn *c, const char *why)
 	ASSERT(c->state != TCP_CONN_MOVING);
 	log_end(c, why);
 	c->state = TCP_CONN_DRAIN;
+	tcp_conn_no_stranger(c);
 	timer_stop(&c->timer);
 	tcp_rx_stop(c);
 	tcp_tx_stop(c);
@@ -308,6 +337,7 @@ void tcp_conn_close(struct tcp_conn *c, const char *why)
 static void begin_flush(struct tcp_conn *c, bool linger)
 {
 	c->state = TCP_CONN_FLUSH;
+	tcp_conn_no_stranger(c);
 	c->linger = linger;
 	tcp_rx_stop(c);
 	cancel_requests(c);

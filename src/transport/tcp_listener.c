@@ -13,7 +13,9 @@
 
 static bool too_many(struct tcp_transport *t)
 {
-	if (!t->stopping && t->n_conns < t->opts.conns_max)
+	if (!t->stopping &&
+	    ((t->n_conns < t->opts.conns_max && t->n_strangers < (t->opts.conns_max + 1) / 2) ||
+	     tcp_conns_evict(t)))
 		return false;
 	counter_add(&t->reactors[reactor_id(t->control)]->stats.refused, 1);
 	log_limited(LOG_LEVEL_WARN, "tcp.accept.refused", "conns=%u conns_max=%u", t->n_conns,

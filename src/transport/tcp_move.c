@@ -79,6 +79,7 @@ bool tcp_conn_connected(struct tcp_conn *c)
 	struct tcp_reqs reqs;
 
 	c->connect_ok = false;
+	tcp_conn_no_stranger(c);
 	timer_stop(&c->timer);
 	counter_add(&c->tr->stats.connects, 1);
 	if (tcp_reqs_init(&reqs, c->qp.qsize)) {

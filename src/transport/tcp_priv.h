@@ -80,7 +80,7 @@ struct tcp_req *tcp_reqs_by_ttag(const struct tcp_reqs *reqs, uint16_t ttag);
 /* --- transport and its reactors --- */
 
 struct tcp_stats {                 /* writer: the reactor */
-	counter accepted, refused; /* control reactor only */
+	counter accepted, refused, evicted; /* control reactor only */
 	counter connects, closed;  /* Connect succeeded; connections ended */
 	counter commands, r2ts, data_in, data_out;
 	counter term_sent, term_received; /* fatal errors, ours and the host's */
@@ -109,7 +109,8 @@ struct tcp_transport { /* control thread, except opts and the pointers, which do
 	uint32_t in_capsule_bytes;
 	struct tcp_reactor *reactors[REACTORS_MAX + 1]; /* by id; NULL: none */
 	struct list listeners, conns;
-	uint32_t n_conns;
+	struct list strangers; /* connections without a successful Connect, the oldest first */
+	uint32_t n_conns, n_strangers;
 	bool stopping;
 	nvme_done_fn stop_done;
 	void *stop_ctx;
@@ -185,6 +186,7 @@ struct tcp_conn {
 	uint64_t progress_ns; /* READY: when bytes last moved */
 
 	struct list link; /* control thread */
+	struct list stranger_link; /* control thread; linked until Connect has succeeded or the connection ends */
 	struct msg move;
 	uint8_t *stash; /* bytes that came behind a Connect and move along */
 	size_t stash_len;
@@ -234,6 +236,10 @@ void tcp_conn_watch(struct tcp_conn *c);
 void tcp_conn_drop(struct tcp_conn *c, struct tcp_req *treq);
 /* An answer has been sent, or a request was never started. */
 void tcp_conn_put_req(struct tcp_conn *c, struct tcp_req *treq);
+/* It has connected, or ends. On a reactor of its own: nothing. */
+void tcp_conn_no_stranger(struct tcp_conn *c);
+/* Closes the oldest connection that has not connected, if it had a fair chance. True if so. Control thread. */
+bool tcp_conns_evict(struct tcp_transport *t);
 /* Closes those that have no controller yet. Control thread. */
 void tcp_conns_close_unconnected(struct tcp_transport *t, const struct nvme_port *port_or_null);
 

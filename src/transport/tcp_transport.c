@@ -88,6 +88,7 @@ int tcp_transport_new(struct nvme_target *target, struct reactor *control, struc
 	ASSERT(t->in_capsule_bytes <= iobuf_class_size[IOBUF_CAPSULE]);
 	list_init(&t->listeners);
 	list_init(&t->conns);
+	list_init(&t->strangers);
 	res = add_reactor(t, control);
 	for (unsigned i = 0; !res && i < n_data; i++)
 		res = add_reactor(t, data[i]);
@@ -142,6 +143,7 @@ void tcp_transport_free(struct tcp_transport *t)
 	if (!t)
 		return;
 	ASSERT(t->n_conns == 0);
+	ASSERT(t->n_strangers == 0);
 	tcp_listeners_close(t);
 	for (size_t i = 0; i < ARRAY_LEN(t->reactors); i++)
 		free(t->reactors[i]);
@@ -155,15 +157,25 @@ static json_t *reactor_json(const struct tcp_reactor *tr)
 		const char *name;
 		const counter *value;
 	} fields[] = {
-		{"accepted", &s->accepted},           {"refused", &s->refused},
-		{"connects", &s->connects},           {"closed", &s->closed},
-		{"commands", &s->commands},           {"r2ts", &s->r2ts},
-		{"data_in_bytes", &s->data_in},       {"data_out_bytes", &s->data_out},
-		{"term_sent", &s->term_sent},         {"term_received", &s->term_received},
-		{"digest_errors", &s->digest_errors}, {"cid_conflicts", &s->cid_conflicts},
-		{"timeouts", &s->timeouts},           {"stalls", &s->stalls},
-		{"careful_reads", &s->careful_reads}, {"sends", &s->sends},
-		{"sends_partial", &s->sends_partial}, {"loans_copied", &s->loans_copied},
+		{"accepted", &s->accepted},
+		{"refused", &s->refused},
+		{"evicted", &s->evicted},
+		{"connects", &s->connects},
+		{"closed", &s->closed},
+		{"commands", &s->commands},
+		{"r2ts", &s->r2ts},
+		{"data_in_bytes", &s->data_in},
+		{"data_out_bytes", &s->data_out},
+		{"term_sent", &s->term_sent},
+		{"term_received", &s->term_received},
+		{"digest_errors", &s->digest_errors},
+		{"cid_conflicts", &s->cid_conflicts},
+		{"timeouts", &s->timeouts},
+		{"stalls", &s->stalls},
+		{"careful_reads", &s->careful_reads},
+		{"sends", &s->sends},
+		{"sends_partial", &s->sends_partial},
+		{"loans_copied", &s->loans_copied},
 		{"loans_kept", &s->loans_kept},
 	};
 	json_t *obj = json_object();

@@ -394,6 +394,33 @@ static void a_write_behind_a_disconnect_leaves_nothing_behind(void **state)
 	end(&w);
 }
 
+/* Connections that say nothing fill their half, and more of them keep coming: a real host comes in all the same, and soon. */
+static void silent_connections_keep_nobody_out(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct client *silent[64], *c;
+	unsigned n = 0;
+	struct world w;
+
+	opts.tcp.conns_max = 8;
+	w = begin(&opts, 0, 31);
+	while (rig_stat(w.rig, "evicted") == 0 && n < ARRAY_LEN(silent)) {
+		silent[n++] = client_new(w.rig);
+		for (int i = 0; i < 300; i++)
+			rig_pump(w.rig);
+	}
+	assert_true(rig_stat(w.rig, "refused") > 0);
+	assert_int_equal(rig_stat(w.rig, "evicted"), 1);
+	assert_int_equal(rig_stat(w.rig, "timeouts"), 0);
+	c = client_new(w.rig);
+	client_ic(c, 0, 0);
+	client_connect(c, 0, 31, true, NVME_CNTLID_DYNAMIC);
+	client_free(c);
+	while (n)
+		client_free(silent[--n]);
+	end(&w);
+}
+
 /* A slow namespace takes no more than a share of the capsule buffers. */
 static void a_slow_namespace_stalls_its_own_connection_only(void **state)
 {
@@ -472,6 +499,7 @@ int main(void)
 		cmocka_unit_test(a_host_that_stops_inside_a_capsule_is_dropped_in_time),
 		cmocka_unit_test(a_write_behind_a_disconnect_leaves_nothing_behind),
 		cmocka_unit_test(connections_beyond_the_limit_are_refused),
+		cmocka_unit_test(silent_connections_keep_nobody_out),
 		cmocka_unit_test(a_slow_namespace_stalls_its_own_connection_only),
 		cmocka_unit_test(a_connection_cut_at_any_byte_leaves_nothing_behind),
 	};
