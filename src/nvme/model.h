@@ -121,6 +121,8 @@ struct nvme_ns {
 	struct nvme_req *resv_req; /* the one under way, the state it leads to, and whom to tell */
 	struct resv resv_next;
 	struct resv_notes resv_notes;
+	unsigned resv_aborts; /* resv_abort.c: queues that have not answered */
+	nvme_done_fn resv_aborted;
 	struct msg resv_closed_msg;
 	nvme_done_fn resv_closed; /* of nvme_resv_close() */
 	void *resv_closed_ctx;

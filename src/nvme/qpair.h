@@ -28,6 +28,8 @@ struct nvme_qpair_ops {
 	void (*close)(struct nvme_qpair *qp);
 	/* The request with that command id that is not DONE yet, or NULL. */
 	struct nvme_req *(*find)(struct nvme_qpair *qp, uint16_t cid);
+	/* nvme_req_cancel() with status for every request whose command names that namespace. Qpair's reactor. */
+	void (*cancel_ns)(struct nvme_qpair *qp, uint32_t nsid, uint16_t status);
 };
 
 enum nvme_qpair_state {

@@ -8,6 +8,7 @@
  *                                    save: durable, if the namespace can persist
  *                                    commit: state = next, published to all reactors
  *                                    published: whatever saw the old state has ended; hosts are told
+ *                                    Preempt and Abort: what waits of those hosts ends  resv_abort.c
  *   nvme_req_end <------------------ answer
  *
  * Invariants:
@@ -22,12 +23,13 @@
 #include "base/json.h"
 #include "nvme/resv.h"
 
-#define DNR          NVME_STATUS_DNR
-#define CDW10_IEKEY  0x8u
-#define CDW11_EDS    0x1u
-#define REPORT_HEAD  64 /* extended data structure */
-#define REPORT_ENTRY 64
-#define CNTLID_NONE  0xffffu /* the registered host has no controller now */
+#define DNR                   NVME_STATUS_DNR
+#define CDW10_IEKEY           0x8u
+#define CDW11_EDS             0x1u
+#define ACQUIRE_PREEMPT_ABORT 2
+#define REPORT_HEAD           64 /* extended data structure */
+#define REPORT_ENTRY          64
+#define CNTLID_NONE           0xffffu /* the registered host has no controller now */
 
 static void queue_run(struct nvme_ns *ns);
 
@@ -282,13 +284,27 @@ static void finish(struct nvme_ns *ns, uint16_t status)
 	}
 }
 
+static bool is_preempt_and_abort(const struct nvme_req *req)
+{
+	return req->sqe.opcode == NVME_IO_RESV_ACQUIRE && action_of(req) == ACQUIRE_PREEMPT_ABORT;
+}
+
+static void aborted(void *ctx, int res)
+{
+	(void)res; /* best effort */
+	finish(ctx, NVME_SC_SUCCESS);
+}
+
 static void published(void *ctx, int res)
 {
 	struct nvme_ns *ns = ctx;
 
 	(void)res; /* a publish does not fail */
 	tell_hosts(ns);
-	finish(ns, NVME_SC_SUCCESS);
+	if (is_preempt_and_abort(ns->resv_req))
+		resv_abort_preempted(ns, aborted);
+	else
+		finish(ns, NVME_SC_SUCCESS);
 }
 
 static void commit(struct nvme_ns *ns)

@@ -13,7 +13,7 @@ enum resv_action { /* opcode and its action field */
 	RESV_UNREGISTER,
 	RESV_REPLACE,
 	RESV_ACQUIRE,
-	RESV_PREEMPT, /* and Preempt and Abort: what is under way has ended in both cases */
+	RESV_PREEMPT, /* and Preempt and Abort, which ends what waits, too: resv_abort.c */
 	RESV_RELEASE,
 	RESV_CLEAR,
 };
@@ -38,6 +38,11 @@ struct resv_cmd {
 
 /* Changes *r as the command says and fills notes (hosts to be told); or returns a status and *r is as before. */
 uint16_t resv_apply(struct resv *r, const struct resv_cmd *cmd, struct resv_notes *notes);
+/*
+ * resv_abort.c: ends what waits of the hosts whose registrations ns->resv_notes says were preempted, then done(ns, 0), perhaps inside the
+ * call. Control thread.
+ */
+void resv_abort_preempted(struct nvme_ns *ns, nvme_done_fn done);
 /* Index of the registrant, -1: none. */
 int resv_find(const struct resv *r, const uint8_t hostid[16]);
 /* Whether registrant i holds the reservation. */

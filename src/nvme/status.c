@@ -56,6 +56,7 @@ static const struct {
 	{NVME_SC_DATA_XFER_ERROR, "data transfer error"},
 	{NVME_SC_INTERNAL, "internal error"},
 	{NVME_SC_ABORT_REQ, "command abort requested"},
+	{NVME_SC_ABORTED_PREEMPT, "command aborted by a reservation's Preempt and Abort"},
 	{NVME_SC_ABORT_QUEUE, "command aborted, its queue was deleted"},
 	{NVME_SC_FUSED_FAIL, "command aborted, the other fused command failed"},
 	{NVME_SC_FUSED_MISSING, "command aborted, the other fused command is missing"},

@@ -32,12 +32,14 @@ static void timer_run(struct timer *timer);
 static void drop_run(struct task *task);
 static void qpair_close(struct nvme_qpair *qp);
 static struct nvme_req *qpair_find(struct nvme_qpair *qp, uint16_t cid);
+static void qpair_cancel_ns(struct nvme_qpair *qp, uint32_t nsid, uint16_t status);
 
 static const struct nvme_qpair_ops qpair_ops = {
 	.fetch = tcp_rx_fetch,
 	.complete = tcp_conn_complete,
 	.close = qpair_close,
 	.find = qpair_find,
+	.cancel_ns = qpair_cancel_ns,
 };
 
 static void conn_free(struct tcp_conn *c)
@@ -259,15 +261,23 @@ static struct nvme_req *qpair_find(struct nvme_qpair *qp, uint16_t cid)
 
 /* --- the end --- */
 
-static void cancel_requests(struct tcp_conn *c)
+/* Of one namespace, or NVME_NSID_ALL. */
+static void cancel_requests(struct tcp_conn *c, uint32_t nsid, uint16_t status)
 {
 	for (uint32_t i = 0; i < c->reqs.n_fresh; i++) {
 		struct tcp_req *treq = &c->reqs.slots[i];
 
+		if (nsid != NVME_NSID_ALL && get_le32(&treq->req.sqe.nsid) != nsid)
+			continue;
 		if ((treq->state == TCP_REQ_NVME || treq->state == TCP_REQ_R2T) &&
 		    !treq->answer_due)
-			(void)nvme_req_cancel(&treq->req, NVME_SC_ABORT_QUEUE);
+			(void)nvme_req_cancel(&treq->req, status);
 	}
+}
+
+static void qpair_cancel_ns(struct nvme_qpair *qp, uint32_t nsid, uint16_t status)
+{
+	cancel_requests(tcp_conn_of(qp), nsid, status);
 }
 
 /* Requests that nvme completed while their data was still coming. */
@@ -327,7 +337,7 @@ void tcp_conn_close(struct tcp_conn *c, const char *why)
 	sock_close(c->sock);
 	c->sock = NULL;
 	if (was_open)
-		cancel_requests(c);
+		cancel_requests(c, NVME_NSID_ALL, NVME_SC_ABORT_QUEUE);
 	drop_early_answers(c);
 	counter_add(&c->tr->stats.closed, 1);
 	reactor_defer(c->tr->reactor, &c->drop);
@@ -340,7 +350,7 @@ static void begin_flush(struct tcp_conn *c, bool linger)
 	tcp_conn_no_stranger(c);
 	c->linger = linger;
 	tcp_rx_stop(c);
-	cancel_requests(c);
+	cancel_requests(c, NVME_NSID_ALL, NVME_SC_ABORT_QUEUE);
 	drop_early_answers(c);
 	(void)timer_start(c->tr->reactor, &c->timer,
 			  reactor_now(c->tr->reactor) + TCP_FLUSH_MS * NSEC_PER_MSEC);

@@ -259,7 +259,18 @@ static struct nvme_req *qp_find(struct nvme_qpair *qp, uint16_t cid)
 	return NULL;
 }
 
-static const struct nvme_qpair_ops lab_qp_ops = {qp_fetch, qp_complete, qp_close, qp_find};
+static void qp_cancel_ns(struct nvme_qpair *qp, uint32_t nsid, uint16_t status)
+{
+	list_for_each_safe (it, &container_of(qp, struct conn, qp)->cmds) {
+		struct nvme_req *req = list_entry(it, struct nvme_req, tlink);
+
+		if (le32toh(req->sqe.nsid) == nsid)
+			(void)nvme_req_cancel(req, status);
+	}
+}
+
+static const struct nvme_qpair_ops lab_qp_ops = {qp_fetch, qp_complete, qp_close, qp_find,
+						 qp_cancel_ns};
 
 struct conn *conn_new(struct lab *lab)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nvme/control.h"
 #include "rt/env.h"
 
 #define PUMP_MAX 100000
@@ -94,6 +95,7 @@ static void qp_fetch(struct nvme_req *req)
 	assert_true(req->data_len <= r->data_size);
 	r->fetches++;
 	r->fetching = true;
+	r->q->owes = r;
 	if (r->no_fetch)
 		return;
 	rig_fetched(r);
@@ -134,11 +136,35 @@ static struct nvme_req *qp_find(struct nvme_qpair *qp, uint16_t cid)
 	return NULL;
 }
 
+static void qp_cancel_ns(struct nvme_qpair *qp, uint32_t nsid, uint16_t status)
+{
+	struct rig_req *r = container_of(qp, struct rig_qp, qp)->owes;
+
+	if (r && r->fetching && get_le32(&r->req.sqe.nsid) == nsid)
+		(void)nvme_req_cancel(&r->req, status);
+}
+
+void nvme_qpair_send(struct nvme_qpair *qp, struct msg *msg, void (*run)(struct msg *msg))
+{
+	msg->run = run;
+	reactor_post(qp->reactor, msg);
+}
+
+bool nvme_qpair_follow(struct nvme_qpair *qp, struct msg *msg)
+{
+	return false;
+}
+
+void nvme_qpair_back(struct nvme_qpair *qp)
+{
+}
+
 static const struct nvme_qpair_ops rig_qp_ops = {
 	.fetch = qp_fetch,
 	.complete = qp_complete,
 	.close = qp_close,
 	.find = qp_find,
+	.cancel_ns = qp_cancel_ns,
 };
 
 /* --- what the control thread's files would do --- */
@@ -251,8 +277,11 @@ static void new_host(struct rig *rig, unsigned h)
 	atomic_store(&c->cc, NVME_CC_EN);
 	atomic_store(&c->csts, NVME_CSTS_RDY);
 	list_push_back(&rig->ss.ctrlrs, &c->link);
-	for (unsigned i = 0; i < RIG_DATA; i++)
+	list_init(&c->qpairs);
+	for (unsigned i = 0; i < RIG_DATA; i++) {
 		new_qp(rig, &rig->qp[h][i], c, (uint16_t)(i + 1), rig->reactor[i]);
+		list_push_back(&c->qpairs, &rig->qp[h][i].qp.link);
+	}
 }
 
 static void new_subsystem(struct rig *rig)

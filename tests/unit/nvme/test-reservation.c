@@ -282,6 +282,38 @@ static void success_is_told_when_the_preempted_writes_have_ended(void **state)
 	rig_req_free(second);
 }
 
+static void preempt_and_abort_ends_what_waits_for_its_host(void **state)
+{
+	struct rig_req *owing = rig_rw(&rig->qp[1][1], NVME_IO_WRITE, 1, 1, 1);
+	struct rig_req *other_ns = rig_rw(&rig->qp[1][0], NVME_IO_WRITE, 2, 1, 1);
+	struct rig_req *other_host = rig_rw(&rig->qp[0][1], NVME_IO_WRITE, 1, 2, 1);
+	struct rig_req *p, *waiting[] = {owing, other_ns, other_host};
+
+	(void)state;
+	reg(0);
+	reg(1);
+	acquire(1, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		waiting[i]->no_fetch = true;
+		rig_start(waiting[i]);
+	}
+	rig_pump(rig);
+	p = start_preempt(0, KEY(1));
+	assert_status(p->status, 0);
+	assert_int_equal(owing->completes, 1);
+	assert_status(owing->status, NVME_SC_ABORTED_PREEMPT);
+	assert_true(owing->done_at < p->done_at);
+	assert_int_equal(other_ns->completes + other_host->completes, 0);
+	rig_fetched(other_ns);
+	rig_fetched(other_host);
+	rig_pump(rig);
+	assert_status(other_ns->status, 0);
+	assert_status(other_host->status, 0);
+	rig_req_free(p);
+	for (unsigned i = 0; i < 3; i++)
+		rig_req_free(waiting[i]);
+}
+
 static void closed(void *ctx, int res)
 {
 	assert_int_equal(res, 0);
@@ -547,6 +579,7 @@ int main(void)
 		T(sixty_four_hosts_and_no_more),
 		T(the_conflict_table),
 		T(success_is_told_when_the_preempted_writes_have_ended),
+		T(preempt_and_abort_ends_what_waits_for_its_host),
 		T(a_namespace_closes_after_what_is_under_way),
 		T(success_is_told_when_it_is_durable),
 		T(bad_json_is_refused_with_a_reason),
