@@ -9,7 +9,10 @@
  *  1. Freed only when every queue pair's gone() has come: whatever a request can reach through its queue outlives it.
  *  2. CSTS.RDY drops (reset), CSTS.SHST says complete (shutdown), and waiters of a delete run only when every I/O queue is gone, hence every
  *     command that a queue ever carried has ended.
- *  3. Shutdown completes after every namespace's cache was flushed.
+ *  3. The end of a controller waits for what is with the disk, for as long as that takes: memory that a disk still writes to cannot be
+ *     given away, and a write that may yet land cannot be called over. It holds no new Connect back (another id is given). A controller that
+ *     waits long says so in the log, and "state" in nvmf_subsystem_get_controllers tells it.
+ *  4. Shutdown completes after every namespace's cache was flushed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +102,29 @@ void nvme_ctrlr_qpair_gone(struct nvme_ctrlr *c, struct nvme_qpair *qp)
 	ctrlr_step(c);
 }
 
+#define CLOSING_PATIENCE_NS (10 * NSEC_PER_SEC)
+
+static void closing_watch(struct nvme_ctrlr *c);
+
+static void closing_fired(struct timer *timer)
+{
+	struct nvme_ctrlr *c = container_of(timer, struct nvme_ctrlr, closing_timer);
+
+	log_warn("nvme.ctrlr.waits",
+		 "nqn=%s cntlid=%u host=%s queues=%u flushes=%u why=\"commands are still with the "
+		 "disk; it ends when the disk answers\"",
+		 c->ss->nqn, c->cntlid, c->hostnqn, c->n_qpairs, c->n_flushes);
+	closing_watch(c);
+}
+
+static void closing_watch(struct nvme_ctrlr *c)
+{
+	struct reactor *control = c->ss->target->opts.control;
+
+	c->closing_timer.run = closing_fired;
+	(void)timer_start(control, &c->closing_timer, reactor_now(control) + CLOSING_PATIENCE_NS);
+}
+
 static void ctrlr_free(struct nvme_ctrlr *c)
 {
 	struct list *it;
@@ -106,6 +132,7 @@ static void ctrlr_free(struct nvme_ctrlr *c)
 	log_info("nvme.ctrlr.gone", "nqn=%s cntlid=%u host=%s", c->ss->nqn, c->cntlid, c->hostnqn);
 	ASSERT(!c->n_aer);
 	nvme_keepalive_stop(c);
+	timer_stop(&c->closing_timer);
 	list_remove(&c->link);
 	while ((it = list_pop_front(&c->waiters))) {
 		struct nvme_done *done = list_entry(it, struct nvme_done, link);
@@ -144,6 +171,7 @@ void nvme_ctrlr_delete(struct nvme_ctrlr *c, const char *why, nvme_done_fn done,
 		 c->hostnqn, why);
 	c->state = NVME_CTRLR_DELETING;
 	nvme_keepalive_stop(c);
+	closing_watch(c);
 	ctrlr_close_queues(c, true);
 }
 

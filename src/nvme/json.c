@@ -123,12 +123,14 @@ json_t *nvme_subsystem_controllers_json(struct nvme_subsystem *ss)
 
 		memcpy(hostid.b, c->hostid, sizeof(hostid.b));
 		json_array_append_new(
-			list, json_pack("{s:I, s:s, s:s, s:I, s:I, s:b, s:o}", "cntlid",
-					(json_int_t)c->cntlid, "hostnqn", c->hostnqn, "hostid",
-					uuid_format(&hostid, text), "num_io_qpairs",
-					(json_int_t)(c->n_qpairs - (c->admin ? 1 : 0)), "kato_ms",
-					(json_int_t)c->kato_ms, "enabled", nvme_ctrlr_enabled(c),
-					"listen_address", address_json(c->port)));
+			list,
+			json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:b, s:o}", "cntlid",
+				  (json_int_t)c->cntlid, "state",
+				  c->state == NVME_CTRLR_LIVE ? "live" : "closing", "hostnqn",
+				  c->hostnqn, "hostid", uuid_format(&hostid, text), "num_io_qpairs",
+				  (json_int_t)(c->n_qpairs - (c->admin ? 1 : 0)), "kato_ms",
+				  (json_int_t)c->kato_ms, "enabled", nvme_ctrlr_enabled(c),
+				  "listen_address", address_json(c->port)));
 	}
 	return list;
 }

@@ -220,7 +220,7 @@ struct nvme_ctrlr {
 	unsigned n_aborts;	       /* Abort commands under way */
 	unsigned n_flushes;	       /* of the shutdown, under way */
 	struct list waiters; /* of deletes: nvme_ctrlr_delete */
-	struct timer shutdown_timer;
+	struct timer closing_timer; /* DELETING: says what it waits for */
 };
 
 struct nvme_done { /* a callback in a list */

@@ -500,6 +500,47 @@ static void a_late_look_at_the_clock_drops_nobody(void **state)
 	lab_free(lab);
 }
 
+static const char *only_ctrlr_state(struct lab *lab, json_t **list)
+{
+	json_decref(*list);
+	*list = nvme_subsystem_controllers_json(lab->ss);
+	assert_int_equal(json_array_size(*list), 1);
+	return json_string_value(json_object_get(json_array_get(*list, 0), "state"));
+}
+
+/* The disk hangs and the host goes silent: the controller waits, says so, and the host comes back under another id. */
+static void a_disk_that_hangs_holds_back_no_reconnect(void **state)
+{
+	struct lab *lab = lab_new();
+	struct conn *admin = host_connect(lab, LAB_NQN, LAB_HOST, 5000),
+		    *io = host_add_queue(admin, 1), *again;
+	struct cmd *read;
+	json_t *list = NULL;
+
+	assert_string_equal(only_ctrlr_state(lab, &list), "live");
+	lab->dev->hold = true;
+	read = read_start(io);
+	for (unsigned i = 0; i < 8; i++)
+		lab_advance(lab, 5000);
+	assert_true(admin->gone);
+	assert_false(io->gone);
+	assert_string_equal(only_ctrlr_state(lab, &list), "closing");
+	again = host_connect(lab, LAB_NQN, LAB_HOST, 0);
+	assert_int_equal(again->qp.ctrlr->cntlid, 2);
+	lab_dev_release(lab->dev);
+	lab_pump(lab);
+	assert_true(io->gone);
+	assert_int_equal(read->done, 1);
+	assert_string_equal(only_ctrlr_state(lab, &list), "live");
+	json_decref(list);
+	conn_drop(again);
+	cmd_free(read);
+	conn_free(again);
+	conn_free(admin);
+	conn_free(io);
+	lab_free(lab);
+}
+
 static void kato_zero_is_for_ever_but_not_for_discovery(void **state)
 {
 	struct lab *lab = lab_new();
@@ -602,6 +643,7 @@ int main(void)
 		cmocka_unit_test(shutdown_waits_for_io_and_flushes),
 		cmocka_unit_test(silent_host_is_dropped_and_a_busy_one_is_not),
 		cmocka_unit_test(a_late_look_at_the_clock_drops_nobody),
+		cmocka_unit_test(a_disk_that_hangs_holds_back_no_reconnect),
 		cmocka_unit_test(kato_zero_is_for_ever_but_not_for_discovery),
 		cmocka_unit_test(removed_host_is_fenced_before_done),
 		cmocka_unit_test(subsystem_goes_with_hosts_in_it),
