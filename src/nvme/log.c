@@ -74,7 +74,7 @@ static void log_errors(struct log_read *r)
 }
 
 struct smart_sums {
-	uint64_t reads, writes, read_bytes, write_bytes, errors;
+	uint64_t reads, writes, read_bytes, write_bytes, media_errors;
 };
 
 static void smart_add(const struct nvme_ns *ns, struct smart_sums *sum)
@@ -88,7 +88,7 @@ static void smart_add(const struct nvme_ns *ns, struct smart_sums *sum)
 		sum->writes += counter_get(&s->writes);
 		sum->read_bytes += counter_get(&s->read_bytes);
 		sum->write_bytes += counter_get(&s->write_bytes);
-		sum->errors += counter_get(&s->errors);
+		sum->media_errors += counter_get(&s->media_errors);
 	}
 }
 
@@ -114,7 +114,7 @@ static void log_smart(struct log_read *r)
 	smart.data_units_written[0] = htole64(smart_units(sum.write_bytes));
 	smart.host_reads[0] = htole64(sum.reads);
 	smart.host_writes[0] = htole64(sum.writes);
-	smart.media_errors[0] = htole64(sum.errors);
+	smart.media_errors[0] = htole64(sum.media_errors);
 	smart.power_on_hours[0] = htole64(age_ns / NSEC_PER_SEC / 3600);
 	smart.error_entries[0] = htole64(c->error_count);
 	nvme_log_put(&r->win, &smart, sizeof(smart));

@@ -103,6 +103,7 @@ struct ns_lock { /* fused.c: of the namespace's home reactor; zeroed = free */
 struct ns_stats { /* one per reactor, written by it; zeroed memory */
 	struct ns_gate gate;
 	counter reads, writes, others, read_bytes, write_bytes, errors, compares_failed;
+	counter media_errors; /* of errors: the disk's, not the host's */
 	struct hist read_latency, write_latency;
 };
 

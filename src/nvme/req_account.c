@@ -33,6 +33,19 @@ static void report_error(struct nvme_req *req)
 	reactor_post(qp->target->opts.control, &qp->msg_error);
 }
 
+/* What SMART counts: data that could not be read or written, not what a host asked wrongly. */
+static bool is_media_error(uint16_t status)
+{
+	switch (status & ~NVME_STATUS_DNR) {
+	case NVME_SC_WRITE_FAULT:
+	case NVME_SC_READ_ERROR:
+	case NVME_SC_GUARD_CHECK:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void account_ns(struct nvme_req *req, bool read, bool write, uint64_t took_ns)
 {
 	struct ns_stats *s = req->nsv->ns->stats[reactor_id(req_reactor(req))];
@@ -47,6 +60,8 @@ static void account_ns(struct nvme_req *req, bool read, bool write, uint64_t too
 	}
 	if (req->status)
 		counter_add(&s->errors, 1);
+	if (is_media_error(req->status))
+		counter_add(&s->media_errors, 1);
 }
 
 /* Start is the time of the pass that received the command, the end is now: within a pass a disk in RAM would else take no time. */

@@ -193,10 +193,17 @@ static void smart_counts_what_was_done(void **state)
 		cmd->req.xfer_len = 4096;
 		assert_int_equal(cmd_finish(cmd, NULL), 0);
 	}
+	cmd = cmd_new(io, NVME_IO_READ); /* a mistake of the host is no error of the media */
+	cmd->req.sqe.nsid = htole32(1);
+	cmd->req.xfer_len = 4096;
+	cmd_cdw(cmd, 0, 1u << 31, 0, 0);
+	assert_int_equal(cmd_finish(cmd, NULL), LAB_DNR(NVME_SC_LBA_RANGE));
 	cmd = get_log(admin, NVME_LOG_SMART, 512, 0, 0);
 	const struct nvme_log_smart *smart = (const void *)cmd->data;
 
-	assert_int_equal(le64toh(smart->host_reads[0]), 3);
+	assert_int_equal(le64toh(smart->host_reads[0]), 4);
+	assert_int_equal(le64toh(smart->media_errors[0]), 0);
+	assert_int_equal(le64toh(smart->error_entries[0]), 1);
 	assert_int_equal(le64toh(smart->data_units_read[0]), 1);
 	assert_int_equal(le64toh(smart->host_writes[0]), 0);
 	cmd_free(cmd);
