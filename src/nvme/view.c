@@ -21,14 +21,19 @@
 #include "nvme/view.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "nvme/model.h"
 
-#define CACHE_LINE 64
-#define VIEWS_MAX  16 /* publishes of a subsystem under way */
+#define CACHE_LINE  64
+#define VIEWS_MAX   16 /* publishes of a subsystem under way */
+
+#define PATIENCE_NS (10 * NSEC_PER_SEC)
 
 struct view_publish {
 	struct list link; /* of ss->publishing, the oldest first */
@@ -36,6 +41,7 @@ struct view_publish {
 	struct list callbacks;  /* struct nvme_done */
 	unsigned slots_missing; /* not drained yet */
 	struct subsys_view *old;
+	struct timer patience; /* says in the log that a disk keeps the end waiting */
 };
 
 /*
@@ -163,6 +169,27 @@ struct view_slot *view_enter(struct nvme_subsystem *ss, unsigned reactor_id_)
 
 static void publish_next(struct nvme_subsystem *ss);
 
+static void patience_start(struct view_publish *p);
+
+static void patience_fired(struct timer *timer)
+{
+	struct view_publish *p = container_of(timer, struct view_publish, patience);
+
+	log_warn("nvme.view.waits",
+		 "nqn=%s generation=%" PRIu64 " reactors=%u why=\"the new state is in force; the "
+		 "call ends when commands from before it come back from the disk\"",
+		 p->ss->nqn, p->old->generation + 1, p->slots_missing);
+	patience_start(p);
+}
+
+static void patience_start(struct view_publish *p)
+{
+	struct reactor *control = p->ss->target->opts.control;
+
+	p->patience.run = patience_fired;
+	(void)timer_start(control, &p->patience, reactor_now(control) + PATIENCE_NS);
+}
+
 static void publish_end(struct view_publish *p)
 {
 	for (struct list *it; (it = list_pop_front(&p->callbacks));) {
@@ -187,6 +214,7 @@ static void slot_drained(struct msg *msg)
 	free(slot);
 	if (--p->slots_missing)
 		return;
+	timer_stop(&p->patience);
 	free(p->old);
 	list_init(&ended);
 	while (!list_empty(&ss->publishing)) {
@@ -248,6 +276,7 @@ static void publish_next(struct nvme_subsystem *ss)
 	ss->publish_next = NULL;
 	list_push_back(&ss->publishing, &p->link);
 	ss->n_publishing++;
+	patience_start(p);
 	p->slots_missing = n_reactors(ss->target);
 	p->old = ss->published;
 	ss->published = view;
