@@ -380,6 +380,7 @@ int main(int argc, char **argv)
 		.port = 4420,
 	};
 	struct err err;
+	int rc;
 
 	check_install_crash_handler("lp-perf");
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -389,11 +390,10 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "lp-perf: '%s' is not an IP address\n", p.addr);
 		return 2;
 	}
-	if (perf_run(&p, &err) < 0) {
+	rc = perf_run(&p, &err);
+	if (rc < 0)
 		(void)fprintf(stderr, "lp-perf: %s\n", err.text);
-		return 1;
-	}
 	load_free(p.l);
 	reactor_free(p.r);
-	return 0;
+	return rc < 0 ? 1 : 0;
 }

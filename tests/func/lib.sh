@@ -111,8 +111,8 @@ same() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
 has() { grep -qE -- "$2" <<< "$1" || { echo "no /$2/ in: $1"; return 1; }; }
 requires() { command -v "$1" > /dev/null || [ -x "$1" ] || { echo "1..0 # SKIP ${1##*/} is not there"; exit 0; }; }
 
-# load OPTION...: lp-perf; what it leaks when it ends on an error is not what is tested here
-load() { ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "$perf_bin" "$@" > "$work/perf" 2> "$work/perf.err"; }
+# load OPTION...: lp-perf
+load() { "$perf_bin" "$@" > "$work/perf" 2> "$work/perf.err"; }
 # load_end PID: of a load in the background
 load_end() { wait "$1" || { cat "$work/perf" "$work/perf.err"; return 1; }; }
 
