@@ -26,8 +26,8 @@ struct load_opts {
 	uint32_t bs_bytes;
 	uint32_t qd;    /* commands under way per connection */
 	uint32_t conns; /* I/O queues */
-	uint32_t
-		queues_per_host; /* I/O queues of one association; each has an admin queue besides */
+	/* I/O queues of one association; each has an admin queue besides */
+	uint32_t queues_per_host;
 	unsigned read_percent;
 	uint64_t warmup_ns, run_ns;        /* results are of run_ns, after warmup_ns */
 	uint64_t ios_max;                  /* ends the run after so many, 0: no limit */

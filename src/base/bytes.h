@@ -8,18 +8,18 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KIB ((uint64_t)1024)
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-#define TIB (1024 * GIB)
+#define KIB           ((uint64_t)1024)
+#define MIB           (1024 * KIB)
+#define GIB           (1024 * MIB)
+#define TIB           (1024 * GIB)
 
 #define NSEC_PER_USEC ((uint64_t)1000)
 #define NSEC_PER_MSEC (1000 * NSEC_PER_USEC)
-#define NSEC_PER_SEC (1000 * NSEC_PER_MSEC)
+#define NSEC_PER_SEC  (1000 * NSEC_PER_MSEC)
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ARRAY_LEN(a)  (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)     ((a) > (b) ? (a) : (b))
 
 /* Fields of wire and disk structs have these types, so that a forgotten conversion is seen in review. */
 typedef uint16_t le16;

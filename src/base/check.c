@@ -3,8 +3,8 @@
  * The crash report: what happened, a back-trace and the last log lines, on stderr.
  *
  * 1. It runs in signal handlers: only write(), backtrace() and backtrace_symbols_fd() are called.
- * The first call of backtrace() loads a library and allocates; check_install_crash_handler() makes
- * it in advance.
+ *    The first call of backtrace() loads a library and allocates; check_install_crash_handler()
+ *    makes it in advance.
  * 2. It is printed once, also when several threads crash or when printing crashes.
  * 3. The process ends by the signal itself, so that core dumps and exit statuses tell the truth.
  */

@@ -19,7 +19,7 @@ static inline void cleanup_closep(const int *fd)
 		(void)close(*fd);
 }
 
-#define _cleanup_free_ _cleanup_(cleanup_freep)
+#define _cleanup_free_  _cleanup_(cleanup_freep)
 #define _cleanup_close_ _cleanup_(cleanup_closep)
 
 #define TAKE_PTR(p)                                                                                \

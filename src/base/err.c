@@ -4,7 +4,7 @@
  *
  * 1. The text is formatted aside first, so that it may quote the text it replaces.
  * 2. It is one line: control characters, which may come from the input that is being refused,
- * become blanks.
+ *    become blanks.
  */
 #include "base/err.h"
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 struct err {
-	int code;	/* negative errno, 0 when unset */
+	int code;       /* negative errno, 0 when unset */
 	char text[512]; /* one sentence or two, no newline */
 };
 

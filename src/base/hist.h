@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define HIST_SUB_BITS 3
-#define HIST_BUCKETS ((35 - HIST_SUB_BITS) << HIST_SUB_BITS)
+#define HIST_BUCKETS  ((35 - HIST_SUB_BITS) << HIST_SUB_BITS)
 
 struct hist {
 	_Atomic uint64_t bucket[HIST_BUCKETS];

@@ -6,8 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define container_of(ptr, type, member)                                                            \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 struct list {
 	struct list *next, *prev;
@@ -84,7 +83,7 @@ static inline void list_splice_back(struct list *dst, struct list *src)
 #define list_entry(node, type, member) container_of(node, type, member)
 #define list_first(head, type, member) container_of((head)->next, type, member)
 
-#define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_for_each(it, head)        for (struct list *it = (head)->next; it != (head); it = it->next)
 
 /* The body may remove (and free) the current node. */
 #define list_for_each_safe(it, head)                                                               \

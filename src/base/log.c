@@ -6,8 +6,8 @@
  * 2. Lines up to level info enter the ring whether or not the level lets them out, so that a crash
  *    report has them.
  * 3. A slot of the ring carries the ticket of the line in it, written last. Two writers meet in a
- * slot only when one of them was overtaken by RECENT_LINES lines; a reader may then print a mixed
- * line, never outside of the slot.
+ *    slot only when one of them was overtaken by RECENT_LINES lines; a reader may then print a
+ *    mixed line, never outside of the slot.
  */
 #include "base/log.h"
 

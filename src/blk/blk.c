@@ -12,9 +12,9 @@
  *
  * Invariants:
  *   1. A driver sees only requests that it can do: the range lies in the device, offset and length
- * are whole blocks, the op is within its caps, and a read or write has memory.
+ *      are whole blocks, the op is within its caps, and a read or write has memory.
  *   2. done() runs exactly once for each blk_submit(), on the submitting reactor, and never inside
- * a blk_submit(): not the request's own, and not that of another request of the same thread.
+ *      a blk_submit(): not the request's own, and not that of another request of the same thread.
  *   3. The statistics of a reactor are written by that reactor alone.
  */
 #include "blk/blk.h"

@@ -221,7 +221,7 @@ static void export_say(struct export *x)
 
 int cli_cmd_export(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
-	static int (*const steps[])(struct export * x) = {
+	static int (*const steps[])(struct export *x) = {
 		[EXPORT_SOURCE] = step_source,       [EXPORT_TRANSPORT] = step_transport,
 		[EXPORT_SUBSYSTEM] = step_subsystem, [EXPORT_NAMESPACE] = step_namespace,
 		[EXPORT_HOST] = step_host,           [EXPORT_LISTENER] = step_listener,

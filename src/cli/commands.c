@@ -19,27 +19,13 @@
 		}                                                                                  \
 	}
 
-#define ARG_NQN                                                                                    \
-	{                                                                                          \
-		"NQN", CLI_TEXT, "nqn", "name of the subsystem", false                             \
-	}
-#define ARG_BDEV                                                                                   \
-	{                                                                                          \
-		"NAME", CLI_TEXT, "name", "name of the block device", false                        \
-	}
+#define ARG_NQN  {"NQN", CLI_TEXT, "nqn", "name of the subsystem", false}
+#define ARG_BDEV {"NAME", CLI_TEXT, "name", "name of the block device", false}
 #define ARG_ADDRESS                                                                                \
-	{                                                                                          \
-		"ADDR:PORT", CLI_ADDRESS, "listen_address",                                        \
-			"address and TCP port, port 0: a free one", false                          \
-	}
-#define ARG_BLOCK_SIZE                                                                             \
-	{                                                                                          \
-		"block-size", CLI_U64, "block_size", "512 or 4096 [4096]", false                   \
-	}
-#define ARG_UUID                                                                                   \
-	{                                                                                          \
-		"uuid", CLI_TEXT, "uuid", "UUID of the device [random, then kept]", false          \
-	}
+	{"ADDR:PORT", CLI_ADDRESS, "listen_address", "address and TCP port, port 0: a free one",   \
+	 false}
+#define ARG_BLOCK_SIZE {"block-size", CLI_U64, "block_size", "512 or 4096 [4096]", false}
+#define ARG_UUID       {"uuid", CLI_TEXT, "uuid", "UUID of the device [random, then kept]", false}
 
 const struct cli_cmd cli_commands[] = {
 	{.words = "engine status",

@@ -11,13 +11,13 @@
  *
  * Invariants:
  *   1. The rules that reactors see are one immutable array behind an atomic pointer
- * (fault_rules.c). A reactor that reads it names it in its hazard slot; the control thread frees an
- * array only when no slot names it.
+ *      (fault_rules.c). A reactor that reads it names it in its hazard slot; the control thread
+ *      frees an array only when no slot names it.
  *   2. An I/O held by a rule goes on after the rule is removed: a reactor shows itself (slot->home)
- * before it reads the rules, and the control thread changes the rules before it looks for reactors
- * to wake. One of the two sees the other.
+ *      before it reads the rules, and the control thread changes the rules before it looks for
+ *      reactors to wake. One of the two sees the other.
  *   3. All random choices of a reactor come from its own generator, made from the seed and its id:
- * one thread, one history.
+ *      one thread, one history.
  *   4. A destroyed device does not touch its base again: what it still holds ends with -ECANCELED.
  */
 #include "disk/fault.h"

@@ -6,7 +6,7 @@
  * Invariants:
  *   1. Reactors see one whole array, old or new, never a mixture.
  *   2. An array is freed when it is not current and no hazard slot names it; a rule with the last
- * array that holds it.
+ *      array that holds it.
  */
 #include <errno.h>
 #include <inttypes.h>

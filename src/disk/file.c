@@ -4,11 +4,11 @@
  *
  * Invariants:
  *   1. Flush ends only after the file's data is durable (fdatasync, which also flushes the device's
- * own cache).
+ *      own cache).
  *   2. No read-modify-write: the block size is never smaller than what the file takes in one
- * aligned I/O.
+ *      aligned I/O.
  *   3. The size only grows. A file that shrank under us keeps its size here and gives errors beyond
- * its end.
+ *      its end.
  */
 #include <errno.h>
 #include <inttypes.h>

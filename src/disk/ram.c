@@ -6,9 +6,9 @@
  * Invariants:
  *   1. What was never written, and what was discarded, reads as zeroes.
  *   2. Memory is taken page by page as it is written and given back by discard and (without
- * BLK_KEEP_ALLOC) write zeroes.
+ *      BLK_KEEP_ALLOC) write zeroes.
  *   3. Any reactor reads and writes at any time without a lock. Writers of the same blocks at the
- * same time are the hosts' own race, as on every disk: each byte is of one of them.
+ *      same time are the hosts' own race, as on every disk: each byte is of one of them.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -23,14 +23,8 @@ struct nvmf_params {
 	json_t *ns;
 };
 #define AT(member) offsetof(struct nvmf_params, member)
-#define NQN_FIELD                                                                                  \
-	{                                                                                          \
-		"nqn", JSON_KIND_STRING, AT(nqn), true                                             \
-	}
-#define TGT_FIELD                                                                                  \
-	{                                                                                          \
-		"tgt_name", JSON_KIND_STRING, AT(tgt_name)                                         \
-	}
+#define NQN_FIELD  {"nqn", JSON_KIND_STRING, AT(nqn), true}
+#define TGT_FIELD  {"tgt_name", JSON_KIND_STRING, AT(tgt_name)}
 
 struct nvme_subsystem *rpc_subsystem(struct engine *e, const char *nqn, struct err *err)
 {

@@ -34,7 +34,7 @@
 #define IDCTRL_IOCCSZ    1792 /* units of 16 bytes, with the SQE */
 #define IDCTRL_ICDOFF    1800
 
-#define CAP_MQES(cap)    ((uint32_t)((cap)&0xffff) + 1)
+#define CAP_MQES(cap)    ((uint32_t)((cap) & 0xffff) + 1)
 #define CAP_MPSMIN(cap)  ((unsigned)((cap) >> 48 & 0xf))
 #define CC_IOSQES_IOCQES (6u << 16 | 4u << 20)
 #define CSTS_SHST_MASK   0xcu

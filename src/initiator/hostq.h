@@ -11,8 +11,8 @@
 #include "wire/rx.h"
 #include "wire/tx.h"
 
-#define HOSTQ_ADMIN_CAPSULE                                                                        \
-	8192u /* in-capsule data that every controller takes on its admin queue */
+/* in-capsule data that every controller takes on its admin queue */
+#define HOSTQ_ADMIN_CAPSULE 8192u
 
 enum hostq_state {
 	HOSTQ_CONNECT, /* TCP */

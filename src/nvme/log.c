@@ -195,8 +195,8 @@ enum { FOR_IO = 1, FOR_DISCOVERY = 2, WITH_ANA = 4, OF_NS = 8 /* an nsid may be 
 static const struct log_page {
 	uint8_t lid;
 	unsigned flags;
-	uint64_t
-		size_min; /* an offset beyond it is refused before anything is taken away; 0: the size varies */
+	/* an offset beyond it is refused before anything is taken away; 0: the size varies */
+	uint64_t size_min;
 	void (*produce)(struct log_read *r);
 } pages[] = {
 	{NVME_LOG_SUPPORTED, FOR_IO | FOR_DISCOVERY, 1024, log_supported},

@@ -12,18 +12,18 @@
 #include "nvme/target.h"
 #include "nvme/view.h"
 
-#define NVME_PORTS_MAX 64
-#define NVME_AER_MAX 16
+#define NVME_PORTS_MAX         64
+#define NVME_AER_MAX           16
 #define NVME_ERROR_LOG_ENTRIES 64
 
 struct nvme_target {
 	struct nvme_target_opts opts;
 	struct list subsystems;
 	struct nvme_port *ports[NVME_PORTS_MAX]; /* by index; NULL: free */
-	struct nvme_subsystem *discovery;	 /* its namespaces: none; any host may come */
+	struct nvme_subsystem *discovery;        /* its namespaces: none; any host may come */
 	uint64_t discovery_gen;
-	uint32_t home_next;			 /* tie-break of the least loaded reactor */
-	uint32_t home_load[REACTORS_MAX + 1];	 /* I/O queue pairs per data reactor */
+	uint32_t home_next;                   /* tie-break of the least loaded reactor */
+	uint32_t home_load[REACTORS_MAX + 1]; /* I/O queue pairs per data reactor */
 	nvme_resv_save_fn resv_save;
 	void *resv_save_ctx;
 	bool stopping; /* Connect is refused */
@@ -36,7 +36,7 @@ struct nvme_port {
 	struct nvme_port_addr addr;
 };
 
-struct nvme_listener {	/* a port in a subsystem */
+struct nvme_listener { /* a port in a subsystem */
 	struct list link;
 	struct nvme_port *port;
 	uint8_t *ana; /* by anagrpid, 1 .. nn; [0] unused */
@@ -128,7 +128,8 @@ struct nvme_ns {
 	nvme_done_fn resv_closed; /* of nvme_resv_close() */
 	void *resv_closed_ctx;
 	struct ns_lock lock;
-	struct ns_stats *stats[REACTORS_MAX + 1]; /* made before the namespace is published, one per reactor */
+	struct ns_stats *stats[REACTORS_MAX +
+			       1]; /* made before the namespace is published, one per reactor */
 };
 
 struct nvme_subsystem {
@@ -142,14 +143,16 @@ struct nvme_subsystem {
 	bool allow_any_host, ana_reporting;
 	struct list hosts, listeners, ctrlrs;
 	struct nvme_ns **ns; /* nn entries, by nsid - 1 */
-	struct resv **restored; /* likewise: reservations of namespaces that are yet to be added; entries may be NULL */
+	struct resv **
+		restored; /* likewise: reservations of namespaces that are yet to be added; entries may be NULL */
 	uint64_t ana_change_count;
 
 	/* view.c */
-	struct view_slot *_Atomic *slots; /* current one per reactor, by reactor id; swapped by that reactor */
+	struct view_slot *_Atomic
+		*slots; /* current one per reactor, by reactor id; swapped by that reactor */
 	uint64_t view_generation;
 	struct subsys_view *published; /* the newest */
-	struct list publishing; /* struct view_publish */
+	struct list publishing;        /* struct view_publish */
 	unsigned n_publishing;
 	struct view_publish *publish_next;
 };
@@ -181,11 +184,11 @@ struct nvme_ctrlr {
 	char hostnqn[NVME_NQN_FIELD];
 
 	_Atomic uint32_t cc, csts; /* data reactors read: an I/O command needs CC.EN and CSTS.RDY */
-	_Atomic bool lbafee;	   /* reserved for host behaviour support; data reactors read */
+	_Atomic bool lbafee;       /* reserved for host behaviour support; data reactors read */
 
-	struct nvme_qpair *admin;	/* NULL once it is gone */
-	struct nvme_qpair *ioq[1024];	/* by qid; [0] unused; NULL: none */
-	struct list qpairs;		/* all that are not gone yet */
+	struct nvme_qpair *admin;     /* NULL once it is gone */
+	struct nvme_qpair *ioq[1024]; /* by qid; [0] unused; NULL: none */
+	struct list qpairs;           /* all that are not gone yet */
 	unsigned n_qpairs;
 
 	/* keep alive (control thread) */
@@ -198,9 +201,9 @@ struct nvme_ctrlr {
 	struct nvme_req *aer[NVME_AER_MAX];
 	unsigned n_aer;
 	uint32_t aen_config;
-	uint32_t aen_pending;  /* events that wait for an AER: aer.c's bits */
-	uint32_t aen_masked;   /* reported, log page not read yet */
-	uint32_t *changed_ns;  /* bitmap by nsid - 1; changed_ns_overflow when it does not say */
+	uint32_t aen_pending; /* events that wait for an AER: aer.c's bits */
+	uint32_t aen_masked;  /* reported, log page not read yet */
+	uint32_t *changed_ns; /* bitmap by nsid - 1; changed_ns_overflow when it does not say */
 	bool changed_ns_overflow;
 
 	/* features */
@@ -209,19 +212,20 @@ struct nvme_ctrlr {
 	struct resv_log resv_log;
 
 	uint8_t host_behavior[512]; /* Host Behavior Support as set, only ACRE and LBAFEE kept */
-	uint16_t n_ioq_granted; /* Number of Queues feature, 0: not asked yet */
+	uint16_t n_ioq_granted;     /* Number of Queues feature, 0: not asked yet */
 
 	/* SMART, error log */
 	uint64_t connected_wall_ns;
 	uint64_t error_count;
-	struct nvme_error_entry errors[NVME_ERROR_LOG_ENTRIES]; /* ring, newest at error_count % N */
+	/* ring, newest at error_count % N */
+	struct nvme_error_entry errors[NVME_ERROR_LOG_ENTRIES];
 
 	/* reset, shutdown, teardown (ctrlr.c) */
 	bool resetting, shutting_down; /* every I/O queue is being closed for it */
-	unsigned n_aborts;	       /* Abort commands under way */
-	unsigned n_flushes;	       /* of the shutdown, under way */
-	struct list waiters; /* of deletes: nvme_ctrlr_delete */
-	struct timer closing_timer; /* DELETING: says what it waits for */
+	unsigned n_aborts;             /* Abort commands under way */
+	unsigned n_flushes;            /* of the shutdown, under way */
+	struct list waiters;           /* of deletes: nvme_ctrlr_delete */
+	struct timer closing_timer;    /* DELETING: says what it waits for */
 };
 
 struct nvme_done { /* a callback in a list */
@@ -241,8 +245,8 @@ uint16_t nvme_admin_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint
 /* Closes all queues of c, then done (may be NULL). Idempotent. why is logged. */
 void nvme_ctrlr_delete(struct nvme_ctrlr *c, const char *why, nvme_done_fn done, void *ctx);
 /* Every controller of ss that match() picks; done when the last of them is gone. */
-void nvme_ctrlrs_delete(struct nvme_subsystem *ss, bool (*match)(struct nvme_ctrlr *c, void *arg), void *arg,
-			const char *why, nvme_done_fn done, void *ctx);
+void nvme_ctrlrs_delete(struct nvme_subsystem *ss, bool (*match)(struct nvme_ctrlr *c, void *arg),
+			void *arg, const char *why, nvme_done_fn done, void *ctx);
 /* Records an error for log page 01h and the counters. Control thread. */
 void nvme_ctrlr_log_error(struct nvme_ctrlr *c, const struct nvme_error_entry *e);
 
@@ -250,10 +254,11 @@ void nvme_ctrlr_log_error(struct nvme_ctrlr *c, const struct nvme_error_entry *e
 void nvme_aer_ns_changed(struct nvme_subsystem *ss, uint32_t nsid);
 void nvme_aer_ana_changed(struct nvme_subsystem *ss);
 void nvme_aer_discovery_changed(struct nvme_target *t); /* also counts discovery_gen up */
-void nvme_aer_resv_log(struct nvme_ctrlr *c);		 /* reservation log page available */
+void nvme_aer_resv_log(struct nvme_ctrlr *c);           /* reservation log page available */
 void nvme_aer_execute(struct nvme_req *req);
-void nvme_aer_log_read(struct nvme_ctrlr *c, enum nvme_log_page page, uint32_t nsid); /* clears masks (RAE = 0) */
-void nvme_aer_cancel(struct nvme_req *req);		 /* takes a held one off */
+void nvme_aer_log_read(struct nvme_ctrlr *c, enum nvme_log_page page,
+		       uint32_t nsid);      /* clears masks (RAE = 0) */
+void nvme_aer_cancel(struct nvme_req *req); /* takes a held one off */
 
 /* req.c, any reactor (the request's): the handler has finished; data_len and result are set. May be called inside execute. */
 void nvme_req_done(struct nvme_req *req, uint16_t status);
@@ -268,8 +273,10 @@ void nvme_io_execute(struct nvme_req *req);
 void nvme_compare_start(struct nvme_req *req);
 
 /* fused.c */
-uint16_t nvme_fused_prepare(struct nvme_req *first); /* both halves are here: the status of first; the second's is set */
-void nvme_fused_execute(struct nvme_req *first);     /* lock, compare, write, unlock, end */
+uint16_t nvme_fused_prepare(
+	struct nvme_req
+		*first); /* both halves are here: the status of first; the second's is set */
+void nvme_fused_execute(struct nvme_req *first); /* lock, compare, write, unlock, end */
 void nvme_fused_compared(struct nvme_req *first, uint16_t status);
 /* A write may go to the disk. False: stands in line, nvme_io_execute() will be called again. */
 bool nvme_gate_enter(struct nvme_req *req);
@@ -284,7 +291,8 @@ static inline bool nvme_is_reservation(uint8_t opcode)
 uint16_t nvme_resv_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);
 void nvme_resv_execute(struct nvme_req *req);
 /* Whether a command of this host conflicts, by the view (data reactors). write: it changes the namespace. */
-bool nvme_resv_conflict(const struct resv_view *resv, const uint8_t hostid[16], bool write, bool read);
+bool nvme_resv_conflict(const struct resv_view *resv, const uint8_t hostid[16], bool write,
+			bool read);
 void nvme_resv_to_view(const struct resv *resv, struct resv_view *view);
 json_t *nvme_resv_to_json(const struct resv *resv);
 int nvme_resv_from_json(const json_t *json, struct resv *resv, struct err *err);

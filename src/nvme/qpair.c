@@ -71,7 +71,7 @@ static void home_release(struct nvme_qpair *qp)
 static void qpair_maybe_gone(struct nvme_qpair *qp)
 {
 	struct nvme_ctrlr *c = qp->ctrlr;
-	void (*gone)(struct nvme_qpair * qp) = qp->gone;
+	void (*gone)(struct nvme_qpair *qp) = qp->gone;
 	struct nvme_port *port = qp->port;
 
 	if (!qp->gone_arrived || qp->refs)

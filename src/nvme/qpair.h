@@ -67,8 +67,8 @@ struct nvme_qpair {
 	_Atomic uint32_t commands;   /* ever started: the traffic that keeps a controller alive */
 	struct nvme_qpair_stats stats;
 	char peer[SOCK_ADDR_TEXT]; /* for people */
-	char local
-		[SOCK_ADDR_TEXT]; /* address (no port) that the host came in at, for the discovery log; "": not known */
+	/* address (no port) that the host came in at, for the discovery log; "": not known */
+	char local[SOCK_ADDR_TEXT];
 
 	/* req.c and qos.c, own reactor. At most one error report is on its way to the control thread; what happens meanwhile is only counted. */
 	struct msg msg_error;

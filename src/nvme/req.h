@@ -33,16 +33,16 @@ struct ns_view;
 struct view_slot;
 
 enum nvme_req_state {
-	NVME_REQ_FREE,	   /* in the transport's pool */
+	NVME_REQ_FREE, /* in the transport's pool */
 	NVME_REQ_NEW,
-	NVME_REQ_FUSED,	   /* first half, waits for the second */
+	NVME_REQ_FUSED, /* first half, waits for the second */
 	NVME_REQ_QOS,
 	NVME_REQ_BUFFER,
 	NVME_REQ_FETCH,
-	NVME_REQ_EXECUTE,  /* disk I/O, or a message to the control thread, is under way: cannot be cancelled */
-	NVME_REQ_HELD,	   /* Async Event Request that waits for an event */
-	NVME_REQ_ENDING,   /* the answer is decided; ops->complete() comes with the tasks of this pass */
-	NVME_REQ_DONE,	   /* with the transport again */
+	NVME_REQ_EXECUTE, /* disk I/O, or a message to the control thread, is under way: cannot be cancelled */
+	NVME_REQ_HELD, /* Async Event Request that waits for an event */
+	NVME_REQ_ENDING, /* the answer is decided; ops->complete() comes with the tasks of this pass */
+	NVME_REQ_DONE, /* with the transport again */
 };
 extern const char *const nvme_req_state_name[];
 
@@ -51,43 +51,47 @@ enum nvme_xfer { NVME_XFER_NONE, NVME_XFER_H2C, NVME_XFER_C2H };
 struct nvme_req {
 	/* Filled by the transport before nvme_req_start(). */
 	struct nvme_qpair *qp;
-	struct nvme_sqe sqe;  /* our own copy */
-	uint32_t xfer_len;    /* bytes that the command's SGL offers; 0: none */
-	bool in_capsule;      /* host data came with the command and is in buf */
-	bool sgl_bad;	      /* the transport refuses the SGL, or the command id is in use: complete with sgl_status */
+	struct nvme_sqe sqe; /* our own copy */
+	uint32_t xfer_len;   /* bytes that the command's SGL offers; 0: none */
+	bool in_capsule;     /* host data came with the command and is in buf */
+	bool sgl_bad; /* the transport refuses the SGL, or the command id is in use: complete with sgl_status */
 	uint16_t sgl_status;
-	bool loan_ok;	      /* the transport can send from the disk's memory */
+	bool loan_ok; /* the transport can send from the disk's memory */
 
 	/* nvme's; valid for the transport from fetch (buf, data_len) or complete (cqe, data) on. */
 	enum nvme_req_state state;
-	enum nvme_xfer xfer;  /* what really moves */
-	uint32_t data_len;    /* bytes to fetch, or, at complete with status 0, to send to the host */
-	struct iobuf *buf;    /* NULL: none (or, in_capsule, set by the transport: nvme gives it back) */
-	uint32_t buf_off;     /* data begins there in buf */
-	const void *loan;     /* data lies there instead of in buf */
-	struct nvme_cqe cqe;  /* cid, status, result; the transport fills sqhd and sqid by nvme_qpair_fill_sqhd() */
+	enum nvme_xfer xfer; /* what really moves */
+	uint32_t data_len; /* bytes to fetch, or, at complete with status 0, to send to the host */
+	/* NULL: none (or, in_capsule, set by the transport: nvme gives it back) */
+	struct iobuf *buf;
+	uint32_t buf_off; /* data begins there in buf */
+	const void *loan; /* data lies there instead of in buf */
+	/* cid, status, result; the transport fills sqhd and sqid by nvme_qpair_fill_sqhd() */
+	struct nvme_cqe cqe;
 
 	/* nvme's own. */
-	bool cancelled, throttled; /* cancelled: nvme_req_cancel() came; throttled: stood in a QoS line */
-	bool is_admin;		  /* for the control thread's tables: admin queue, or before Connect */
-	bool admitted;		  /* QoS tokens are paid */
-	bool qos_write;		  /* counts as a write there */
-	bool fetched;		  /* host data is in buf */
-	uint8_t gate_epoch;	  /* fused.c: where this write is counted */
+	bool cancelled,
+		throttled;  /* cancelled: nvme_req_cancel() came; throttled: stood in a QoS line */
+	bool is_admin;      /* for the control thread's tables: admin queue, or before Connect */
+	bool admitted;      /* QoS tokens are paid */
+	bool qos_write;     /* counts as a write there */
+	bool fetched;       /* host data is in buf */
+	uint8_t gate_epoch; /* fused.c: where this write is counted */
 	uint16_t status;
-	struct ns_view *nsv;	  /* NULL: admin, or no namespace */
-	struct view_slot *view;	  /* counted in it, see view.h; NULL: not */
-	uint64_t view_gen;	  /* generation that the checks saw */
-	struct nvme_req *fused;	  /* the other half */
+	struct ns_view *nsv;    /* NULL: admin, or no namespace */
+	struct view_slot *view; /* counted in it, see view.h; NULL: not */
+	uint64_t view_gen;      /* generation that the checks saw */
+	struct nvme_req *fused; /* the other half */
 	uint64_t start_ns;
-	uint64_t qos_tag;	  /* place in the QoS line */
-	uint64_t qos_cost;	  /* bytes that count there */
+	uint64_t qos_tag;  /* place in the QoS line */
+	uint64_t qos_cost; /* bytes that count there */
 	uint64_t lba;
 	uint32_t blocks;
-	uint32_t step;		  /* handler's own progress (Compare, Deallocate ranges, ...) */
-	uint32_t aux_off, aux_len; /* aux_len: bytes of buffer wanted though the host gets nothing (Verify) */
-	struct iobuf *aux;	  /* scratch */
-	struct list link;	  /* in exactly one of: QoS line, held AERs, handler's list */
+	uint32_t step; /* handler's own progress (Compare, Deallocate ranges, ...) */
+	uint32_t aux_off,
+		aux_len; /* aux_len: bytes of buffer wanted though the host gets nothing (Verify) */
+	struct iobuf *aux; /* scratch */
+	struct list link;  /* in exactly one of: QoS line, held AERs, handler's list */
 	struct iobuf_waiter waiter;
 	struct blk_io io;
 	struct task task;
@@ -97,7 +101,7 @@ struct nvme_req {
 	/* The transport's own. */
 	struct list tlink;
 	void *tpriv;
-	uint32_t toff;	 /* bytes of host data received */
+	uint32_t toff; /* bytes of host data received */
 	uint16_t ttag;
 	uint16_t slot;
 	uint32_t tflags;

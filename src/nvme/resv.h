@@ -9,28 +9,28 @@
 #include "nvme/model.h"
 
 enum resv_action { /* opcode and its action field */
-	RESV_REGISTER,
-	RESV_UNREGISTER,
-	RESV_REPLACE,
-	RESV_ACQUIRE,
-	RESV_PREEMPT, /* and Preempt and Abort, which ends what waits, too: resv_abort.c */
-	RESV_RELEASE,
-	RESV_CLEAR,
+		   RESV_REGISTER,
+		   RESV_UNREGISTER,
+		   RESV_REPLACE,
+		   RESV_ACQUIRE,
+		   RESV_PREEMPT, /* and Preempt and Abort, which ends what waits, too: resv_abort.c */
+		   RESV_RELEASE,
+		   RESV_CLEAR,
 };
 
 enum resv_note { /* Reservation Notification log page types */
-	RESV_NOTE_NONE,
-	RESV_NOTE_REGISTRATION_PREEMPTED,
-	RESV_NOTE_RELEASED,
-	RESV_NOTE_PREEMPTED,
+		 RESV_NOTE_NONE,
+		 RESV_NOTE_REGISTRATION_PREEMPTED,
+		 RESV_NOTE_RELEASED,
+		 RESV_NOTE_PREEMPTED,
 };
 
 enum resv_cptpl { RESV_CPTPL_KEEP = 0, RESV_CPTPL_CLEAR = 2, RESV_CPTPL_SET = 3 };
 
 struct resv_cmd {
 	enum resv_action action;
-	bool ignore_key;	/* IEKEY */
-	uint8_t type;		/* RTYPE */
+	bool ignore_key; /* IEKEY */
+	uint8_t type;    /* RTYPE */
 	enum resv_cptpl cptpl;
 	uint64_t key, other_key; /* CRKEY; NRKEY or PRKEY */
 	uint8_t hostid[16];

@@ -12,13 +12,13 @@
 
 #include "base/bytes.h"
 
-#define NVME_NQN_MAX 223 /* bytes without NUL; fields are 256 */
-#define NVME_NQN_FIELD 256
-#define NVME_DISCOVERY_NQN "nqn.2014-08.org.nvmexpress.discovery"
-#define NVME_NSID_ALL 0xffffffffu
-#define NVME_CNTLID_DYNAMIC 0xffffu
+#define NVME_NQN_MAX           223 /* bytes without NUL; fields are 256 */
+#define NVME_NQN_FIELD         256
+#define NVME_DISCOVERY_NQN     "nqn.2014-08.org.nvmexpress.discovery"
+#define NVME_NSID_ALL          0xffffffffu
+#define NVME_CNTLID_DYNAMIC    0xffffu
 #define NVME_CNTLID_ANY_STATIC 0xfffeu
-#define NVME_CNTLID_MAX 0xffefu
+#define NVME_CNTLID_MAX        0xffefu
 
 /* Base 4.1: SGL descriptor. */
 struct nvme_sgl {
@@ -28,8 +28,8 @@ struct nvme_sgl {
 	uint8_t type; /* high nibble type, low nibble subtype */
 };
 static_assert(sizeof(struct nvme_sgl) == 16, "SGL descriptor");
-#define NVME_SGL_DATA_OFFSET 0x01	/* data block, offset into the capsule */
-#define NVME_SGL_TRANSPORT_DATA 0x5a	/* transport data block, transport specific */
+#define NVME_SGL_DATA_OFFSET    0x01 /* data block, offset into the capsule */
+#define NVME_SGL_TRANSPORT_DATA 0x5a /* transport data block, transport specific */
 
 /* Base 3.3.3.1: submission queue entry. */
 struct nvme_sqe {
@@ -44,12 +44,12 @@ struct nvme_sqe {
 };
 static_assert(sizeof(struct nvme_sqe) == 64, "SQE");
 
-#define NVME_SQE_FUSE_MASK 0x03
-#define NVME_SQE_FUSE_FIRST 0x01
-#define NVME_SQE_FUSE_SECOND 0x02
-#define NVME_SQE_PSDT_MASK 0xc0
+#define NVME_SQE_FUSE_MASK            0x03
+#define NVME_SQE_FUSE_FIRST           0x01
+#define NVME_SQE_FUSE_SECOND          0x02
+#define NVME_SQE_PSDT_MASK            0xc0
 #define NVME_SQE_PSDT_SGL_MPTR_CONTIG 0x40
-#define NVME_SQE_PSDT_SGL_MPTR_SGL 0x80
+#define NVME_SQE_PSDT_SGL_MPTR_SGL    0x80
 
 /* Base 3.3.3.2: completion queue entry. */
 struct nvme_cqe {
@@ -70,10 +70,10 @@ static_assert(sizeof(struct nvme_cqe) == 16, "CQE");
  * A status in memory: 15 bits as in CQE status >> 1: SC 7:0, SCT 10:8, CRD 12:11, M 13, DNR 14.
  */
 #define NVME_STATUS(sct, sc) ((uint16_t)((sct) << 8 | (sc)))
-#define NVME_STATUS_SCT(st) ((st) >> 8 & 7)
-#define NVME_STATUS_SC(st) ((st)&0xff)
-#define NVME_STATUS_MORE 0x2000u
-#define NVME_STATUS_DNR 0x4000u
+#define NVME_STATUS_SCT(st)  ((st) >> 8 & 7)
+#define NVME_STATUS_SC(st)   ((st) & 0xff)
+#define NVME_STATUS_MORE     0x2000u
+#define NVME_STATUS_DNR      0x4000u
 
 enum nvme_status {
 	/* generic */
@@ -176,10 +176,10 @@ enum nvme_fabrics_type {
 };
 
 /* cdw12 bits of Read and Write. */
-#define NVME_RW_LR 0x80000000u
-#define NVME_RW_FUA 0x40000000u
+#define NVME_RW_LR          0x80000000u
+#define NVME_RW_FUA         0x40000000u
 #define NVME_RW_PRINFO_MASK 0x3c000000u
-#define NVME_WZ_DEAC 0x02000000u
+#define NVME_WZ_DEAC        0x02000000u
 
 /* Fabrics command (Base 6): same 64 bytes, seen otherwise. */
 struct nvme_fabrics_cmd {
@@ -233,22 +233,22 @@ struct nvme_property_cmd {
 };
 static_assert(sizeof(struct nvme_property_cmd) == 64, "Property Get/Set");
 
-#define NVME_PROP_CAP 0x00
-#define NVME_PROP_VS 0x08
-#define NVME_PROP_CC 0x14
-#define NVME_PROP_CSTS 0x1c
-#define NVME_PROP_NSSR 0x20
+#define NVME_PROP_CAP            0x00
+#define NVME_PROP_VS             0x08
+#define NVME_PROP_CC             0x14
+#define NVME_PROP_CSTS           0x1c
+#define NVME_PROP_NSSR           0x20
 
-#define NVME_CC_EN 0x1u
-#define NVME_CC_SHN_MASK 0xc000u
-#define NVME_CC_SHN_NORMAL 0x4000u
-#define NVME_CC_SHN_ABRUPT 0x8000u
-#define NVME_CSTS_RDY 0x1u
-#define NVME_CSTS_CFS 0x2u
-#define NVME_CSTS_SHST_MASK 0xcu
+#define NVME_CC_EN               0x1u
+#define NVME_CC_SHN_MASK         0xc000u
+#define NVME_CC_SHN_NORMAL       0x4000u
+#define NVME_CC_SHN_ABRUPT       0x8000u
+#define NVME_CSTS_RDY            0x1u
+#define NVME_CSTS_CFS            0x2u
+#define NVME_CSTS_SHST_MASK      0xcu
 #define NVME_CSTS_SHST_OCCURRING 0x4u
-#define NVME_CSTS_SHST_COMPLETE 0x8u
-#define NVME_VS_1_4 0x00010400u
+#define NVME_CSTS_SHST_COMPLETE  0x8u
+#define NVME_VS_1_4              0x00010400u
 
 enum nvme_ana_state {
 	NVME_ANA_OPTIMIZED = 1,

@@ -30,11 +30,11 @@ struct nvme_target_opts {
 	struct reactor *control;
 	struct reactor **data; /* borrowed for life */
 	unsigned n_data;
-	uint32_t mdts_bytes;		/* power of two times 4 KiB, at most 1 MiB */
-	uint32_t in_capsule_bytes;	/* for IOCCSZ: multiple of 16, 8 KiB .. 16 KiB */
-	uint16_t queue_entries_max;	/* MQES + 1 */
-	uint16_t io_queues_max;		/* per controller */
-	uint32_t aer_max;		/* held Async Event Requests per controller */
+	uint32_t mdts_bytes;        /* power of two times 4 KiB, at most 1 MiB */
+	uint32_t in_capsule_bytes;  /* for IOCCSZ: multiple of 16, 8 KiB .. 16 KiB */
+	uint16_t queue_entries_max; /* MQES + 1 */
+	uint16_t io_queues_max;     /* per controller */
+	uint32_t aer_max;           /* held Async Event Requests per controller */
 	uint32_t kato_max_ms;
 };
 struct nvme_target_opts nvme_target_opts_default(void);
@@ -56,16 +56,18 @@ struct nvme_port_addr {
 	char traddr[256];
 	char trsvcid[32];
 };
-struct nvme_port *nvme_port_get(struct nvme_target *t, const struct nvme_port_addr *addr); /* finds or makes; a reference */
+struct nvme_port *
+nvme_port_get(struct nvme_target *t,
+	      const struct nvme_port_addr *addr); /* finds or makes; a reference */
 void nvme_port_put(struct nvme_port *port);
 const struct nvme_port_addr *nvme_port_addr(const struct nvme_port *port);
 
 /* Subsystems. */
 struct nvme_subsystem_opts {
 	const char *nqn;
-	const char *serial; /* at most 20; NULL or "": made from the NQN, stable */
-	const char *model;  /* at most 40; NULL: "LitePool Volume" */
-	uint32_t max_namespaces;   /* default 32, at most 1024 */
+	const char *serial;              /* at most 20; NULL or "": made from the NQN, stable */
+	const char *model;               /* at most 40; NULL: "LitePool Volume" */
+	uint32_t max_namespaces;         /* default 32, at most 1024 */
 	uint16_t min_cntlid, max_cntlid; /* 0: 1 .. NVME_CNTLID_MAX */
 	bool allow_any_host;
 	bool ana_reporting;
@@ -81,16 +83,17 @@ int nvme_subsystem_add_host(struct nvme_subsystem *ss, const char *hostnqn, stru
 int nvme_subsystem_remove_host(struct nvme_subsystem *ss, const char *hostnqn, nvme_done_fn done,
 			       void *ctx, struct err *err);
 /* false closes the controllers of hosts that are not on the list. */
-void nvme_subsystem_allow_any_host(struct nvme_subsystem *ss, bool allow, nvme_done_fn done, void *ctx);
+void nvme_subsystem_allow_any_host(struct nvme_subsystem *ss, bool allow, nvme_done_fn done,
+				   void *ctx);
 
 /* Namespaces. The device is claimed. */
 struct nvme_ns_opts {
 	uint32_t nsid; /* 0: first free one */
 	struct blk_dev *dev;
-	uint8_t nguid[16]; /* all zero: derived from uuid */
-	uint8_t eui64[8];  /* all zero: derived from uuid */
-	struct uuid uuid;  /* null: the device's */
-	uint32_t anagrpid; /* 0: nsid */
+	uint8_t nguid[16];    /* all zero: derived from uuid */
+	uint8_t eui64[8];     /* all zero: derived from uuid */
+	struct uuid uuid;     /* null: the device's */
+	uint32_t anagrpid;    /* 0: nsid */
 	struct nvme_qos *qos; /* borrowed, of the device; may be NULL */
 	bool ptpl_capable; /* reservations can persist through power loss: resv_save below is set */
 };
@@ -102,8 +105,8 @@ int nvme_subsystem_remove_ns(struct nvme_subsystem *ss, uint32_t nsid, nvme_done
 void nvme_target_dev_changed(struct nvme_target *t, struct blk_dev *dev);
 
 /* Listeners of a subsystem: by which ports it may be reached, with an ANA state per group. */
-int nvme_subsystem_add_listener(struct nvme_subsystem *ss, struct nvme_port *port, nvme_done_fn done,
-				void *ctx, struct err *err);
+int nvme_subsystem_add_listener(struct nvme_subsystem *ss, struct nvme_port *port,
+				nvme_done_fn done, void *ctx, struct err *err);
 /* With that state for all groups, so that no host ever sees another there. */
 int nvme_subsystem_add_listener_as(struct nvme_subsystem *ss, struct nvme_port *port,
 				   enum nvme_ana_state state, nvme_done_fn done, void *ctx,
@@ -112,9 +115,9 @@ int nvme_subsystem_add_listener_as(struct nvme_subsystem *ss, struct nvme_port *
 int nvme_subsystem_remove_listener(struct nvme_subsystem *ss, struct nvme_port *port,
 				   nvme_done_fn done, void *ctx, struct err *err);
 /* anagrpid 0: all groups. done: no command that saw the old state is under way. */
-int nvme_subsystem_set_ana_state(struct nvme_subsystem *ss, struct nvme_port *port, uint32_t anagrpid,
-				 enum nvme_ana_state state, nvme_done_fn done, void *ctx,
-				 struct err *err);
+int nvme_subsystem_set_ana_state(struct nvme_subsystem *ss, struct nvme_port *port,
+				 uint32_t anagrpid, enum nvme_ana_state state, nvme_done_fn done,
+				 void *ctx, struct err *err);
 
 /*
  * Reservations that persist: called on every change of a namespace whose ptpl_capable is set; saved must be called (control reactor)
@@ -145,7 +148,8 @@ struct nvme_qos_limits { /* 0: no limit */
 };
 struct nvme_qos *nvme_qos_new(void);
 void nvme_qos_free(struct nvme_qos *qos);
-void nvme_qos_set(struct nvme_qos *qos, const struct nvme_qos_limits *limits); /* wakes what waits, soon */
+void nvme_qos_set(struct nvme_qos *qos,
+		  const struct nvme_qos_limits *limits); /* wakes what waits, soon */
 struct nvme_qos_limits nvme_qos_get(const struct nvme_qos *qos);
 
 #endif

@@ -23,15 +23,15 @@ struct nvme_ns;
 
 #define RESV_HOSTS_MAX 64
 
-struct resv_view { /* what a command needs to decide on a conflict */
-	uint8_t type;	   /* 0: no reservation; else Base 8.19's type 1..6 */
-	uint8_t n_hosts;   /* registrants */
-	int8_t holder;	   /* index in host[], -1: none or all registrants */
+struct resv_view {       /* what a command needs to decide on a conflict */
+	uint8_t type;    /* 0: no reservation; else Base 8.19's type 1..6 */
+	uint8_t n_hosts; /* registrants */
+	int8_t holder;   /* index in host[], -1: none or all registrants */
 	uint8_t host[RESV_HOSTS_MAX][16];
 };
 
 struct ns_view {
-	struct nvme_ns *ns;   /* counters; lives while a view names it */
+	struct nvme_ns *ns; /* counters; lives while a view names it */
 	struct blk_dev *dev;
 	struct nvme_qos *qos; /* may be NULL */
 	uint32_t nsid;
@@ -43,17 +43,18 @@ struct ns_view {
 
 struct subsys_view {
 	uint64_t generation;
-	uint32_t nn;		/* entries of ns[] */
-	uint32_t n_ports;	/* rows of ana[], by nvme_port index */
-	struct ns_view **ns;	/* ns[nsid - 1] or NULL */
-	uint8_t *ana;		/* ana[port * (nn + 1) + anagrpid]: enum nvme_ana_state, 0: port not a listener */
+	uint32_t nn;         /* entries of ns[] */
+	uint32_t n_ports;    /* rows of ana[], by nvme_port index */
+	struct ns_view **ns; /* ns[nsid - 1] or NULL */
+	uint8_t *
+		ana; /* ana[port * (nn + 1) + anagrpid]: enum nvme_ana_state, 0: port not a listener */
 };
 
 /* One per reactor and published view; its reactor's. */
 struct view_slot {
 	struct subsys_view *view;
 	uint32_t inflight;
-	bool retired; /* a newer one is current; acknowledged at inflight 0 */
+	bool retired;                 /* a newer one is current; acknowledged at inflight 0 */
 	struct view_publish *publish; /* to acknowledge to */
 	struct msg ack;
 };

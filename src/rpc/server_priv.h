@@ -23,8 +23,8 @@ struct rpc_server {
 	struct rpc_server_opts opts; /* path is a copy */
 	unsigned state;
 	struct sock *listener;
-	struct timer
-		accept_timer; /* runs while accepting pauses for want of descriptors or memory */
+	/* runs while accepting pauses for want of descriptors or memory */
+	struct timer accept_timer;
 	struct list conns;
 	uint32_t n_conns;
 	uint64_t conns_seen; /* names clients in the log */

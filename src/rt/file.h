@@ -18,19 +18,19 @@ struct reactor;
 
 enum file_op {
 	FILE_READ,
-	FILE_WRITE,   /* FILE_FUA: durable when done (RWF_DSYNC) */
-	FILE_SYNC,    /* all that completed before is durable (fdatasync, which also flushes the device's cache) */
+	FILE_WRITE, /* FILE_FUA: durable when done (RWF_DSYNC) */
+	FILE_SYNC, /* all that completed before is durable (fdatasync, which also flushes the device's cache) */
 	FILE_DISCARD, /* punch a hole or BLKDISCARD; what is read afterwards is not defined on a device */
-	FILE_ZERO,    /* reads zeroes afterwards; deallocates where that is cheap */
+	FILE_ZERO, /* reads zeroes afterwards; deallocates where that is cheap */
 };
-#define FILE_FUA 1u	 /* FILE_WRITE, FILE_ZERO */
+#define FILE_FUA        1u /* FILE_WRITE, FILE_ZERO */
 #define FILE_KEEP_ALLOC 2u /* FILE_ZERO: do not deallocate */
 
 struct file_io {
 	enum file_op op;
 	unsigned flags;
 	uint64_t offset, length; /* bytes; multiples of the file's alignment for read and write */
-	void *buf;		 /* read and write: aligned to the file's memory alignment */
+	void *buf;               /* read and write: aligned to the file's memory alignment */
 	/*
 	 * res: 0, or a negative errno. A short read or write is continued by the runtime and never seen; reading past the
 	 * end is -EIO. Runs on the submitting reactor, never inside file_submit().
@@ -48,7 +48,8 @@ enum file_mode { FILE_DIRECT, FILE_BUFFERED };
 
 struct file_info {
 	uint64_t size_bytes;
-	uint32_t block_size;	/* smallest aligned unit of I/O: logical block size, or the O_DIRECT alignment */
+	/* smallest aligned unit of I/O: logical block size, or the O_DIRECT alignment */
+	uint32_t block_size;
 	uint32_t phys_block_size; /* best unit, where the kernel tells; else block_size */
 	bool is_block_device;
 	bool can_discard, can_zero;

@@ -50,8 +50,8 @@ struct iobuf_waiter {
 };
 
 struct iobuf_counts {
-	uint32_t n
-		[IOBUF_CLASSES]; /* of the whole engine; divided among the reactors, at least 1 each */
+	/* of the whole engine; divided among the reactors, at least 1 each */
+	uint32_t n[IOBUF_CLASSES];
 };
 struct iobuf_usage {
 	uint32_t total, in_use, waiting, in_use_max;

@@ -22,8 +22,10 @@ struct reactor;
 struct sock;
 
 enum {
-	SOCK_EV_READ = 1,  /* data, end of stream, an error, or (listener) a connection may be there */
-	SOCK_EV_WRITE = 2, /* asked for by sock_want_write(), or the connect finished: see sock_error() */
+	SOCK_EV_READ =
+		1, /* data, end of stream, an error, or (listener) a connection may be there */
+	SOCK_EV_WRITE =
+		2, /* asked for by sock_want_write(), or the connect finished: see sock_error() */
 };
 
 struct sock_addr {
@@ -34,8 +36,8 @@ struct sock_addr {
 
 struct sock_opts {
 	const char *congestion; /* TCP congestion control by name; NULL: the host's default */
-	int backlog;		/* listeners; 0: 1024 */
-	int sndbuf, rcvbuf;	/* bytes; 0: the kernel's autotuning */
+	int backlog;            /* listeners; 0: 1024 */
+	int sndbuf, rcvbuf;     /* bytes; 0: the kernel's autotuning */
 	bool reuse_port;
 	/*
 	 * TCP: a peer that says nothing for so long, in seconds, is dead: keep-alive probes from half of it on when idle (SO_KEEPALIVE), and

@@ -166,8 +166,8 @@ struct ufile {
 	struct file base;
 	int fd;
 	bool has_discard_thread;
-	_Atomic uint64_t
-		size_bytes; /* for checks on the data path while the control thread rescans */
+	/* for checks on the data path while the control thread rescans */
+	_Atomic uint64_t size_bytes;
 	_Atomic unsigned lacks;
 	/* slot[i] is reactor i's own: 0 = none yet, > 0 = place + 1, < 0 = its table is full. The rest under slots_lock. */
 	int slot[REACTORS_MAX];

@@ -11,7 +11,7 @@
 struct worker_pool;
 
 struct work {
-	void (*run)(struct work *work);	 /* on a worker thread, may block */
+	void (*run)(struct work *work);  /* on a worker thread, may block */
 	void (*done)(struct work *work); /* on the reactor that asked */
 	/* The pool's own. */
 	struct msg msg;

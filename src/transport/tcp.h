@@ -22,14 +22,14 @@ struct tcp_transport_opts {
 	uint32_t max_h2c_data;     /* MAXH2CDATA, bytes; default 128 KiB */
 	uint32_t conns_max;        /* connections of the whole transport; default 4096 */
 	uint32_t icreq_timeout_ms; /* ICReq and Connect must come within; default 10 s */
-	uint32_t
-		stall_timeout_ms; /* a host that neither sends announced data nor reads its answers; default 30 s */
-	uint32_t
-		dead_peer_s; /* TCP's own keep-alive, for hosts with KATO 0 too; see sock.h; default 60 */
-	uint32_t
-		send_limit_bytes; /* unsent answers of a connection before it stops reading; default 4 MiB */
-	uint32_t
-		batch_commands; /* fairness: commands a connection may start in one turn; default 64 */
+	/* a host that neither sends announced data nor reads its answers; default 30 s */
+	uint32_t stall_timeout_ms;
+	/* TCP's own keep-alive, for hosts with KATO 0 too; see sock.h; default 60 */
+	uint32_t dead_peer_s;
+	/* unsent answers of a connection before it stops reading; default 4 MiB */
+	uint32_t send_limit_bytes;
+	/* fairness: commands a connection may start in one turn; default 64 */
+	uint32_t batch_commands;
 	uint32_t batch_bytes;            /* ... and bytes it may receive; default 256 KiB */
 	char congestion[16];             /* "" = the host's default */
 	bool header_digest, data_digest; /* allowed when the host asks; default true */

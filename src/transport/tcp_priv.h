@@ -22,14 +22,14 @@
 #define TCP_IOV_MAX          1024
 #define TCP_STAGING_BYTES    ((size_t)64 * 1024)
 #define TCP_ACCEPTS_PER_TURN 64
-#define TCP_FLUSH_MS                                                                               \
-	1000 /* a C2HTermReq, or the last answers, may take that long to be taken by the host */
+/* a C2HTermReq, or the last answers, may take that long to be taken by the host */
+#define TCP_FLUSH_MS         1000
 #define TCP_CAPSULES_MIN     8          /* in-capsule buffers that a connection may always hold */
 #define TCP_CAPSULE_DATA_MAX (1u << 20) /* more in one capsule than any SGL could ask for: fatal */
-#define TCP_LOAN_BLOCK                                                                             \
-	4096u /* a multiple of every block size: the unit in which lent data must not be torn */
-#define TCP_CHUNK_BEHIND_DATA                                                                      \
-	4096u /* chunk offered while H2CData is due: what is read there has to be copied */
+/* a multiple of every block size: the unit in which lent data must not be torn */
+#define TCP_LOAN_BLOCK 4096u
+/* chunk offered while H2CData is due: what is read there has to be copied */
+#define TCP_CHUNK_BEHIND_DATA 4096u
 
 /* --- requests (tcp_req.c) --- */
 
@@ -42,8 +42,8 @@ enum tcp_req_state {
 };
 
 struct tcp_req {
-	struct nvme_req
-		req; /* uses of its fields for the transport: toff, ttag, slot, tlink (dropped) */
+	/* uses of its fields for the transport: toff, ttag, slot, tlink (dropped) */
+	struct nvme_req req;
 	struct wire_tx tx; /* R2T, then the answer: never both */
 	enum tcp_req_state state;
 	uint16_t cid, hash_next;
@@ -79,9 +79,9 @@ struct tcp_req *tcp_reqs_by_ttag(const struct tcp_reqs *reqs, uint16_t ttag);
 
 /* --- transport and its reactors --- */
 
-struct tcp_stats {                 /* writer: the reactor */
+struct tcp_stats {                          /* writer: the reactor */
 	counter accepted, refused, evicted; /* control reactor only */
-	counter connects, closed;  /* Connect succeeded; connections ended */
+	counter connects, closed;           /* Connect succeeded; connections ended */
 	counter commands, r2ts, data_in, data_out;
 	counter term_sent, term_received; /* fatal errors, ours and the host's */
 	counter digest_errors, cid_conflicts;
@@ -95,8 +95,8 @@ struct tcp_stats {                 /* writer: the reactor */
 struct tcp_reactor { /* one per reactor; its own */
 	struct tcp_transport *transport;
 	struct reactor *reactor;
-	uint32_t
-		capsule_share; /* in-capsule buffers that one connection may hold; 0: not known yet */
+	/* in-capsule buffers that one connection may hold; 0: not known yet */
+	uint32_t capsule_share;
 	struct tcp_stats stats;
 	struct iovec iov[TCP_IOV_MAX];
 	uint8_t staging[TCP_STAGING_BYTES];
@@ -186,7 +186,8 @@ struct tcp_conn {
 	uint64_t progress_ns; /* READY: when bytes last moved */
 
 	struct list link; /* control thread */
-	struct list stranger_link; /* control thread; linked until Connect has succeeded or the connection ends */
+	/* control thread; linked until Connect has succeeded or the connection ends */
+	struct list stranger_link;
 	struct msg move;
 	uint8_t *stash; /* bytes that came behind a Connect and move along */
 	size_t stash_len;

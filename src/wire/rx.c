@@ -7,9 +7,9 @@
  *	   +--> FAILED
  *
  * Order of the checks on a PDU, so that every violation has one answer however the bytes were cut:
- *with 8 bytes there, type and direction, then state, then HLEN; with the whole header there, header
- *digest (nothing in a damaged header is to be believed), flags, PDO, PLEN, and last the fields of
- *ICReq and ICResp.
+ * with 8 bytes there, type and direction, then state, then HLEN; with the whole header there, header
+ * digest (nothing in a damaged header is to be believed), flags, PDO, PLEN, and last the fields of
+ * ICReq and ICResp.
  */
 #include "wire/rx.h"
 

@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The receiving half of a connection, sans I/O, for both ends: bytes in, events out. The owner
- *receives into two places at once: first the rest of the payload under way, straight to its
- *destination, then a chunk, from which headers are parsed in place. A header that ends in a later
- *chunk is collected in the machine (at most 132 bytes).
+ * receives into two places at once: first the rest of the payload under way, straight to its
+ * destination, then a chunk, from which headers are parsed in place. A header that ends in a later
+ * chunk is collected in the machine (at most 132 bytes).
  *
- *	if (wire_rx_want(rx, &iov[0]))			payload under way: iov[0] is the rest of its
- *destination
+ *	if (wire_rx_want(rx, &iov[0]))       payload under way: iov[0] is the rest of its destination
  *		...
  *	n = recv(iov[0] and the chunk);
- *	n -= wire_rx_received(rx, n);			what is left of n lies in the chunk
+ *	n -= wire_rx_received(rx, n);        what is left of n lies in the chunk
  *	in = { chunk, chunk + n };
  *	for (;;) switch (wire_rx_step(rx, &in)) {
- *	case WIRE_EV_MORE:				in is empty; receive again
- *	case WIRE_EV_HEADER:				rx->hdr, type and lengths checked; when
- *rx->data_len != 0:
- *		wire_rx_dest(rx, buffer);		now, or later: no step before it (this is
- *how a connection stalls) case WIRE_EV_DATA:				all data_len bytes are
- *there;
- *rx->digest_ok case WIRE_EV_ERROR:				fatal; rx->error and rx->echo say
- *what to put in a TermReq
+ *	case WIRE_EV_MORE:                   in is empty; receive again
+ *	case WIRE_EV_HEADER:                 rx->hdr; type and lengths are checked
+ *		when rx->data_len != 0:
+ *		wire_rx_dest(rx, buffer);    now, or later: no step before it (this is how a
+ *	                                     connection stalls)
+ *	case WIRE_EV_DATA:                   all data_len bytes are there; rx->digest_ok
+ *	case WIRE_EV_ERROR:                  fatal; rx->error and rx->echo say what to put in a
+ *	                                     TermReq
  *	}
  *
  * Invariants: (1) the machine never looks past in->end and never keeps a pointer into the chunk
- *across a return of MORE; (2) rx->hdr is valid until the next step or until the chunk is reused;
- *(3) after ERROR every step returns ERROR; (4) how the bytes are cut makes no difference to the
- *events.
+ * across a return of MORE; (2) rx->hdr is valid until the next step or until the chunk is reused;
+ * (3) after ERROR every step returns ERROR; (4) how the bytes are cut makes no difference to the
+ * events.
  */
 #ifndef LITEPOOL_WIRE_RX_H
 #define LITEPOOL_WIRE_RX_H

@@ -42,8 +42,8 @@ struct lab {
 	struct nvme_subsystem *ss;
 	struct lab_dev *dev; /* under namespace 1 */
 	unsigned n_conns;    /* not gone yet */
-	struct rng
-		*ragged; /* set: lab_pump() makes only a few passes, of reactors chosen at random */
+	/* set: lab_pump() makes only a few passes, of reactors chosen at random */
+	struct rng *ragged;
 };
 
 struct conn {

@@ -31,7 +31,7 @@ struct rig_qp {
 	struct rig *rig;
 	unsigned closes;
 	struct rig_req *owes; /* the last whose data the host was asked for */
-	bool in_call; /* a call of the transport into nvme is on the stack */
+	bool in_call;         /* a call of the transport into nvme is on the stack */
 };
 
 struct rig_req { /* one command and what became of it */
