@@ -41,7 +41,7 @@ void wire_txq_own_unit(struct wire_txq *q, struct wire_tx *part, void *copy, uin
 	if (q->front_sent <= before || at >= tx->data_len || at % unit == 0)
 		return;
 	len = MIN(unit - at % unit, tx->data_len - at);
-	memcpy(copy, tx->data + at, len);
+	memmove(copy, tx->data + at, len); /* it may be the end of an earlier copy */
 	tx->data += at + len;
 	tx->data_len -= at + len;
 	tx->head_len = tx->pad_len = 0;

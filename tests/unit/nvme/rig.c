@@ -428,6 +428,8 @@ struct rig_req *rig_rw(struct rig_qp *q, uint8_t opcode, uint32_t nsid, uint64_t
 
 void rig_req_free(struct rig_req *r)
 {
+	if (r->q->owes == r)
+		r->q->owes = NULL;
 	assert_true(!r->started || r->req.state == NVME_REQ_FREE);
 	free(r->data);
 	free(r);
