@@ -328,6 +328,26 @@ static void a_silent_host_is_dropped_in_time(void **state)
 	end(&w); /* and an idle one stays */
 }
 
+/* It has the only large buffer and sends nothing, and another host stands in line for it: it has less time than a host alone would have. */
+static void a_silent_host_does_not_keep_what_others_wait_for(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct nvme_sqe sqe = client_rw(true, 3, 0, 64, false);
+	struct world w;
+
+	opts.tcp.stall_timeout_ms = 6000;
+	opts.bufs.n[IOBUF_LARGE] = 2; /* one per reactor */
+	w = begin(&opts, 0, 31);
+	(void)begin_write(&w, 3, 64);
+	client_command(w.other, &sqe, NULL, 0);
+	for (int i = 0; i < RIG_PASSES && !rig_stat(w.rig, "timeouts"); i++)
+		rig_pump(w.rig);
+	assert_int_equal(rig_stat(w.rig, "timeouts"), 1);
+	client_expect_eof(w.io);
+	assert_int_equal(client_next(w.other), PDU_R2T);
+	end(&w);
+}
+
 static void a_host_that_stops_inside_a_capsule_is_dropped_in_time(void **state)
 {
 	struct rig_opts opts = rig_opts_default();
@@ -500,6 +520,7 @@ int main(void)
 		cmocka_unit_test(an_aborted_write_is_answered_when_its_data_has_come),
 		cmocka_unit_test(an_aborted_pair_is_answered_when_its_data_has_come),
 		cmocka_unit_test(a_silent_host_is_dropped_in_time),
+		cmocka_unit_test(a_silent_host_does_not_keep_what_others_wait_for),
 		cmocka_unit_test(a_host_that_stops_inside_a_capsule_is_dropped_in_time),
 		cmocka_unit_test(a_write_behind_a_disconnect_leaves_nothing_behind),
 		cmocka_unit_test(connections_beyond_the_limit_are_refused),
