@@ -131,8 +131,6 @@ static void qp_close(struct nvme_qpair *qp)
 
 static struct nvme_req *qp_find(struct nvme_qpair *qp, uint16_t cid)
 {
-	(void)qp;
-	(void)cid;
 	return NULL;
 }
 
