@@ -59,6 +59,7 @@ static int name_check(const char *name, struct err *err)
 	return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what every device has to say of itself */
 int blk_dev_init(struct blk_dev *dev, const struct blk_ops *ops, const char *name,
 		 const struct uuid *uuid, uint64_t size_bytes, uint32_t block_size, unsigned caps,
 		 struct err *err)

@@ -164,9 +164,11 @@ void cli_print(struct cli *cli, const struct cli_cmd *cmd, const json_t *result)
 {
 	const json_t *rows = cmd->rows ? cli_get(result, cmd->rows) : result;
 
-	if (cli->json)
+	if (cli->json) {
 		cli_print_json(cli->out, result);
-	else if (cmd->columns && json_is_array(rows))
+		return;
+	}
+	if (cmd->columns && json_is_array(rows))
 		cli_print_table(cli->out, rows, cmd->columns);
 	else if (cmd->done)
 		fprintf(cli->out, "%s\n", cmd->done);

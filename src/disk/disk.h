@@ -75,9 +75,9 @@ struct disk_fault_opts {
 	uint64_t seed;
 };
 int disk_fault_new(const struct disk_fault_opts *opts, struct blk_dev **ret, struct err *err);
-/* At run time, control thread; takes effect for I/O that starts after it. *ret_id names the rule.
+/* At run time, control thread; takes effect for I/O that starts after it. *ret_id names the new rule.
  * -EINVAL with the reason; -ENODEV: not a fault device. */
-int disk_fault_add(struct blk_dev *dev, const struct disk_fault_rule *rule, uint32_t *ret_id,
+int disk_fault_add(struct blk_dev *dev, const struct disk_fault_rule *spec, uint32_t *ret_id,
 		   struct err *err);
 /* id 0: all. Held I/O goes on. -ENOENT. */
 int disk_fault_remove(struct blk_dev *dev, uint32_t id, struct err *err);

@@ -300,6 +300,24 @@ static void take_csts(struct nvme_host *h)
 	}
 }
 
+/* False: no events are wanted, or none can come. */
+static bool ask_for_events(struct nvme_host *h)
+{
+	if (!h->opts.on_event || !host_live_event_mask(h))
+		return false;
+	host_set_state(h, HOST_EVENTS);
+	send_feature(h, NVME_FEAT_ASYNC_EVENT, host_live_event_mask(h));
+	return true;
+}
+
+static void ask_for_queues(struct nvme_host *h)
+{
+	const uint32_t n = h->opts.n_io_queues - 1;
+
+	host_set_state(h, HOST_QUEUE_COUNT);
+	send_feature(h, NVME_FEAT_NUM_QUEUES, n | n << 16);
+}
+
 /* The answer that h->state waits for has come with status: takes what it says and sends the next question. */
 static void host_step(struct nvme_host *h, int status)
 {
@@ -330,20 +348,14 @@ static void host_step(struct nvme_host *h, int status)
 		break;
 	case HOST_IDENTIFY:
 		take_identify(h);
-		if (h->opts.on_event && host_live_event_mask(h)) {
-			host_set_state(h, HOST_EVENTS);
-			send_feature(h, NVME_FEAT_ASYNC_EVENT, host_live_event_mask(h));
+		if (ask_for_events(h))
 			break;
-		}
 		__attribute__((fallthrough));
 	case HOST_EVENTS:
-		if (host_is_discovery(h) || !h->opts.n_io_queues) {
+		if (host_is_discovery(h) || !h->opts.n_io_queues)
 			host_up(h);
-			break;
-		}
-		host_set_state(h, HOST_QUEUE_COUNT);
-		send_feature(h, NVME_FEAT_NUM_QUEUES,
-			     (h->opts.n_io_queues - 1) | (h->opts.n_io_queues - 1) << 16);
+		else
+			ask_for_queues(h);
 		break;
 	case HOST_QUEUE_COUNT:
 		take_queue_count(h);

@@ -197,7 +197,7 @@ static uint16_t identify_ns_list(struct identify *i)
 		return invalid_ns();
 	for (uint32_t nsid = i->nsid + 1; nsid <= i->ss->nn && n < LIST_MAX; nsid++)
 		if (nvme_ns_find(i->ss, nsid))
-			put_le32(out + 4 * n++, nsid);
+			put_le32(out + (size_t)4 * n++, nsid);
 	return 0;
 }
 
@@ -262,7 +262,7 @@ static uint16_t identify_ctrl_list(struct identify *i)
 		}
 		if (next == UINT32_MAX)
 			break;
-		put_le16(out + 2 + 2 * n++, (uint16_t)next);
+		put_le16(out + 2 + (size_t)2 * n++, (uint16_t)next);
 		id = next + 1;
 	}
 	put_le16(out, n);

@@ -288,7 +288,7 @@ void nvme_resv_to_view(const struct resv *resv, struct resv_view *view)
 	memset(view, 0, sizeof(*view));
 	view->type = (uint8_t)resv->type;
 	view->n_hosts = (uint8_t)resv->n;
-	view->holder = resv->type == NVME_RESV_NONE ? -1 : (int8_t)resv->holder;
+	view->holder = (int8_t)(resv->type == NVME_RESV_NONE ? -1 : resv->holder);
 	for (unsigned i = 0; i < resv->n; i++)
 		memcpy(view->host[i], resv->reg[i].hostid, 16);
 }

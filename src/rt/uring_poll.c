@@ -261,7 +261,10 @@ void usock_had_data(struct usock *s)
 	s->last_data_ns = r->now_ns;
 	u->hot_hits++;
 	if (s->hot) {
-		if (s->hits < HOT_DISARM_HITS && ++s->hits == HOT_DISARM_HITS)
+		if (s->hits == HOT_DISARM_HITS)
+			return;
+		s->hits++;
+		if (s->hits == HOT_DISARM_HITS)
 			orphan(u, &s->rpoll);
 		return;
 	}

@@ -94,18 +94,18 @@ int usock_listen(struct env *env, const struct sock_addr *addr, const struct soc
 		 struct sock **ret, struct err *err);
 int usock_connect(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
 		  struct sock **ret, struct err *err);
-int usock_accept(struct sock *listener, struct sock **ret, struct sock_addr *ret_peer);
-int usock_error(struct sock *s);
-int usock_attach(struct sock *s, struct env *env);
-void usock_detach(struct sock *s);
-ssize_t usock_recv(struct sock *s, const struct iovec *iov, int n);
-ssize_t usock_send(struct sock *s, const struct iovec *iov, int n);
-void usock_want_write(struct sock *s);
-void usock_want_read(struct sock *s);
-void usock_shutdown_write(struct sock *s);
-void usock_close(struct sock *s);
-int usock_addr(struct sock *s, bool peer, struct sock_addr *ret);
-int usock_fd(struct sock *s);
+int usock_accept(struct sock *base, struct sock **ret, struct sock_addr *ret_peer);
+int usock_error(struct sock *base);
+int usock_attach(struct sock *base, struct env *env);
+void usock_detach(struct sock *base);
+ssize_t usock_recv(struct sock *base, const struct iovec *iov, int n);
+ssize_t usock_send(struct sock *base, const struct iovec *iov, int n);
+void usock_want_write(struct sock *base);
+void usock_want_read(struct sock *base);
+void usock_shutdown_write(struct sock *base);
+void usock_close(struct sock *base);
+int usock_addr(struct sock *base, bool peer, struct sock_addr *ret);
+int usock_fd(struct sock *base);
 
 /* uring_poll.c: which sockets are watched, and how. */
 /* Queues the polls and cancels that are due. False: some are left, the reactor must not sleep. */
@@ -126,7 +126,7 @@ unsigned usock_deliver_ready(struct uenv *u);
 unsigned usock_deliver_hot(struct uenv *u);
 
 /* uring_file.c: I/O on open files. */
-void ufile_submit(struct env *env, struct file *f, struct file_io *io);
+void ufile_submit(struct env *env, struct file *base, struct file_io *io);
 void ufile_cqe(struct uenv *u, struct file_io *io, int res);
 /* Queues what waits for room. False: the ring takes no more now, the reactor must not sleep. */
 bool ufile_queue_parked(struct uenv *u);
@@ -144,8 +144,8 @@ void ufile_drop_slots(struct uenv *u);
 /* uring_open.c */
 int ufile_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
 	       struct file **ret, struct err *err);
-void ufile_close(struct file *f);
-int ufile_rescan(struct file *f, uint64_t *ret_size_bytes);
+void ufile_close(struct file *base);
+int ufile_rescan(struct file *base, uint64_t *ret_size_bytes);
 
 /* uring_discard.c: a thread for BLKDISCARD, which the ring does not have. It exists while a block device is open. */
 int udiscard_ref(struct err *err);

@@ -156,7 +156,7 @@ int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char
 
 	if (t->stopping)
 		return err_set(err, -ESHUTDOWN, "the transport is stopping");
-	if (l && asked && strcmp(l->congestion, congestion))
+	if (l && asked && strcmp(l->congestion, congestion) != 0)
 		return err_set(err, -EBUSY,
 			       "the address is in use with congestion control '%s'; use the same "
 			       "for all subsystems there",

@@ -31,9 +31,9 @@ static int check_opts(const struct tcp_transport_opts *o, struct err *err)
 		uint64_t value, min, max;
 	} limits[] = {
 		{"max_h2c_data", o->max_h2c_data, PDU_MAXH2CDATA_MIN, IOBUF_MAX_SIZE},
-		{"conns_max", o->conns_max, 1, 1000 * 1000},
-		{"icreq_timeout_ms", o->icreq_timeout_ms, 1, 3600 * 1000},
-		{"stall_timeout_ms", o->stall_timeout_ms, 1, 3600 * 1000},
+		{"conns_max", o->conns_max, 1, 1000000},
+		{"icreq_timeout_ms", o->icreq_timeout_ms, 1, 3600000},
+		{"stall_timeout_ms", o->stall_timeout_ms, 1, 3600000},
 		{"dead_peer_s", o->dead_peer_s, 6, 3600},
 		{"send_limit_bytes", o->send_limit_bytes, 1, GIB},
 		{"batch_commands", o->batch_commands, 1, UINT32_MAX},
