@@ -77,12 +77,12 @@ static struct iobuf *take_first(struct iobuf_line *line)
 
 struct iobuf_counts iobuf_counts_default(void)
 {
-	/* 4 + 4 + 8 + 4 + 0.25 + 6 MiB = 26.25 MiB. */
+	/* 4 + 4 + 8 + 10 + 0.25 + 6 MiB = 32.25 MiB. */
 	return (struct iobuf_counts){.n = {
 					     [IOBUF_CAPSULE] = 256,
 					     [IOBUF_SMALL] = 256,
 					     [IOBUF_MEDIUM] = 64,
-					     [IOBUF_LARGE] = 4,
+					     [IOBUF_LARGE] = 10,
 					     [IOBUF_SCRATCH] = 16,
 					     [IOBUF_RX] = 96,
 				     }};

@@ -58,7 +58,7 @@ struct iobuf_usage {
 	uint64_t waits; /* times an asker had to wait since start */
 };
 
-/* The defaults, about 26 MiB. */
+/* The defaults, about 32 MiB. */
 struct iobuf_counts iobuf_counts_default(void);
 
 int iobuf_arena_new(const struct iobuf_counts *counts, unsigned n_reactors,
