@@ -49,7 +49,7 @@ struct page_id { /* what and which */
 
 struct page_info {
 	struct page_id id;
-	uint64_t lsn;   /* the effects of every journal block up to this one are in it */
+	uint64_t lsn;   /* of the PAGES record that announced this write: higher at each write */
 	uint64_t epoch; /* of the writer */
 };
 
