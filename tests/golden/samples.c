@@ -216,15 +216,14 @@ static void fill_reservation(struct props_reservation *r, unsigned n)
 
 static void fill_own(struct props *p)
 {
-	*p = (struct props){
-		.name = "orders-db",
-		.uuid = uuid_of(0x80),
-		.serial = "LP0123456789",
-		.flags = PROPS_F_FORMATTED,
-		.block_size = 4096,
-		.created_s = 1700000003,
-		.qos = {1, 2, 3, 4, 5, 6},
-	};
+	memset(p, 0, sizeof(*p)); /* too large for a literal on the stack */
+	ASSERT(str_copy(p->name, sizeof(p->name), "orders-db"));
+	ASSERT(str_copy(p->serial, sizeof(p->serial), "LP0123456789"));
+	p->uuid = uuid_of(0x80);
+	p->flags = PROPS_F_FORMATTED;
+	p->block_size = 4096;
+	p->created_s = 1700000003;
+	p->qos = (struct props_qos){1, 2, 3, 4, 5, 6};
 	memcpy(p->nguid, uuid_of(0x90).b, sizeof(p->nguid));
 	memcpy(p->eui64, uuid_of(0xa0).b, sizeof(p->eui64));
 }
