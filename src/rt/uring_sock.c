@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "rt/listen.h"
 #include "rt/uring_priv.h"
 
 #define BACKLOG_DEFAULT 1024
@@ -123,74 +124,20 @@ static int open_socket(const struct sock_addr *addr, const struct sock_opts *opt
 	return rc < 0 ? rc : TAKE_FD(fd);
 }
 
-/* Whether path is a socket that nobody listens to any more. */
-static bool unix_is_stale(const struct sock_addr *addr, const char *path)
-{
-	_cleanup_close_ int fd = -1;
-	struct stat st;
-
-	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return false;
-	return connect(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 &&
-	       errno == ECONNREFUSED;
-}
-
 static int bind_unix(int fd, const struct sock_addr *addr, struct usock *s, struct err *err)
 {
 	const char *path = ((const struct sockaddr_un *)&addr->ss)->sun_path;
 	struct stat st;
-	int rc;
+	int rc = listen_bind_unix(fd, addr, err);
 
-	/* The file that bind() makes takes its mode from the socket's: it is never open to others. */
-	if (fchmod(fd, 0600) < 0)
-		return err_set(err, -errno, "cannot protect the socket %s: %s", path,
-			       strerror(errno));
-	rc = bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 ? -errno : 0;
-	if (rc == -EADDRINUSE && unix_is_stale(addr, path)) {
-		(void)unlink(path); /* bind() tells if it is still there */
-		rc = bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 ? -errno : 0;
-	}
-	if (rc == -EADDRINUSE)
-		return err_set(err, rc,
-			       "%s is in use: another process listens there, or it is not a "
-			       "socket; stop that process "
-			       "or choose another path",
-			       path);
 	if (rc < 0)
-		return err_set(err, rc, "cannot listen on unix:%s: %s", path, strerror(-rc));
+		return rc;
 	s->unix_path = strdup(path);
 	if (!s->unix_path || stat(path, &st) < 0)
 		return err_set(err, -ENOMEM, "no memory for a listener");
 	s->unix_dev = st.st_dev;
 	s->unix_ino = st.st_ino;
 	return 0;
-}
-
-static int bind_ip(int fd, const struct sock_addr *addr, struct err *err)
-{
-	char text[SOCK_ADDR_TEXT];
-	int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-
-	if (!rc && addr->ss.ss_family == AF_INET6)
-		rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (!rc && bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0)
-		rc = -errno;
-	if (rc == -EADDRINUSE)
-		return err_set(err, rc,
-			       "%s is in use by another process (see ss -ltnp); stop it or choose "
-			       "another port",
-			       sock_addr_format(addr, text));
-	if (rc == -EADDRNOTAVAIL)
-		return err_set(
-			err, rc,
-			"cannot listen on %s: this host does not have that address (see ip addr)",
-			sock_addr_format(addr, text));
-	return rc < 0 ? err_set(err, rc, "cannot listen on %s: %s", sock_addr_format(addr, text),
-				strerror(-rc))
-		      : 0;
 }
 
 int usock_listen(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
@@ -208,7 +155,7 @@ int usock_listen(struct env *env, const struct sock_addr *addr, const struct soc
 		return err_set(err, -ENOMEM, "no memory for a listener");
 	}
 	s->is_listener = true;
-	rc = s->is_unix ? bind_unix(fd, addr, s, err) : bind_ip(fd, addr, err);
+	rc = s->is_unix ? bind_unix(fd, addr, s, err) : listen_bind_ip(fd, addr, err);
 	if (!rc && listen(fd, opts->backlog ? opts->backlog : BACKLOG_DEFAULT) < 0)
 		rc = err_set(err, -errno, "cannot listen: %s", strerror(errno));
 	if (rc < 0) {
