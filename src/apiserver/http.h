@@ -27,7 +27,7 @@ struct http_config {
 int http_start(const struct http_config *config, struct http **ret, struct err *err);
 /* The TCP port; 0 when there is none. */
 uint16_t http_port(const struct http *http);
-/* Ends watches, waits for requests under way. */
+/* Answers what has come in whole, cuts watches: their clients begin again where they were. */
 void http_stop(struct http *http);
 
 #endif

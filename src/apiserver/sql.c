@@ -97,7 +97,7 @@ int sql_open(const char *path, uint64_t max_bytes, struct sql **ret, struct err 
 
 	if (!sql)
 		return err_set(err, -ENOMEM, "no memory for the store");
-	rc = make_file(path);
+	rc = strcmp(path, ":memory:") ? make_file(path) : 0;
 	if (rc) {
 		free(sql);
 		return err_set(err, rc, "cannot open the API store %s: %s", path, strerror(-rc));

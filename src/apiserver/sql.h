@@ -15,7 +15,7 @@
 struct sql;
 struct sql_query;
 
-/* WAL, every commit synced. max_bytes bounds the file, 0: only the disk does. */
+/* WAL, every commit synced. max_bytes bounds the file, 0: only the disk does. ":memory:" is no file at all, for fuzzing. */
 int sql_open(const char *path, uint64_t max_bytes, struct sql **ret, struct err *err);
 void sql_close(struct sql *sql);
 

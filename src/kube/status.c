@@ -68,19 +68,42 @@ enum kube_reason kube_reason_parse(const char *text)
 	return KUBE_REASON_COUNT;
 }
 
-/* A cut must not leave half a character behind: clients refuse JSON that is not UTF-8. */
+/* Length of the UTF-8 character at s, or 0: none, overlong, a surrogate, beyond U+10FFFF. */
+static size_t utf8_length(const unsigned char *s)
+{
+	size_t len = s[0] < 0x80   ? 1
+		     : s[0] < 0xc2 ? 0
+		     : s[0] < 0xe0 ? 2
+		     : s[0] < 0xf0 ? 3
+		     : s[0] < 0xf5 ? 4
+				   : 0;
+
+	for (size_t i = 1; i < len; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+/* What clients sent is shown in messages, also what is no UTF-8, and long texts are cut anywhere; clients refuse JSON that is not UTF-8. */
+static void message_mend(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p;) {
+		size_t len = utf8_length(p);
+
+		if (!len)
+			*p = '?';
+		p += len ? len : 1;
+	}
+}
+
 static void message_format(char *buf, size_t size, const char *fmt, va_list args)
 {
-	int len = vsnprintf(buf, size, fmt, args);
-	size_t end = size - 1;
-
-	if (len < 0 || (size_t)len < size)
-		return;
-	while (end > 0 && ((unsigned char)buf[end - 1] & 0xc0) == 0x80)
-		end--;
-	if (end > 0 && (unsigned char)buf[end - 1] >= 0xc0)
-		end--;
-	buf[end] = 0;
+	buf[0] = 0;
+	(void)vsnprintf(buf, size, fmt, args);
+	message_mend(buf);
 }
 
 static int fail_vset(struct kube_fail *fail, enum kube_reason reason, const char *fmt, va_list args)

@@ -114,6 +114,8 @@ static void refusals_have_the_reasons_of_kubernetes(void **state)
 		{"GET", VOLUMES "?continue=00", NULL, 400, "BadRequest"},
 		{"GET", VOLUMES "?resourceVersion=99999", NULL, 504, "Timeout"},
 		{"GET", VOLUMES "?a=%zz", NULL, 400, "BadRequest"},
+		{"GET", VOLUMES "?fieldSelector=%ff%c3%3D1", NULL, 400, "BadRequest"},
+		{"GET", VOLUMES "?limit=%ed%a0%80", NULL, 400, "BadRequest"},
 	};
 
 	assert_int_equal(create_volume(f, "a", ""), 201);

@@ -129,8 +129,8 @@ static void list_and_events_from_any_version_make_the_list_now(void **state)
 	rng_seed(&rng, 20261);
 	for (int i = 0; i < STEPS; i++) {
 		step(f, &rng);
-		while (api_work(f->api))
-			;
+		if (i % 16 == 0)
+			(void)api_work(f->api);
 	}
 	for (size_t s = 0; s < ARRAY_LEN(selectors); s++) {
 		_cleanup_json_ json_t *list = NULL, *now = NULL;
@@ -191,8 +191,8 @@ static void what_history_forgot_is_410(void **state)
 	assert_int_equal(call(f, "GET", VOLUMES "?limit=1", &first, NULL), 200);
 	for (int i = 0; i < 600; i++) {
 		step(f, &rng);
-		while (api_work(f->api))
-			;
+		if (i % 16 == 0)
+			(void)api_work(f->api);
 	}
 	(void)snprintf(target, sizeof(target), VOLUMES "?limit=1&continue=%s",
 		       kube_str(first, "metadata.continue"));
