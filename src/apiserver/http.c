@@ -24,13 +24,14 @@
 
 #define THREADS          4
 #define CONNECTIONS_MAX  1024
-#define CONNECTION_BYTES (64 * 1024) /* request line and headers */
+#define CONNECTION_BYTES ((size_t)64 * 1024) /* request line and headers */
 #define IDLE_S           120
 #define BACKLOG          128
 #define DISCARD_MAX                                                                                \
-	(16 * 1024 * 1024) /* of a body that is too large, so that its sender reads the answer */
+	((size_t)16 * 1024 *                                                                       \
+	 1024) /* of a body that is too large, so that its sender reads the answer */
 #define TICK_MS 1000
-#define CHUNK   (32 * 1024)
+#define CHUNK   ((size_t)32 * 1024)
 
 struct http {
 	struct api *api;
@@ -237,7 +238,7 @@ static enum MHD_Result take_body(struct incoming *in, const char *data, size_t *
 		return MHD_NO;
 	len = MIN(len, room);
 	if (in->len + len > in->size) {
-		size_t grown = MIN((in->len + len) * 2, (size_t)KUBE_BODY_MAX + 1);
+		size_t grown = MIN((in->len + len) * 2, KUBE_BODY_MAX + 1);
 		char *body = realloc(in->body, grown);
 
 		if (!body)
@@ -267,7 +268,10 @@ static void add_headers(struct MHD_Response *response, const struct api_response
 		for (const char *p = rsp->warning; *p && n + 4 < sizeof(text); p++) {
 			if (*p == '"' || *p == '\\')
 				text[n++] = '\\';
-			text[n++] = (unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f ? '?' : *p;
+			text[n] = *p;
+			if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
+				text[n] = '?';
+			n++;
 		}
 		text[n++] = '"';
 		text[n] = 0;
@@ -297,6 +301,7 @@ static enum MHD_Result send_response(struct http *http, struct MHD_Connection *c
 	return result;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are libmicrohttpd's */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *data,
 				  size_t *size, void **con_cls)
@@ -329,7 +334,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	return send_response(http, connection, &rsp);
 }
 
-static void on_log(void *cls, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_log(void *cls, const char *fmt, va_list args)
 {
 	char text[256], quoted[300];
 
@@ -348,9 +353,9 @@ static struct MHD_Daemon *start_daemon(struct http *http, int fd)
 		NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_URI_LOG_CALLBACK,
-		on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)IDLE_S, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
 
 	if (!daemon)
 		(void)close(fd);

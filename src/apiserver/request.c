@@ -125,6 +125,16 @@ static void header_piece(const char **p, const char *end, char *buf, size_t size
 	*p += skip;
 }
 
+/* Other forms, and other versions of the forms, are not served; what is no matter of form is let pass. */
+static bool accept_param_known(const char *param)
+{
+	if (!strncmp(param, "as=", 3))
+		return false;
+	if (!strncmp(param, "v=", 2))
+		return !strcmp(param, "v=v1");
+	return strncmp(param, "g=", 2) != 0 || !strcmp(param, "g=meta.k8s.io");
+}
+
 /* One range of Accept. True when it can be served; sets the form. */
 static bool accept_range(struct call *call, const char *range)
 {
@@ -142,10 +152,7 @@ static bool accept_range(struct call *call, const char *range)
 			form = FORM_TABLE;
 		else if (!strncmp(param, "as=PartialObjectMetadata", 24))
 			form = FORM_PARTIAL;
-		else if (!strncmp(param, "as=", 3))
-			return false;
-		else if ((!strncmp(param, "v=", 2) && strcmp(param, "v=v1") != 0) ||
-			 (!strncmp(param, "g=", 2) && strcmp(param, "g=meta.k8s.io") != 0))
+		else if (!accept_param_known(param))
 			return false;
 	}
 	call->form = form;

@@ -34,7 +34,7 @@ int kube_json_parse(const char *text, size_t len, json_t **ret, struct kube_fail
 
 	if (len > KUBE_BODY_MAX)
 		return kube_fail_set(fail, KUBE_TOO_LARGE,
-				     "Request entity too large: limit is %d bytes, not %zu",
+				     "Request entity too large: limit is %zu bytes, not %zu",
 				     KUBE_BODY_MAX, len);
 	if (text_depth(text, len) > KUBE_DEPTH_MAX)
 		return kube_fail_set(fail, KUBE_BAD_REQUEST,

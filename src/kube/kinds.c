@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The schemas of LitePool's own kinds, of Leases and of Events. docs/reference/api.md is written from here. */
+/* The schemas of LitePool's own kinds, of Leases and of Events. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "kube/text.h"
 
-#define ANNOTATIONS_MAX (256 * 1024) /* bytes of all keys and values, as in Kubernetes */
+#define ANNOTATIONS_MAX ((size_t)256 * 1024) /* bytes of all keys and values, as in Kubernetes */
 
 static const struct kube_prop owner_props[] = {
 	{"apiVersion", KUBE_STRING, KUBE_REQUIRED, .format = KUBE_FMT_ADDRESS, .max = 317},
@@ -156,7 +156,7 @@ static void check_annotations(const json_t *obj, struct kube_problems *problems)
 		total += strlen(name) + json_string_length(value);
 	if (total > ANNOTATIONS_MAX)
 		kube_problem(problems, KUBE_CAUSE_TOO_LONG, "metadata.annotations", NULL,
-			     "may not be more than %d bytes", ANNOTATIONS_MAX);
+			     "may not be more than %zu bytes", ANNOTATIONS_MAX);
 }
 
 static void check_owners(const json_t *obj, struct kube_problems *problems)

@@ -42,6 +42,15 @@ void kube_selector_free(struct kube_selector *selector)
 	free(selector);
 }
 
+/* Moves behind c when it is next. */
+static bool take_byte(struct scan *s, char c)
+{
+	bool there = *s->at == c;
+
+	s->at += there;
+	return there;
+}
+
 static void skip_blanks(struct scan *s)
 {
 	s->at += strspn(s->at, " \t");
@@ -84,17 +93,15 @@ static int take_values(struct scan *s, struct term *term, bool many)
 		if (json_object_size(term->values) > KUBE_VALUES_MAX)
 			return bad(s, "too many values");
 		skip_blanks(s);
-	} while (many && *s->at == ',' && s->at++);
+	} while (many && take_byte(s, ','));
 	return 0;
 }
 
 static int take_set(struct scan *s, struct term *term)
 {
 	skip_blanks(s);
-	if (*s->at++ != '(') {
-		s->at--;
+	if (!take_byte(s, '('))
 		return bad(s, "expected '('");
-	}
 	if (take_values(s, term, true))
 		return -EINVAL;
 	if (*s->at != ')')
@@ -211,7 +218,7 @@ static int parse(const char *text, const struct kube_resource *fields_of,
 		skip_blanks(&s);
 		if (!rc && *s.at && *s.at != ',')
 			rc = bad(&s, "expected ','");
-	} while (!rc && *s.at && s.at++);
+	} while (!rc && take_byte(&s, ','));
 	if (rc)
 		kube_selector_free(sel);
 	else

@@ -99,14 +99,16 @@ static void message_mend(char *text)
 	}
 }
 
-static void message_format(char *buf, size_t size, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void message_format(char *buf, size_t size,
+								 const char *fmt, va_list args)
 {
 	buf[0] = 0;
 	(void)vsnprintf(buf, size, fmt, args);
 	message_mend(buf);
 }
 
-static int fail_vset(struct kube_fail *fail, enum kube_reason reason, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static int
+fail_vset(struct kube_fail *fail, enum kube_reason reason, const char *fmt, va_list args)
 {
 	json_decref(fail->details);
 	fail->details = NULL;

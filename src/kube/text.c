@@ -294,7 +294,7 @@ static bool take_offset(const char *s, int64_t *ret_s)
 	s++;
 	if (!take_number(&s, 2, ':', &h) || !take_number(&s, 2, 0, &m) || *s || h > 23 || m > 59)
 		return false;
-	*ret_s = sign * (int64_t)(h * 3600 + m * 60);
+	*ret_s = sign * ((int64_t)h * 3600 + (int64_t)m * 60);
 	return true;
 }
 
@@ -318,7 +318,7 @@ bool kube_time_parse(const char *s, uint64_t *ret_ns)
 		return false;
 	if (mo == 2 && d == 29 && (y % 4 || (y % 100 == 0 && y % 400)))
 		return false;
-	total = days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec - offset;
+	total = days_of(y, mo, d) * 86400 + (int64_t)h * 3600 + (int64_t)mi * 60 + sec - offset;
 	if (total < 0)
 		return false;
 	*ret_ns = (uint64_t)total * NSEC_PER_SEC + fraction;

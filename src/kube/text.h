@@ -10,8 +10,8 @@
 
 #include "kube/status.h"
 
-#define KUBE_BODY_MAX  (1536 * 1024) /* bytes of a request's body and of an object */
-#define KUBE_DEPTH_MAX 64            /* nesting of arrays and objects */
+#define KUBE_BODY_MAX  ((size_t)1536 * 1024) /* bytes of a request's body and of an object */
+#define KUBE_DEPTH_MAX 64                    /* nesting of arrays and objects */
 #define KUBE_NAME_MAX  253
 #define KUBE_LABEL_MAX 63
 #define KUBE_TIME_SIZE 32
