@@ -135,13 +135,12 @@ static enum step expire_step(struct api *api)
 	for (size_t i = 0; (res = kube_resource_at(i)); i++) {
 		_cleanup_json_ json_t *obj = NULL;
 		struct store_key key;
-		bool gone;
 
 		if (store_expired(api->store, res, &obj))
 			continue;
 		key = (struct store_key){res, kube_namespace(obj), kube_name(obj)};
-		/* One that a finalizer keeps is marked; it is touched by that and comes again after its time. */
-		return step_of(object_delete(api, &key, obj, GC_BACKGROUND, &gone));
+		/* As in Kubernetes, time does not wait for finalizers; one that they kept would be found here again and again. */
+		return step_of(object_remove(api, &key, obj));
 	}
 	return STEP_NOTHING;
 }

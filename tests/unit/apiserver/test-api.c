@@ -323,13 +323,15 @@ static void old_events_expire(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(call(f, "POST", EVENTS, NULL,
-			      "{\"metadata\":{\"name\":\"e\"},\"involvedObject\":{\"kind\":"
+			      "{\"metadata\":{\"name\":\"e\",\"finalizers\":[\"x.io/"
+			      "y\"]},\"involvedObject\":{\"kind\":"
 			      "\"StorageVolume\",\"name\":\"v\"}}"),
 			 201);
 	work(f);
 	assert_int_equal(call(f, "GET", EVENTS "/e", NULL, NULL), 200);
 	fixture_now_ns += 3700 * NSEC_PER_SEC;
 	work(f);
+	assert_false(api_work(f->api));
 	assert_int_equal(call(f, "GET", EVENTS "/e", NULL, NULL), 404);
 	fixture_now_ns -= 3700 * NSEC_PER_SEC;
 }
