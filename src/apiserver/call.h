@@ -21,6 +21,14 @@ struct api {
 	struct store *store;
 };
 
+/* All that the form of an answer depends on; a watch keeps one. */
+struct call_view {
+	struct api *api;
+	const struct kube_resource *res;
+	enum call_form form;
+	enum call_include include;
+};
+
 struct call {
 	struct api *api;
 	const struct api_request *req;
@@ -59,6 +67,11 @@ static inline struct store_key call_key(const struct call *call)
 	return (struct store_key){.res = call->res, .ns = call->ns, .name = call->name};
 }
 
+static inline struct call_view call_view(const struct call *call)
+{
+	return (struct call_view){call->api, call->res, call->form, call->include};
+}
+
 /* respond.c */
 void respond_json(struct call *call, int code, const json_t *json);
 void respond_fail(struct call *call);
@@ -67,9 +80,9 @@ void respond_object(struct call *call, int code, const json_t *obj);
 /* list: {metadata, items} already; takes items. */
 void respond_list(struct call *call, uint64_t version, const char *token, json_t *items);
 /* table.c */
-json_t *table_of(const struct call *call, const json_t *items, bool with_columns);
+json_t *table_of(const struct call_view *view, const json_t *items, bool with_columns);
 json_t *partial_of(const json_t *obj);
-json_t *form_object(const struct call *call, const json_t *obj, bool with_columns);
+json_t *form_object(const struct call_view *view, const json_t *obj, bool with_columns);
 
 /* All that the selectors of the query choose, now; and the version of that state. */
 int list_matching(struct call *call, json_t **ret_items, uint64_t *ret_version);

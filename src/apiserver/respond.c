@@ -25,21 +25,22 @@ void respond_fail(struct call *call)
 	respond_json(call, kube_reason_http(call->fail.reason), status);
 }
 
-json_t *form_object(const struct call *call, const json_t *obj, bool with_columns)
+json_t *form_object(const struct call_view *view, const json_t *obj, bool with_columns)
 {
 	_cleanup_json_ json_t *items = NULL;
 
-	if (call->form == FORM_PARTIAL)
+	if (view->form == FORM_PARTIAL)
 		return partial_of(obj);
-	if (call->form == FORM_FULL)
+	if (view->form == FORM_FULL)
 		return json_incref((json_t *)(uintptr_t)obj);
 	items = json_pack("[O]", obj);
-	return table_of(call, items, with_columns);
+	return table_of(view, items, with_columns);
 }
 
 void respond_object(struct call *call, int code, const json_t *obj)
 {
-	_cleanup_json_ json_t *json = form_object(call, obj, true);
+	struct call_view view = call_view(call);
+	_cleanup_json_ json_t *json = form_object(&view, obj, true);
 
 	if (call->form == FORM_TABLE)
 		(void)json_object_set_new(json_object_get(json, "metadata"), "resourceVersion",
@@ -50,11 +51,12 @@ void respond_object(struct call *call, int code, const json_t *obj)
 /* The list's kind and apiVersion in the form asked for. */
 static json_t *list_of(struct call *call, json_t *items)
 {
+	struct call_view view = call_view(call);
 	char version[128], kind[128];
 	json_t *list, *partial;
 
 	if (call->form == FORM_TABLE)
-		return table_of(call, items, true);
+		return table_of(&view, items, true);
 	list = json_object();
 	(void)snprintf(kind, sizeof(kind), "%sList",
 		       call->form == FORM_PARTIAL ? "PartialObjectMetadata" : call->res->kind);
@@ -69,7 +71,7 @@ static json_t *list_of(struct call *call, json_t *items)
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		json_t *obj = json_array_get(items, i);
 
-		(void)json_array_append_new(partial, form_object(call, obj, false));
+		(void)json_array_append_new(partial, form_object(&view, obj, false));
 	}
 	(void)json_object_set_new(list, "items", partial);
 	return list;

@@ -92,9 +92,9 @@ json_t *partial_of(const json_t *obj)
 			 "meta.k8s.io/v1", "metadata", json_object_get(obj, "metadata"));
 }
 
-static json_t *row_of(const struct call *call, const json_t *obj, uint64_t now)
+static json_t *row_of(const struct call_view *view, const json_t *obj, uint64_t now)
 {
-	const struct kube_resource *res = call->res;
+	const struct kube_resource *res = view->res;
 	json_t *cells = json_array(), *row;
 
 	(void)json_array_append_new(cells, json_string(kube_name(obj)));
@@ -102,23 +102,23 @@ static json_t *row_of(const struct call *call, const json_t *obj, uint64_t now)
 		(void)json_array_append_new(cells, cell_of(&res->columns[i], obj, now));
 	(void)json_array_append_new(cells, age_of(kube_at(obj, "metadata.creationTimestamp"), now));
 	row = json_pack("{s:o}", "cells", cells);
-	if (call->include == INCLUDE_METADATA)
+	if (view->include == INCLUDE_METADATA)
 		(void)json_object_set_new(row, "object", partial_of(obj));
-	else if (call->include == INCLUDE_OBJECT)
+	else if (view->include == INCLUDE_OBJECT)
 		(void)json_object_set(row, "object", (json_t *)(uintptr_t)obj);
 	else
 		(void)json_object_set_new(row, "object", json_null());
 	return row;
 }
 
-json_t *table_of(const struct call *call, const json_t *items, bool with_columns)
+json_t *table_of(const struct call_view *view, const json_t *items, bool with_columns)
 {
-	uint64_t now = call->api->config.wall_ns();
+	uint64_t now = view->api->config.wall_ns();
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < json_array_size(items); i++)
-		(void)json_array_append_new(rows, row_of(call, json_array_get(items, i), now));
+		(void)json_array_append_new(rows, row_of(view, json_array_get(items, i), now));
 	return json_pack("{s:s, s:s, s:{}, s:o, s:o}", "kind", "Table", "apiVersion",
 			 "meta.k8s.io/v1", "metadata", "columnDefinitions",
-			 with_columns ? columns_of(call->res) : json_null(), "rows", rows);
+			 with_columns ? columns_of(view->res) : json_null(), "rows", rows);
 }

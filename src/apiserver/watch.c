@@ -19,7 +19,7 @@
 
 struct api_watch {
 	struct api *api;
-	struct call form; /* only api, res, form and include are used */
+	struct call_view view;
 	char ns[KUBE_LABEL_MAX + 1];
 	struct kube_selector *labels, *fields;
 	uint64_t version; /* all up to here has been told */
@@ -71,7 +71,7 @@ static int tell(struct api_watch *w, const char *type, json_t *object)
 
 static int tell_object(struct api_watch *w, const char *type, const json_t *obj)
 {
-	json_t *object = form_object(&w->form, obj, !w->told_columns);
+	json_t *object = form_object(&w->view, obj, !w->told_columns);
 
 	w->told_columns = true;
 	return tell(w, type, object);
@@ -81,8 +81,8 @@ static int tell_bookmark(struct api_watch *w)
 {
 	char version[128];
 	json_t *obj =
-		json_pack("{s:s, s:s, s:{}}", "kind", w->form.res->kind, "apiVersion",
-			  kube_api_version(w->form.res, version, sizeof(version)), "metadata");
+		json_pack("{s:s, s:s, s:{}}", "kind", w->view.res->kind, "apiVersion",
+			  kube_api_version(w->view.res, version, sizeof(version)), "metadata");
 	int rc;
 
 	kube_resource_version_set(obj, w->version);
@@ -152,7 +152,7 @@ static int tell_changes(struct api_watch *w)
 		return rc;
 	do {
 		before = w->version;
-		rc = store_changes(store, w->form.res, w->version, CHANGES_MAX, on_change, w);
+		rc = store_changes(store, w->view.res, w->version, CHANGES_MAX, on_change, w);
 	} while (!rc && w->version != before && !w->len);
 	now = store_version(store);
 	oldest = store_oldest(store);
@@ -247,10 +247,7 @@ int verb_watch(struct call *call)
 	if (!w)
 		return kube_fail_set(&call->fail, KUBE_UNAVAILABLE, "no memory for a watch");
 	w->api = call->api;
-	w->form.api = call->api;
-	w->form.res = call->res;
-	w->form.form = call->form;
-	w->form.include = call->include;
+	w->view = call_view(call);
 	(void)str_copy(w->ns, sizeof(w->ns), call->ns);
 	w->bookmarks = call_flag(call, "allowWatchBookmarks");
 	rc = kube_label_selector_new(call_param(call, "labelSelector"), &w->labels, &call->fail);
