@@ -206,7 +206,7 @@ static void classes_fit_what_they_are_asked_for(void **state)
 	assert_int_equal(iobuf_class_for(IOBUF_MAX_SIZE), IOBUF_LARGE);
 	for (int c = 0; c < IOBUF_CLASSES; c++)
 		bytes += counts.n[c] * iobuf_class_size[c];
-	assert_true(bytes <= 28 * MIB);
+	assert_true(bytes <= 34 * MIB); /* an idle engine stays below 50 MiB in all */
 	iobuf_put(NULL);
 }
 

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -424,6 +426,18 @@ static bool receive(struct client *c)
 			 c->rx.error.fei);
 	}
 	return receive(c);
+}
+
+void client_sent_all(struct client *c)
+{
+	int left = 1;
+
+	for (int i = 0; i < RIG_PASSES && left; i++) {
+		assert_int_equal(ioctl(c->fd, SIOCOUTQ, &left), 0);
+		if (left)
+			(void)poll(NULL, 0, 1);
+	}
+	assert_int_equal(left, 0);
 }
 
 int client_next(struct client *c)

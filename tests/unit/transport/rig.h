@@ -96,6 +96,8 @@ void client_command(struct client *c, const struct nvme_sqe *sqe, const void *da
 void client_h2c(struct client *c, const struct pdu_data_fields *f, const void *data);
 struct nvme_sqe client_rw(bool write, uint16_t cid, uint64_t lba, uint32_t blocks, bool in_capsule);
 
+/* All that was sent lies in the target's socket: congestion control may have held some of it back for a moment. */
+void client_sent_all(struct client *c);
 /* Type of the next PDU, which is in header and payload; -1: the connection ended. Fails the test when neither comes. */
 int client_next(struct client *c);
 /* Whether nothing comes for some passes. */

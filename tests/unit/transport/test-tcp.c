@@ -461,6 +461,7 @@ static void lent_blocks_are_whole_though_no_buffer_is_free(void **state)
 
 		client_command(io, &sqe, NULL, 0);
 	}
+	client_sent_all(io);
 	for (unsigned i = 0; i < depth; i++) {
 		write_version(other, (uint8_t)(i + 2), blocks);
 		assert_int_equal(client_next(io), PDU_C2H_DATA);
