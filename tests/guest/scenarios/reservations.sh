@@ -7,8 +7,10 @@ setup subsystem $NQN vol
 h1="--hostnqn nqn.2014-08.org.nvmexpress:uuid:11111111-1111-1111-1111-111111111111 --hostid 11111111-1111-1111-1111-111111111111"
 h2="--hostnqn nqn.2014-08.org.nvmexpress:uuid:22222222-2222-2222-2222-222222222222 --hostid 22222222-2222-2222-2222-222222222222"
 check "host 1 connects" connect $h1
-# Debian 12's nvme-cli does not look at the host in its search for duplicates.
-check "host 2 connects" connect $h2 -D
+# By another address: Debian 12's nvme-cli does not look at the host in its search for duplicates.
+setup listen $NQN $B
+ADDR=$B
+check "host 2 connects" connect $h2
 has_ctrl() { [ -e /sys/class/nvme/nvme1 ] && live 1; }
 check "two controllers" wait_for 20 has_ctrl
 check "block devices" wait_for 20 block_dev
