@@ -78,6 +78,9 @@ struct env_ops {
 	void (*file_submit)(struct env *env, struct file *f, struct file_io *io);
 };
 
+/* How an implementation ends what file_submit() gave it. */
+void file_done(struct file_io *io, int res);
+
 /* For poll(): the wait that began at start_ns is over. Counts it as sleep and reads the clock. */
 void reactor_woke(struct reactor *r, uint64_t start_ns);
 

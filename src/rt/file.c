@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "rt/env.h"
+#include "rt/reactor_priv.h"
 
 int file_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
 	      struct file **ret, struct err *err)
@@ -37,6 +38,14 @@ void file_submit(struct reactor *r, struct file *f, struct file_io *io)
 	io->reactor = r;
 	io->progress = 0;
 	io->link = (struct list){0};
-	counter_add(&reactor_stats(r)->file_ops, 1);
+	counter_add(&r->stats.file_ops, 1);
+	r->files_under_way++;
 	env->ops->file_submit(env, f, io);
+}
+
+void file_done(struct file_io *io, int res)
+{
+	ASSERT(io->reactor->files_under_way > 0);
+	io->reactor->files_under_way--;
+	io->done(io, res);
 }

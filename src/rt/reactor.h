@@ -29,7 +29,7 @@ struct reactor;
 
 #define REACTORS_MAX 64
 
-/* Polling: microseconds to go on spinning after the last work. */
+/* Polling: microseconds to go on spinning after the last work; eight times that while file I/O is under way. */
 #define POLL_US_NEVER   0
 #define POLL_US_ALWAYS  (-1)
 #define POLL_US_DEFAULT 50

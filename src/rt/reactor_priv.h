@@ -42,6 +42,7 @@ struct reactor {
 	/* The reactor's own thread only. */
 	_Alignas(64) struct env *env;
 	uint64_t now_ns, last_work_ns;
+	uint32_t files_under_way; /* file I/O that was submitted and is not done */
 	struct list tasks, late_tasks;
 	struct timer_heap timers;
 	struct iobuf_pool *iobufs;

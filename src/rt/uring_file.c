@@ -274,7 +274,7 @@ static bool advance(struct ufile *f, struct file_io *io, int res, int *ret)
 static void complete(struct file_io *io, int res)
 {
 	io->flags &= ~METHOD_MASK;
-	io->done(io, res);
+	file_done(io, res);
 }
 
 void ufile_cqe(struct uenv *u, struct file_io *io, int res)

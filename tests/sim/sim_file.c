@@ -254,7 +254,7 @@ unsigned sim_file_deliver(struct sim_env *env)
 		int result = op->result;
 
 		free(op);
-		io->done(io, result);
+		file_done(io, result);
 		n++;
 	}
 	return n;
