@@ -74,7 +74,7 @@ static void transport_defaults(const struct tcp_transport_opts *tcp,
 	p->icreq_ms = tcp->icreq_timeout_ms;
 	p->batch_commands = tcp->batch_commands;
 	p->batch_bytes = tcp->batch_bytes;
-	p->congestion = "";
+	p->congestion = tcp->congestion;
 	p->header_digest = tcp->header_digest;
 	p->data_digest = tcp->data_digest;
 	p->c2h_success = true;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -162,6 +163,10 @@ int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char
 			       "for all subsystems there",
 			       l->congestion[0] ? l->congestion : "of the host");
 	res = l ? 0 : listener_new(t, addr, asked ? congestion : t->opts.congestion, &l, err);
+	/* A kernel without our default, or one that does not allow it: the host's does. */
+	if ((res == -ENOENT || res == -EPERM) && !asked &&
+	    strcmp(t->opts.congestion, TCP_CONGESTION_DEFAULT) == 0)
+		res = listener_new(t, addr, "", &l, err);
 	if (!l)
 		return res;
 	l->users++;

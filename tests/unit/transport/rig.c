@@ -432,11 +432,8 @@ void client_sent_all(struct client *c)
 {
 	int left = 1;
 
-	for (int i = 0; i < RIG_PASSES && left; i++) {
+	for (int i = 0; i < RIG_PASSES && left; i += poll(NULL, 0, left != 0) + 1)
 		assert_int_equal(ioctl(c->fd, SIOCOUTQ, &left), 0);
-		if (left)
-			(void)poll(NULL, 0, 1);
-	}
 	assert_int_equal(left, 0);
 }
 

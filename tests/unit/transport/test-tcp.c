@@ -458,7 +458,6 @@ static void lent_blocks_are_whole_though_no_buffer_is_free(void **state)
 	write_version(other, 1, blocks);
 	for (unsigned i = 0; i < depth; i++) { /* all in one pass: later ones would want buffers */
 		struct nvme_sqe sqe = client_rw(false, (uint16_t)i, 0, blocks, false);
-
 		client_command(io, &sqe, NULL, 0);
 	}
 	client_sent_all(io);
