@@ -431,9 +431,8 @@ static bool receive(struct client *c)
 void client_sent_all(struct client *c)
 {
 	int left = 1;
-
-	for (int i = 0; i < RIG_PASSES && left; i += poll(NULL, 0, left != 0) + 1)
-		assert_int_equal(ioctl(c->fd, SIOCOUTQ, &left), 0);
+	for (int i = 0; i < RIG_PASSES && left; i += 1 + poll(NULL, 0, 1))
+		assert_false(ioctl(c->fd, SIOCOUTQ, &left));
 	assert_int_equal(left, 0);
 }
 
