@@ -34,25 +34,34 @@ static const struct json_field get_bdevs_fields[] = {
 	 LIST_AT(timeout)}, /* SPDK waits for the device to appear; ours appear at once */
 };
 
-void rpc_bdev_get_bdevs(struct rpc_call *call, const json_t *params, void *ctx)
+/* An array of what describe_one() says of the device of that name, or of all when name is NULL. False: there is none, and the call has failed. */
+static bool describe(struct engine *e, struct rpc_call *call, const char *name,
+		     json_t *(*describe_one)(const struct bdev *bdev), json_t **ret_array)
 {
-	struct engine *e = ctx;
-	struct list_params p = {0};
-	struct bdev *one;
-	json_t *bdevs;
+	struct bdev *one = name ? find_or_fail(e, call, name) : NULL;
 
-	if (!RPC_PARAMS(call, params, get_bdevs_fields, &p))
-		return;
-	one = p.name ? find_or_fail(e, call, p.name) : NULL;
-	if (p.name && !one)
-		return;
-	bdevs = json_array();
+	if (name && !one)
+		return false;
+	*ret_array = json_array();
 	list_for_each (it, &e->bdevs.list) {
 		struct bdev *bdev = list_entry(it, struct bdev, link);
 
 		if (!one || one == bdev)
-			(void)json_array_append_new(bdevs, bdev_info_json(bdev));
+			(void)json_array_append_new(*ret_array, describe_one(bdev));
 	}
+	return true;
+}
+
+void rpc_bdev_get_bdevs(struct rpc_call *call, const json_t *params, void *ctx)
+{
+	struct engine *e = ctx;
+	struct list_params p = {0};
+	json_t *bdevs;
+
+	if (!RPC_PARAMS(call, params, get_bdevs_fields, &p))
+		return;
+	if (!describe(e, call, p.name, bdev_info_json, &bdevs))
+		return;
 	rpc_reply_json(call, bdevs);
 }
 
@@ -66,7 +75,6 @@ void rpc_bdev_get_iostat(struct rpc_call *call, const json_t *params, void *ctx)
 {
 	struct engine *e = ctx;
 	struct list_params p = {0};
-	struct bdev *one;
 	json_t *bdevs;
 
 	if (!RPC_PARAMS(call, params, get_iostat_fields, &p))
@@ -77,16 +85,8 @@ void rpc_bdev_get_iostat(struct rpc_call *call, const json_t *params, void *ctx)
 			 "the difference of two readings");
 		return;
 	}
-	one = p.name ? find_or_fail(e, call, p.name) : NULL;
-	if (p.name && !one)
+	if (!describe(e, call, p.name, bdev_iostat_json, &bdevs))
 		return;
-	bdevs = json_array();
-	list_for_each (it, &e->bdevs.list) {
-		struct bdev *bdev = list_entry(it, struct bdev, link);
-
-		if (!one || one == bdev)
-			(void)json_array_append_new(bdevs, bdev_iostat_json(bdev));
-	}
 	rpc_reply_json(call,
 		       json_pack("{s:I, s:I, s:o}", "tick_rate", (json_int_t)1000000000, "ticks",
 				 (json_int_t)reactor_now_exact(e->control), "bdevs", bdevs));
