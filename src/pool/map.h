@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The map of one layer in RAM: which of its 4 KiB blocks are here, and where on the device. Data reactors read it without a lock
+ * and change it under claims; the pool's thread collects what changed for the journal.
+ *
+ *   struct map -> leaves of 504 clusters (a MAP page each) -> entries of 64 bits, and masks for clusters that are partly valid
+ *
+ * Invariants:
+ *  1. An entry with a phys is only ever cleared, never given another phys, by somebody who holds a claim on the whole cluster.
+ *  2. A block becomes valid (map_set_valid) only when its data is on the device, by the holder of a claim on it. So nobody ever reads
+ *     what an earlier owner of the cluster left there.
+ *  3. A cluster that was detached is not used again before its freeing is durable and every reader that may have seen it has left
+ *     the gate (slot.h). So map_find() needs no lock, and a read or an overwrite in place that is under way harms nobody.
+ *  4. Overwrites of valid blocks in place take no claim.
+ *
+ * Threads: map_find, claims and changes under a claim on any reactor, inside the gate; everything else the pool's thread only.
+ */
+#ifndef LITEPOOL_POOL_MAP_H
+#define LITEPOOL_POOL_MAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "layout/layout.h"
+#include "layout/page.h"
+#include "rt/reactor.h"
+
+#define MAP_LEAF_CLUSTERS PAGE_ENTRIES
+#define MAP_MASK_CLUSTERS PAGE_MASKS
+#define MAP_MASK_PAGES    (MAP_LEAF_CLUSTERS / MAP_MASK_CLUSTERS)
+#define MAP_CLAIM_BUCKETS 16u
+
+struct map;
+struct map_leaf;
+
+/* ---- Reading ---- */
+
+enum map_found {
+	MAP_ABSENT, /* not here: the parent's, and zeros where there is none */
+	MAP_ZERO,   /* zeros, whatever the parent has */
+	MAP_HERE,   /* at place */
+};
+struct map_run {
+	enum map_found found;
+	uint32_t blocks; /* 1 .. max; never crosses a cluster */
+	uint64_t place;  /* MAP_HERE: device offset / 4096 */
+};
+/* What there is from block on, for at most max (> 0) blocks. Blocks behind the layer's size are MAP_ABSENT. */
+void map_find(const struct map *map, uint64_t block, uint32_t max, struct map_run *ret);
+
+/* ---- Changing, on a reactor ---- */
+
+/*
+ * The right to change blocks first .. first + count - 1 of a cluster: to make blocks valid, to hide them, to detach the cluster. Claims that
+ * overlap wait in line. Filled by the caller, owned by the map from take to drop. A holder waits for disks, for space and for the pool's thread, never for
+ * another claim of the same map (whoever needs two takes one cluster after the other, ascending, and drops before the next).
+ */
+struct map_claim {
+	uint32_t cluster;
+	uint16_t first, count; /* within 0 .. 255 / 1 .. 256 */
+	struct reactor *reactor;
+	void (*granted)(struct map_claim *claim); /* on reactor, never inside map_claim_take() */
+
+	/* The map's own. */
+	struct list link;
+	struct map_leaf *leaf;
+	struct msg msg;
+	bool held;
+};
+enum map_claim_result {
+	MAP_CLAIM_HELD,
+	MAP_CLAIM_WAITS,      /* granted() comes */
+	MAP_CLAIM_UNPREPARED, /* no memory for this cluster yet: pool_want() first (slot.h) */
+};
+enum map_claim_result map_claim_take(struct map *map, struct map_claim *claim);
+/* Wakes who waited for it. A claim that waits may be dropped too: granted() will not come. */
+void map_claim_drop(struct map_claim *claim);
+
+/* Under a held claim. Clusters are physical ones, 0: none. */
+uint64_t map_claim_phys(const struct map_claim *claim);
+/* Does block (0 .. 255 of the cluster) count as here, or as hidden, right now? */
+enum map_found map_claim_block(const struct map_claim *claim, unsigned block);
+/* Gives the cluster phys if it has none yet. Returns what it has now: phys, or what another claim's holder attached before. */
+uint64_t map_attach(const struct map_claim *claim, uint64_t phys);
+/* The data of those blocks (within the claim) is on the device: they are here from now on. */
+void map_set_valid(const struct map_claim *claim, unsigned first, unsigned count);
+/*
+ * Those blocks read as zeros from now on. over_parent: the layer has a parent that may hold them. Works for a whole cluster always (its phys, if it
+ * had one, is detached and returned: give it to pool_free_cluster()), and for a part of one only where absent blocks read as zeros anyway (no parent, or the cluster
+ * hides it already); else -EOPNOTSUPP in *ret_res and the caller writes zeros. A part that leaves no valid block detaches too.
+ */
+uint64_t map_clear(const struct map_claim *claim, unsigned first, unsigned count, bool over_parent,
+		   int *ret_res);
+
+/*
+ * map_clean(): all that map_find() may have shown so far is in the journal, so a flush or FUA write needs the device only; else pool_commit(). Two counters
+ * stand behind it: a change is counted as begun before anybody can see it, and as ended when it can be collected.
+ */
+bool map_clean(const struct map *map);
+/* Physical clusters attached. */
+uint64_t map_mapped(const struct map *map);
+
+/* ---- The pool's thread ---- */
+
+/* Shared by the maps of a pool. */
+struct map_shared {
+	struct map_leaf
+		*_Atomic dirty;        /* stack of leaves with changes that are not collected yet */
+	_Atomic uint64_t thick_mapped; /* clusters attached to maps that are thick */
+	_Atomic uint64_t bytes;        /* RAM of all maps */
+};
+
+/* clusters: of the layer's size. NULL: no memory. */
+struct map *map_new(struct map_shared *shared, uint64_t layer, uint64_t clusters);
+/* Nobody is in the gate with it any more. Leaves it has on the dirty stack are taken off. */
+void map_free(struct map *map);
+uint64_t map_layer(const struct map *map);
+uint64_t map_clusters(const struct map *map);
+void map_set_thick(struct map *map, bool thick);
+/* Held: its changes stay on the dirty stack (map_take_dirty() gives its leaves, the collector gives them back with map_redirty()). */
+void map_set_held(struct map *map, bool held);
+bool map_held(const struct map *map);
+/*
+ * Changes the size. Growing publishes a larger table of leaves; *ret_old, if not NULL, is freed (free()) by the caller after a turn of the gate.
+ * When shrinking nothing may be mapped behind the new end (map_clear or map_put first).
+ */
+int map_resize(struct map *map, uint64_t clusters, void **ret_old);
+/* Memory so that claims on that cluster are possible. -ENOMEM. */
+int map_prepare(struct map *map, uint32_t cluster);
+
+/* Entry and mask as they are, for the journal, merging, checking. mask may be NULL; it is filled with PARTIAL only. */
+uint64_t map_get(const struct map *map, uint32_t cluster, struct block_mask *ret_mask);
+/* Puts what a record says (replay, loading, merging under a claim of the whole cluster). Not marked as a change. -ENOMEM, -ERANGE. */
+int map_put(struct map *map, uint32_t cluster, uint64_t entry, const struct block_mask *mask);
+/* Marks the cluster as changed, as map_set_valid() does. */
+void map_touch(struct map *map, uint32_t cluster);
+/* First cluster at or behind from whose entry is not 0; UINT64_MAX: none. Skips leaves that are not there. */
+uint64_t map_next(const struct map *map, uint64_t from);
+
+struct map_leaf *map_leaf_at(const struct map *map, uint32_t index); /* NULL: none */
+struct map *map_leaf_map(const struct map_leaf *leaf);
+uint32_t map_leaf_index(const struct map_leaf *leaf);
+/* Takes all dirty leaves off the stack, linked by *_next; each is collected next. A leaf that changes meanwhile goes on the stack again. */
+struct map_leaf *map_take_dirty(struct map_shared *shared);
+struct map_leaf *map_leaf_next(struct map_leaf *leaf);
+void map_redirty(struct map_leaf *leaf); /* taken, not collected: back on the stack */
+/*
+ * Calls fn for what changed in the leaf since it was last collected, and marks it collected: run by run, as MAP_SET and MAP_RUN records state it
+ * (count > 1: neither PARTIAL, and entries contiguous or all equal without phys). fn must not fail: it has room for MAP_LEAF_CLUSTERS records.
+ * image (may be NULL): the page images as of the same moment: [0] MAP, [1..4] MASK.
+ */
+struct map_change {
+	uint32_t cluster, count;
+	uint64_t entry;
+	struct block_mask mask; /* with PARTIAL */
+};
+void map_leaf_collect(struct map_leaf *leaf, void (*fn)(void *ctx, const struct map_change *change),
+		      void *ctx, uint8_t (*image)[LAYOUT_PAGE]);
+/* Changes ended so far: the next collection covers them. Call before map_take_dirty(), and map_set_durable() with it once they are durable. */
+uint64_t map_changes(const struct map *map);
+void map_set_durable(struct map *map, uint64_t changes);
+/*
+ * Mask pages of the leaf that no cluster needs any more are taken out; freed by the caller (free()) after a turn of the gate. Returns how many, in ret.
+ */
+unsigned map_leaf_trim(struct map_leaf *leaf, void *ret[MAP_MASK_PAGES]);
+
+/* Where the leaf's pages are on the device; the checkpoint's own. */
+struct page_home {
+	uint64_t pair;  /* segment cluster * SEGMENT_PAIRS + pair; 0: none yet */
+	uint8_t winner; /* slot that counts: 0 A, 1 B; the next write goes to the other one */
+	bool written;   /* some slot has a page */
+};
+struct map_leaf_pages {
+	struct page_home home[1 + MAP_MASK_PAGES]; /* MAP, then MASK */
+	struct list link;                          /* in the checkpoint's list while changed */
+	bool mask_used[MAP_MASK_PAGES];            /* on the device: holds masks that count */
+};
+struct map_leaf_pages *map_leaf_pages(struct map_leaf *leaf);
+struct map_leaf *map_leaf_of_pages(struct map_leaf_pages *pages);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing the superblock: look whether it is still ours, copies 0 and 2, flush, copies 1 and 3, flush (FORMAT.md §2). One at a time. */
+#ifndef LITEPOOL_POOL_SUPER_H
+#define LITEPOOL_POOL_SUPER_H
+
+#include "layout/superblock.h"
+#include "pool/batch.h"
+
+struct pool_super {
+	enum {
+		SUPER_IDLE,
+		SUPER_LOOK,
+		SUPER_FIRST,
+		SUPER_FIRST_FLUSH,
+		SUPER_SECOND,
+		SUPER_SECOND_FLUSH,
+	} step;
+	struct superblock now;        /* what is on the device */
+	struct superblock next;       /* what is being written */
+	uint8_t (*page)[LAYOUT_PAGE]; /* four of them */
+	struct batch_xfer xfer[2];
+	struct batch batch;
+	struct blk_dev *dev;
+	void (*done)(struct pool_super *super, int res);
+};
+
+int super_init(struct pool_super *super, struct blk_dev *dev);
+void super_fini(struct pool_super *super);
+/*
+ * Writes super->next with the next generation; on success it is ->now. -ESTALE: somebody else has the pool: nothing was written. skip_look: the first write of an
+ * epoch or of a new pool.
+ */
+void super_write(struct pool_super *super, bool skip_look,
+		 void (*done)(struct pool_super *super, int res));
+
+#endif
