@@ -106,9 +106,9 @@ uint64_t map_mapped(const struct map *map);
 
 /* Shared by the maps of a pool. */
 struct map_shared {
-	struct map_leaf
-		*_Atomic dirty;        /* stack of leaves with changes that are not collected yet */
+	struct map *_Atomic dirty;     /* stack of maps with changes that are not collected yet */
 	_Atomic uint64_t thick_mapped; /* clusters attached to maps that are thick */
+	_Atomic uint64_t leaves;       /* of all maps */
 	_Atomic uint64_t bytes;        /* RAM of all maps */
 };
 
@@ -119,7 +119,7 @@ void map_free(struct map *map);
 uint64_t map_layer(const struct map *map);
 uint64_t map_clusters(const struct map *map);
 void map_set_thick(struct map *map, bool thick);
-/* Held: its changes stay on the dirty stack (map_take_dirty() gives its leaves, the collector gives them back with map_redirty()). */
+/* Held: its changes are not to be collected yet. */
 void map_set_held(struct map *map, bool held);
 bool map_held(const struct map *map);
 /*
@@ -142,10 +142,17 @@ uint64_t map_next(const struct map *map, uint64_t from);
 struct map_leaf *map_leaf_at(const struct map *map, uint32_t index); /* NULL: none */
 struct map *map_leaf_map(const struct map_leaf *leaf);
 uint32_t map_leaf_index(const struct map_leaf *leaf);
-/* Takes all dirty leaves off the stack, linked by *_next; each is collected next. A leaf that changes meanwhile goes on the stack again. */
-struct map_leaf *map_take_dirty(struct map_shared *shared);
-struct map_leaf *map_leaf_next(struct map_leaf *leaf);
-void map_redirty(struct map_leaf *leaf); /* taken, not collected: back on the stack */
+/*
+ * Collecting. A change pushes its leaf on its map's stack, then the map on the shared stack (each once), then counts as ended. So: take the maps; of each, map_collect_begin()
+ * first, whose result is covered once all of map_take_leaves() are collected and durable: map_set_durable(). What changes meanwhile is pushed again.
+ */
+struct map *map_take_dirty(struct map_shared *shared); /* linked by map_dirty_next(); NULL: none */
+struct map *map_dirty_next(const struct map *map);
+void map_redirty(struct map *map); /* taken, but not begun: back on the stack */
+uint64_t map_collect_begin(struct map *map);
+struct map_leaf *map_take_leaves(struct map *map); /* linked by map_leaf_next() */
+struct map_leaf *map_leaf_next(const struct map_leaf *leaf);
+void map_set_durable(struct map *map, uint64_t changes);
 /*
  * Calls fn for what changed in the leaf since it was last collected, and marks it collected: run by run, as MAP_SET and MAP_RUN records state it
  * (count > 1: neither PARTIAL, and entries contiguous or all equal without phys). fn must not fail: it has room for MAP_LEAF_CLUSTERS records.
@@ -158,24 +165,17 @@ struct map_change {
 };
 void map_leaf_collect(struct map_leaf *leaf, void (*fn)(void *ctx, const struct map_change *change),
 		      void *ctx, uint8_t (*image)[LAYOUT_PAGE]);
-/* Changes ended so far: the next collection covers them. Call before map_take_dirty(), and map_set_durable() with it once they are durable. */
-uint64_t map_changes(const struct map *map);
-void map_set_durable(struct map *map, uint64_t changes);
+/* Masks that some PARTIAL entry needs: bit i for MASK page i of the leaf. */
+unsigned map_leaf_masks(const struct map_leaf *leaf);
 /*
  * Mask pages of the leaf that no cluster needs any more are taken out; freed by the caller (free()) after a turn of the gate. Returns how many, in ret.
  */
 unsigned map_leaf_trim(struct map_leaf *leaf, void *ret[MAP_MASK_PAGES]);
 
-/* Where the leaf's pages are on the device; the checkpoint's own. */
-struct page_home {
-	uint64_t pair;  /* segment cluster * SEGMENT_PAIRS + pair; 0: none yet */
-	uint8_t winner; /* slot that counts: 0 A, 1 B; the next write goes to the other one */
-	bool written;   /* some slot has a page */
-};
+/* Where the leaf's pages are on the device; the checkpoint's own. Zeroed with the leaf. */
 struct map_leaf_pages {
-	struct page_home home[1 + MAP_MASK_PAGES]; /* MAP, then MASK */
-	struct list link;                          /* in the checkpoint's list while changed */
-	bool mask_used[MAP_MASK_PAGES];            /* on the device: holds masks that count */
+	uint64_t pair[1 + MAP_MASK_PAGES]; /* of MAP, then MASK; 0: none yet */
+	struct list link;                  /* in the checkpoint's list while changed */
 };
 struct map_leaf_pages *map_leaf_pages(struct map_leaf *leaf);
 struct map_leaf *map_leaf_of_pages(struct map_leaf_pages *pages);

@@ -37,7 +37,8 @@ struct pool_room {
 		uint64_t *phys;
 		size_t n, capacity;
 	} freed, in_round, in_turn;
-	bool turning, recalling;
+	struct cluster_vec durable; /* waiting for the next turn */
+	bool turning, recalling, recalled;
 	struct gate_turn turn; /* after which in_turn is free */
 	struct list wants;     /* struct pool_want that wait for space to come back */
 	uint8_t level;         /* watermarks that are exceeded */
@@ -54,36 +55,47 @@ void space_round_durable(struct pool *pool);
 void space_grow(struct pool *pool, uint64_t end_cluster);
 
 /* ---- log.c ---- */
-#define LOG_ROUND_BLOCKS 1024u /* of a round at most; what is left goes into the next one */
+#define LOG_ROUND_BLOCKS 512u /* of a round at most; what is left goes into the next one */
+struct log_mark {             /* a map with changes in the rounds under way */
+	struct list link;
+	struct map *map;
+	uint64_t changes;
+};
 struct pool_log {
-	enum { LOG_IDLE, LOG_FLUSH_DATA, LOG_WRITE, LOG_FLUSH } step;
+	enum { LOG_IDLE, LOG_FLUSH_DATA, LOG_WRITE } step;
 	struct journal_builder builder;
 	void *blocks;
 	struct batch_xfer xfer[2]; /* the ring wraps */
 	struct batch batch;
-	uint64_t first_lsn;   /* of the round under way */
-	uint64_t durable_lsn; /* last block that is durable */
-	uint64_t tail_lsn;    /* first block that replay needs */
-	struct journal_link
-		tail_prev; /* chain before the block that follows the last applied one, see log_position() */
+	uint64_t first_lsn;          /* of the round under way */
+	uint32_t n_blocks;           /* of the round under way */
+	struct journal_link durable; /* where the chain goes on behind the last durable block */
+	uint64_t tail_lsn;           /* first block that replay needs */
 	struct list commits, commits_in_round; /* struct pool_commit */
 	struct list txns, txns_in_round;       /* struct pool_txn */
 	struct map_leaf *leaves;               /* taken, did not fit into the round under way */
-	bool all_collected; /* every leaf that was dirty when the round began is in it */
+	struct list
+		marks; /* struct log_mark: all of their leaves are in this round or in earlier ones, but for leaves */
 	unsigned commit_holds;
 	bool wanted;
 	struct task task;
 	struct timer timer; /* what nobody asked for is committed now and then */
-	struct list marks;  /* maps with changes in the round under way: see log.c */
-	counter n_rounds, n_blocks, n_records;
-	uint64_t checkpoint_at; /* blocks in use that start a checkpoint */
+	counter rounds, blocks_written, flushes;
 };
 int log_init(struct pool *pool, const struct journal_link *link);
 void log_fini(struct pool *pool);
-void log_kick(struct pool *pool); /* a round soon */
-uint64_t log_blocks_used(const struct pool *pool);
+void log_kick(struct pool *pool);       /* a round soon */
+void log_kick_later(struct pool *pool); /* within a second */
+uint32_t log_blocks_used(const struct pool *pool);
+/* During a round's collection: adds the leaf's changes; image as map_leaf_collect(). False: no room, nothing was done. */
+bool log_collect_leaf(struct pool *pool, struct map_leaf *leaf, uint8_t (*image)[LAYOUT_PAGE]);
+/* The map is going: forgets what of it is waiting to be collected. */
+void log_forget_map(struct pool *pool, struct map *map);
 
-/* ---- checkpoint.c ---- */
+/* ---- op.c ---- */
+void op_init(struct pool *pool);
+
+/* ---- checkpoint.c, segment.c ---- */
 struct pool_checkpoint;
 int checkpoint_init(struct pool *pool);
 void checkpoint_fini(struct pool *pool);
@@ -93,14 +105,29 @@ void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx);
 void checkpoint_leaf_changed(struct pool *pool, struct map_leaf *leaf);
 void checkpoint_layer_changed(struct pool *pool, uint32_t slot);
 void checkpoint_object_changed(struct pool *pool, struct pool_object *object);
-void checkpoint_layer_gone(struct pool *pool,
-			   struct pool_layer *layer); /* its pairs are free once durable */
+/* Durably gone: its pairs are free. Before the layer's map or the object is freed. */
+void checkpoint_layer_gone(struct pool *pool, struct pool_layer *layer);
 void checkpoint_object_gone(struct pool *pool, struct pool_object *object);
-/* Mount: the winner page of that pair, decoded and valid, is what the pool has. torn: the loser slot is to be written again. */
-void checkpoint_found_page(struct pool *pool, const struct page_info *info, uint64_t pair,
-			   unsigned winner);
-int checkpoint_found_segment(struct pool *pool, uint32_t index, uint64_t phys);
+/* Called by log.c when a round begins (no op is half done): puts a batch of pages into it, if one is waiting. */
+void checkpoint_capture(struct pool *pool);
+void checkpoint_round_durable(struct pool *pool);
+void checkpoint_failed(struct pool *pool);
+/*
+ * Mount, in this order: every segment in use; SEGMENTS pages; then, when everything is replayed, every pair's winner (also those whose owner is gone), which gives the pair to its
+ * owner or makes it free. The same page in two pairs: the one with the lower LSN is passed with info NULL. A pair without any good page: info NULL too.
+ */
+int checkpoint_found_segment(struct pool *pool, uint32_t index,
+			     uint64_t phys); /* 0: none at index any more */
+void checkpoint_found_segtab(struct pool *pool, unsigned pair, unsigned winner);
+int checkpoint_found_page(struct pool *pool, const struct page_info *info, uint64_t pair,
+			  unsigned winner);
+static inline uint64_t pair_id(uint32_t segment_index, unsigned pair)
+{
+	return (uint64_t)segment_index * SEGMENT_PAIRS + pair + 1;
+}
 uint64_t checkpoint_segments(const struct pool *pool);
+/* Clusters to keep free so that every page that exists in RAM can be written. */
+uint64_t checkpoint_reserve(const struct pool *pool);
 
 /* ---- table.c, apply.c ---- */
 #define POOL_HASH 1024u

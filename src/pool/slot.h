@@ -37,6 +37,7 @@ struct pool_slot {
 	uint64_t inflight[2];
 	bool draining;                         /* the other phase's end is awaited */
 	_Atomic uint32_t stocked[POOL_SPACES]; /* read by the pool's thread */
+	_Atomic uint32_t coming[POOL_SPACES];  /* granted and on the way here */
 	uint64_t stock[POOL_SPACES][POOL_STOCK];
 };
 
