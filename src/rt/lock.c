@@ -14,6 +14,7 @@
 
 struct lock {
 	pthread_mutex_t mutex;
+	pthread_cond_t cond;
 };
 
 struct background {
@@ -25,6 +26,17 @@ struct background {
 	bool kicked, ending;
 };
 
+/* On the clock that nobody sets. */
+static void cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
 int lock_new(struct lock **ret)
 {
 	struct lock *lock = calloc(1, sizeof(*lock));
@@ -35,6 +47,7 @@ int lock_new(struct lock **ret)
 		free(lock);
 		return -ENOMEM;
 	}
+	cond_init(&lock->cond);
 	*ret = lock;
 	return 0;
 }
@@ -43,6 +56,7 @@ void lock_free(struct lock *lock)
 {
 	if (!lock)
 		return;
+	(void)pthread_cond_destroy(&lock->cond);
 	(void)pthread_mutex_destroy(&lock->mutex);
 	free(lock);
 }
@@ -73,6 +87,21 @@ static struct timespec after_ms(int ms)
 		ts.tv_nsec -= 1000000000;
 	}
 	return ts;
+}
+
+void lock_wait(struct lock *lock, int timeout_ms)
+{
+	struct timespec deadline = after_ms(timeout_ms < 0 ? 0 : timeout_ms);
+
+	if (timeout_ms < 0)
+		(void)pthread_cond_wait(&lock->cond, &lock->mutex);
+	else
+		(void)pthread_cond_timedwait(&lock->cond, &lock->mutex, &deadline);
+}
+
+void lock_wake(struct lock *lock)
+{
+	(void)pthread_cond_broadcast(&lock->cond);
 }
 
 /* With the mutex held: until there is reason to run (true) or to end (false). */
@@ -108,7 +137,6 @@ static void *background_main(void *arg)
 int background_new(background_fn fn, void *ctx, struct background **ret, struct err *err)
 {
 	struct background *bg = calloc(1, sizeof(*bg));
-	pthread_condattr_t attr;
 	int rc;
 
 	if (!bg)
@@ -116,10 +144,7 @@ int background_new(background_fn fn, void *ctx, struct background **ret, struct 
 	bg->fn = fn;
 	bg->ctx = ctx;
 	(void)pthread_mutex_init(&bg->mutex, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&bg->cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	cond_init(&bg->cond);
 	rc = thread_create_quiet(&bg->thread, background_main, bg);
 	if (rc) {
 		(void)pthread_cond_destroy(&bg->cond);

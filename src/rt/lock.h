@@ -14,6 +14,10 @@ int lock_new(struct lock **ret);
 void lock_free(struct lock *lock);
 void lock_take(struct lock *lock);
 void lock_drop(struct lock *lock);
+/* With the lock held: gives it up until lock_wake() or, when timeout_ms is not negative, that long; then has it again. May also return for no reason. */
+void lock_wait(struct lock *lock, int timeout_ms);
+/* Wakes all that wait. */
+void lock_wake(struct lock *lock);
 
 struct background;
 

@@ -34,9 +34,13 @@ static void work_done(struct msg *msg)
 
 static void run_one(struct work *work)
 {
+	struct reactor *reactor = work->reactor;
+
 	work->run(work);
+	if (!reactor)
+		return;
 	work->msg.run = work_done;
-	reactor_post(work->reactor, &work->msg);
+	reactor_post(reactor, &work->msg);
 }
 
 static void *worker_thread(void *arg)
@@ -98,6 +102,22 @@ void worker_pool_free(struct worker_pool *pool)
 	free(pool);
 }
 
+static void enqueue(struct worker_pool *pool, struct work *work)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	list_push_back(&pool->queue, &work->link);
+	(void)pthread_cond_signal(&pool->changed);
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+void worker_submit_alone(struct worker_pool *pool, struct work *work)
+{
+	ASSERT(work->run);
+	ASSERT(pool->n_threads);
+	work->reactor = NULL;
+	enqueue(pool, work);
+}
+
 void worker_submit(struct worker_pool *pool, struct work *work)
 {
 	ASSERT(work->run);
@@ -108,8 +128,5 @@ void worker_submit(struct worker_pool *pool, struct work *work)
 		run_one(work);
 		return;
 	}
-	(void)pthread_mutex_lock(&pool->lock);
-	list_push_back(&pool->queue, &work->link);
-	(void)pthread_cond_signal(&pool->changed);
-	(void)pthread_mutex_unlock(&pool->lock);
+	enqueue(pool, work);
 }

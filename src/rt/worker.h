@@ -25,5 +25,7 @@ int worker_pool_new(unsigned n_threads, struct worker_pool **ret, struct err *er
 void worker_pool_free(struct worker_pool *pool);
 /* Owned by the pool until done(). Reactor threads only. */
 void worker_submit(struct worker_pool *pool, struct work *work);
+/* The same without done(): run() is the last touch of work and may free it. Any thread; the pool must have threads. */
+void worker_submit_alone(struct worker_pool *pool, struct work *work);
 
 #endif
