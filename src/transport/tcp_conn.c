@@ -209,6 +209,17 @@ static void timer_run(struct timer *timer)
 
 /* --- requests --- */
 
+/* nvme has given its in-capsule buffer back, or req ends: it no longer counts in the connection's share. */
+static void capsule_back(struct tcp_conn *c, struct tcp_req *treq)
+{
+	if (!treq->capsule)
+		return;
+	treq->capsule = false;
+	c->capsules--;
+	if (c->stall == TCP_STALL_SHARE)
+		tcp_rx_resume(c);
+}
+
 void tcp_conn_complete(struct nvme_req *req)
 {
 	struct tcp_req *treq = tcp_req_of(req);
@@ -235,6 +246,8 @@ void tcp_conn_complete(struct nvme_req *req)
 	}
 	if (r2t)
 		c->r2ts--;
+	if (!req->buf)
+		capsule_back(c, treq);
 	tcp_tx_answer(c, treq);
 }
 
@@ -244,15 +257,14 @@ static void release(struct tcp_conn *c, struct tcp_req *treq)
 	nvme_req_release(&treq->req);
 	iobuf_put(treq->loan_copy);
 	treq->loan_copy = NULL;
-	if (treq->capsule)
-		c->capsules--;
+	capsule_back(c, treq);
 	tcp_reqs_put(&c->reqs, treq);
 }
 
 void tcp_conn_put_req(struct tcp_conn *c, struct tcp_req *treq)
 {
 	release(c, treq);
-	if (c->stall == TCP_STALL_SHARE || (c->stall == TCP_STALL_CONNECT && !c->reqs.busy))
+	if (c->stall == TCP_STALL_CONNECT && !c->reqs.busy)
 		tcp_rx_resume(c);
 }
 

@@ -6,7 +6,7 @@
  *   tcp_transport.c  the transport: options, stop, counters        tcp_rx.c   bytes to requests
  *   tcp_listener.c   listening sockets, accept                     tcp_tx.c   answers to bytes
  *   tcp_conn.c       life of a connection                          tcp_req.c  the slots for its commands
- *   tcp_move.c       after Connect: to its own reactor
+ *   tcp_move.c       after Connect: to its own reactor       tcp_ahead.c  payloads received before their commands are known
  */
 #ifndef LITEPOOL_TRANSPORT_TCP_PRIV_H
 #define LITEPOOL_TRANSPORT_TCP_PRIV_H
@@ -90,6 +90,31 @@ struct tcp_stats {                          /* writer: the reactor */
 	counter careful_reads; /* receives without a chunk */
 	counter sends, sends_partial;
 	counter loans_copied, loans_kept;
+	counter ahead_taken; /* payloads that were received into their buffers before their command was known */
+	counter ahead_copied; /* payloads where that guess was wrong */
+};
+
+#define TCP_AHEAD_MAX 15u /* pairs of header and 4 KiB in a chunk */
+
+/* What was received by a guess and is not parsed yet; see tcp_ahead.c. */
+struct tcp_ahead {
+	struct iobuf *buf[TCP_AHEAD_MAX];
+	uint32_t n,
+		next; /* buffers; those before next are their commands'. n == 0: no guess is under way */
+	bool taken; /* buf[next] is the current command's, which does not know yet that its payload is there */
+	size_t lead, gap;    /* bytes before the first payload, between two */
+	size_t payload;      /* bytes of each */
+	size_t room;         /* bytes that could be received */
+	const uint8_t *end;  /* of the image; NULL: nothing was received yet */
+	const uint8_t *hole; /* of buf[next] in the image */
+};
+
+/* The layout of the last commands of a connection. */
+struct tcp_pattern {
+	uint32_t payload; /* bytes */
+	uint8_t header;   /* bytes before it, from the beginning of the PDU */
+	uint8_t run;      /* commands in a row that had it */
+	uint8_t pairs;    /* to ask for */
 };
 
 struct tcp_reactor { /* one per reactor; its own */
@@ -98,6 +123,7 @@ struct tcp_reactor { /* one per reactor; its own */
 	/* in-capsule buffers that one connection may hold; 0: not known yet */
 	uint32_t capsule_share;
 	struct tcp_stats stats;
+	struct tcp_ahead ahead;
 	struct iovec iov[TCP_IOV_MAX];
 	uint8_t staging[TCP_STAGING_BYTES];
 };
@@ -157,6 +183,7 @@ struct tcp_conn {
 	bool linger; /* FLUSH: what was sent is to reach the host before the socket is closed */
 
 	struct wire_rx rx;
+	struct tcp_pattern pattern;
 	struct wire_in in;   /* not parsed yet: in chunk */
 	struct iobuf *chunk; /* held between two events only while in is not empty */
 	enum tcp_stall stall;
@@ -165,8 +192,9 @@ struct tcp_conn {
 	uint32_t capsules; /* in-capsule buffers that its commands hold */
 	uint32_t r2ts;     /* commands that wait for H2CData */
 	uint32_t turn_commands, turn_bytes;
-	bool drained;    /* the last receive came back short: the next READ event will tell */
-	bool connect_ok; /* a Connect succeeded; its answer is on the way */
+	bool drained;      /* the last receive came back short: the next READ event will tell */
+	bool turn_goes_on; /* resume is queued to go on with the turn */
+	bool connect_ok;   /* a Connect succeeded; its answer is on the way */
 	struct task resume;
 	uint8_t small[PDU_HEADER_MAX + PDU_DIGEST_LEN]; /* in place of a chunk when there is none */
 
@@ -260,8 +288,28 @@ void tcp_rx_resume(struct tcp_conn *c);
 /* Leaves lines, gives back the chunk and the request under way. The connection ends. */
 void tcp_rx_stop(struct tcp_conn *c);
 void tcp_rx_release_chunk(struct tcp_conn *c);
+/* In-capsule buffers that one connection may hold. */
+uint32_t tcp_capsule_share(const struct tcp_conn *c);
 /* Whether the host has announced data that is not here yet. */
 bool tcp_rx_in_payload(const struct tcp_conn *c);
+
+/* tcp_ahead.c */
+/* A command came; in_capsule: with a payload that is wanted. */
+void tcp_ahead_learn(struct tcp_conn *c, bool in_capsule);
+/* Entries (2 * TCP_AHEAD_MAX at most) to receive behind the payload under way, by the pattern; 0: no guess, nothing to undo. */
+int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov);
+static inline bool tcp_ahead_offered(const struct tcp_conn *c)
+{
+	return c->tr->ahead.n;
+}
+/* n bytes came into these entries: c->in is the first part of them. */
+void tcp_ahead_received(struct tcp_conn *c, size_t n);
+/* The buffer that the payload of the current command lies in, which is to be its destination; NULL: a buffer as usual. */
+struct iobuf *tcp_ahead_take(struct tcp_conn *c);
+/* c->in is parsed: on to the next part. False: there is none. */
+bool tcp_ahead_next(struct tcp_conn *c);
+/* Parsing stops: all that is left is in c->in. */
+void tcp_ahead_end(struct tcp_conn *c);
 
 /* tcp_tx.c */
 void tcp_tx_init(struct tcp_conn *c);

@@ -91,7 +91,7 @@ static void start(struct tcp_conn *c, struct tcp_req *treq, bool digest_ok)
 }
 
 /* A quarter of the reactor's pool, known once the pool is there. */
-static uint32_t capsule_share(struct tcp_conn *c)
+uint32_t tcp_capsule_share(const struct tcp_conn *c)
 {
 	struct tcp_reactor *tr = c->tr;
 
@@ -114,10 +114,12 @@ static void set_capsule(struct tcp_conn *c, struct iobuf *buf)
 /* Gives the in-capsule data of rx_req a place, or stalls. */
 static void place_capsule(struct tcp_conn *c)
 {
-	struct iobuf *buf;
+	struct iobuf *buf = tcp_ahead_take(c);
 
 	c->stall = TCP_STALL_NONE;
-	if (c->capsules >= capsule_share(c)) {
+	if (buf) {
+		set_capsule(c, buf);
+	} else if (c->capsules >= tcp_capsule_share(c)) {
 		c->stall = TCP_STALL_SHARE;
 	} else {
 		buf = iobuf_get(tcp_pool(c), IOBUF_CAPSULE, &c->capsule_wait);
@@ -177,6 +179,7 @@ static void on_command(struct tcp_conn *c)
 		return;
 	}
 	fill_req(c, treq, &xfer);
+	tcp_ahead_learn(c, treq->req.in_capsule);
 	if (!c->rx.data_len) {
 		start(c, treq, true);
 		return;
@@ -308,8 +311,8 @@ void tcp_rx_fetch(struct nvme_req *req)
 
 /* --- turns --- */
 
-/* Takes everything from in. False: stalled, or closed. */
-static bool parse(struct tcp_conn *c)
+/* Takes everything that was received. False: stalled, or closed. */
+static bool parse_all(struct tcp_conn *c)
 {
 	while (tcp_conn_open(c)) {
 		if (c->stall == TCP_STALL_NONE &&
@@ -319,7 +322,9 @@ static bool parse(struct tcp_conn *c)
 			return false;
 		switch (wire_rx_step(&c->rx, &c->in)) {
 		case WIRE_EV_MORE:
-			return true;
+			if (!tcp_ahead_next(c))
+				return true;
+			break;
 		case WIRE_EV_HEADER:
 			on_header(c);
 			break;
@@ -335,14 +340,29 @@ static bool parse(struct tcp_conn *c)
 	return false;
 }
 
-/* Where the next bytes go; returns the entries of iov. The last one is what is parsed. */
-static int receive_where(struct tcp_conn *c, struct iovec *iov)
+static bool parse(struct tcp_conn *c)
 {
-	int n = wire_rx_want(&c->rx, iov) ? 1 : 0;
+	bool all = parse_all(c);
 
+	tcp_ahead_end(c);
+	return all;
+}
+
+/*
+ * Where the next bytes go; returns the entries of iov. First the rest of the payload under way, if any (*ret_direct); then what is parsed,
+ * in a chunk, or, for want of one, in c->small.
+ */
+static int receive_where(struct tcp_conn *c, struct iovec *iov, bool *ret_direct)
+{
+	int n = wire_rx_want(&c->rx, iov) ? 1 : 0, ahead;
+
+	*ret_direct = n;
 	if (!c->chunk)
 		c->chunk = iobuf_get(tcp_pool(c), IOBUF_RX, NULL);
 	if (c->chunk) {
+		ahead = tcp_ahead_offer(c, iov + n);
+		if (ahead)
+			return n + ahead;
 		iov[n].iov_base = c->chunk->data;
 		iov[n].iov_len = c->r2ts ? TCP_CHUNK_BEHIND_DATA : iobuf_class_size[IOBUF_RX];
 		return n + 1;
@@ -356,51 +376,88 @@ static int receive_where(struct tcp_conn *c, struct iovec *iov)
 	return 1;
 }
 
+/* What came behind the payload under way: n bytes. */
+static void received(struct tcp_conn *c, size_t n)
+{
+	const uint8_t *at = c->chunk ? c->chunk->data : c->small;
+
+	if (tcp_ahead_offered(c))
+		tcp_ahead_received(c, n);
+	else
+		c->in = (struct wire_in){.p = at, .end = at + n};
+}
+
 /* False: nothing more for now, or closed. */
 static bool receive(struct tcp_conn *c)
 {
-	struct iovec iov[2];
-	int n_iov = receive_where(c, iov);
-	size_t asked = iov[0].iov_len + (n_iov == 2 ? iov[1].iov_len : 0), direct;
-	const uint8_t *rest = iov[n_iov - 1].iov_base;
+	struct iovec iov[1 + 2 * TCP_AHEAD_MAX];
+	size_t asked = 0;
+	bool direct;
+	int n_iov = receive_where(c, iov, &direct);
 	ssize_t n = sock_recv(c->sock, iov, n_iov);
 
+	if (n <= 0)
+		tcp_ahead_end(c);
 	if (n == -EAGAIN)
 		return false;
 	if (n <= 0) {
 		tcp_conn_close(c, n ? "the connection broke" : "the host closed the connection");
 		return false;
 	}
+	for (int i = 0; i < n_iov; i++)
+		asked += iov[i].iov_len;
 	c->drained = (size_t)n < asked;
 	c->turn_bytes += (uint32_t)n;
 	c->progress_ns = reactor_now(c->tr->reactor);
-	direct = wire_rx_received(&c->rx, (size_t)n);
-	c->in = (struct wire_in){.p = rest, .end = rest + ((size_t)n - direct)};
+	received(c, (size_t)n - (direct ? wire_rx_received(&c->rx, (size_t)n) : 0));
 	return true;
 }
 
-/* Parses what is there and receives more, until there is none, a stall, or the end of the turn. */
-static void turn(struct tcp_conn *c)
+/* The end of a turn, or of a part of it. */
+static void turn_ended(struct tcp_conn *c)
 {
-	const struct tcp_transport_opts *opts = &c->transport->opts;
-
-	c->turn_commands = 0;
-	c->turn_bytes = 0;
-	while (parse(c) && !c->drained) {
-		if (c->turn_commands >= opts->batch_commands ||
-		    c->turn_bytes >= opts->batch_bytes) {
-			sock_want_read(c->sock);
-			break;
-		}
-		if (!receive(c))
-			break;
-	}
 	if (!tcp_conn_open(c))
 		return;
 	if (c->in.p == c->in.end)
 		tcp_rx_release_chunk(c);
 	if (tcp_rx_in_payload(c))
 		tcp_conn_watch(c);
+}
+
+/*
+ * Goes on with the turn: parses what is there and receives more, until there is none, a stall, or the end of the turn. After a receive that
+ * brought commands, what they have started comes first (as tasks of this pass): so the buffers of a chunk's commands are back, and still
+ * in the cache, when the next chunk wants some. The answers of all of the turn still leave together, in the late task.
+ */
+static void turn_go_on(struct tcp_conn *c)
+{
+	const struct tcp_transport_opts *opts = &c->transport->opts;
+	uint32_t commands;
+
+	c->turn_goes_on = false;
+	do {
+		commands = c->turn_commands;
+		if (!parse(c) || c->drained)
+			break;
+		if (c->turn_commands >= opts->batch_commands ||
+		    c->turn_bytes >= opts->batch_bytes) {
+			sock_want_read(c->sock);
+			break;
+		}
+		if (c->turn_commands != commands) {
+			c->turn_goes_on = true;
+			reactor_defer(c->tr->reactor, &c->resume);
+			break;
+		}
+	} while (receive(c));
+	turn_ended(c);
+}
+
+static void turn(struct tcp_conn *c)
+{
+	c->turn_commands = 0;
+	c->turn_bytes = 0;
+	turn_go_on(c);
 }
 
 void tcp_rx_readable(struct tcp_conn *c)
@@ -423,6 +480,10 @@ static void resume_run(struct task *task)
 
 	if (!tcp_conn_open(c) || c->stall == TCP_STALL_BUFFER)
 		return;
+	if (c->turn_goes_on && !c->stall) {
+		turn_go_on(c);
+		return;
+	}
 	c->stall = TCP_STALL_NONE;
 	if (c->connect_ok && !tcp_conn_connected(c))
 		return;

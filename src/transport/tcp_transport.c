@@ -174,6 +174,8 @@ static json_t *reactor_json(const struct tcp_reactor *tr)
 		{"timeouts", &s->timeouts},
 		{"stalls", &s->stalls},
 		{"careful_reads", &s->careful_reads},
+		{"ahead_taken", &s->ahead_taken},
+		{"ahead_copied", &s->ahead_copied},
 		{"sends", &s->sends},
 		{"sends_partial", &s->sends_partial},
 		{"loans_copied", &s->loans_copied},

@@ -304,6 +304,26 @@ size_t wire_rx_received(struct wire_rx *rx, size_t n)
 	return n;
 }
 
+bool wire_rx_next_pdu(const struct wire_rx *rx, int *ret)
+{
+	switch (rx->state) {
+	case WIRE_RX_HEADER:
+		*ret = -(int)rx->have;
+		return true;
+	case WIRE_RX_DATA:
+		*ret = rx->has_ddgst ? PDU_DIGEST_LEN : 0;
+		return rx->dst;
+	case WIRE_RX_DDGST:
+		*ret = PDU_DIGEST_LEN - rx->have;
+		return true;
+	case WIRE_RX_PAD:
+	case WIRE_RX_DEST:
+	case WIRE_RX_FAILED:
+	default:
+		return false;
+	}
+}
+
 /* True when the payload is whole. */
 static bool step_data(struct wire_rx *rx, struct wire_in *in)
 {

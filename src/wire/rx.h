@@ -111,6 +111,11 @@ bool wire_rx_want(const struct wire_rx *rx, struct iovec *iov);
  * belonged to the payload. */
 size_t wire_rx_received(struct wire_rx *rx, size_t n);
 /*
+ * Where the next PDU begins: *ret bytes behind what wire_rx_want() asks for; negative: so many of its bytes are here already. False: that
+ * cannot be said now.
+ */
+bool wire_rx_next_pdu(const struct wire_rx *rx, int *ret);
+/*
  * Bytes that are certain to belong to the PDU under way (header, padding, digest), at most
  * sizeof(rx->buf); for an owner without a chunk, who must not read further. Never 0, except while
  * waiting for wire_rx_dest() or with payload to be received directly.
