@@ -123,6 +123,10 @@ int cli_cmd_bdev_delete(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 int cli_cmd_bdev_rescan(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_listener_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_subsystem_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_host_attach(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_host_detach(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_host_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_host_wait_size(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_export(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 
 #endif
