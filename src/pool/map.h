@@ -60,6 +60,7 @@ void map_find(const struct map *map, uint64_t block, uint32_t max, struct map_ru
 struct map_claim {
 	uint32_t cluster;
 	uint16_t first, count; /* within 0 .. 255 / 1 .. 256 */
+	bool no_mask; /* the holder only looks or clears the whole cluster: needs no memory for a mask */
 	struct reactor *reactor;
 	void (*granted)(struct map_claim *claim); /* on reactor, never inside map_claim_take() */
 
@@ -71,25 +72,26 @@ struct map_claim {
 };
 enum map_claim_result {
 	MAP_CLAIM_HELD,
-	MAP_CLAIM_WAITS,      /* granted() comes */
-	MAP_CLAIM_UNPREPARED, /* no memory for this cluster yet: pool_want() first (slot.h) */
+	MAP_CLAIM_WAITS, /* granted() comes */
+	MAP_CLAIM_UNPREPARED, /* no memory for this cluster yet: pool_want() first (slot.h), then again */
 };
 enum map_claim_result map_claim_take(struct map *map, struct map_claim *claim);
-/* Wakes who waited for it. A claim that waits may be dropped too: granted() will not come. */
+/* A held one. Wakes who waited for it. (A claim that waits cannot be taken back: its message may be under way.) */
 void map_claim_drop(struct map_claim *claim);
 
 /* Under a held claim. Clusters are physical ones, 0: none. */
 uint64_t map_claim_phys(const struct map_claim *claim);
 /* Does block (0 .. 255 of the cluster) count as here, or as hidden, right now? */
 enum map_found map_claim_block(const struct map_claim *claim, unsigned block);
-/* Gives the cluster phys if it has none yet. Returns what it has now: phys, or what another claim's holder attached before. */
+/* Gives the cluster phys if it has none yet. Returns what it has now: phys, or what another claim's holder attached before. No block becomes valid by it. */
 uint64_t map_attach(const struct map_claim *claim, uint64_t phys);
 /* The data of those blocks (within the claim) is on the device: they are here from now on. */
 void map_set_valid(const struct map_claim *claim, unsigned first, unsigned count);
 /*
- * Those blocks read as zeros from now on. over_parent: the layer has a parent that may hold them. Works for a whole cluster always (its phys, if it
- * had one, is detached and returned: give it to pool_free_cluster()), and for a part of one only where absent blocks read as zeros anyway (no parent, or the cluster
- * hides it already); else -EOPNOTSUPP in *ret_res and the caller writes zeros. A part that leaves no valid block detaches too.
+ * Those blocks read as zeros from now on. over_parent: the layer has a parent that may hold them. Works for a whole cluster always, and for a part of one only
+ * where nothing of the parent would be hidden that shows now (no parent, or the cluster hides it already, or all blocks outside of the part are here); else
+ * -EOPNOTSUPP in *ret_res, nothing is changed and the caller writes zeros. If the claim is one of the whole cluster and no valid block is left, its phys is detached
+ * and returned: give it to pool_free_clusters(). 0: nothing was detached.
  */
 uint64_t map_clear(const struct map_claim *claim, unsigned first, unsigned count, bool over_parent,
 		   int *ret_res);

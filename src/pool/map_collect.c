@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What changed, for the journal and the checkpoint: the pool's thread takes the stack of dirty leaves and copies out of each, under its lock, what changed
+ * since the last time.
+ *
+ * A leaf is on the stack once: `queued` is set under its lock by whoever puts it there and cleared by the collection, in the same moment in which it copies. So a
+ * change is either in the copy or puts the leaf on the stack again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "pool/map_priv.h"
+
+bool map_clean(const struct map *map)
+{
+	/* durable first: it never overtakes begun, and what is begun after we looked need not be covered. */
+	uint64_t durable = atomic_load_explicit(&map->durable, memory_order_acquire);
+
+	return atomic_load_explicit(&map->begun, memory_order_acquire) == durable;
+}
+
+uint64_t map_changes(const struct map *map)
+{
+	return atomic_load_explicit(&map->ended, memory_order_acquire);
+}
+
+void map_set_durable(struct map *map, uint64_t changes)
+{
+	if (changes > atomic_load_explicit(&map->durable, memory_order_relaxed))
+		atomic_store_explicit(&map->durable, changes, memory_order_release);
+}
+
+void map_touch(struct map *map, uint32_t cluster)
+{
+	struct map_leaf *leaf = leaf_find(map, cluster);
+
+	if (!leaf)
+		return;
+	leaf_lock(leaf);
+	change_begin(leaf);
+	change_end(leaf, cluster % MAP_LEAF_CLUSTERS);
+	leaf_unlock(leaf);
+}
+
+/* The leaf is the pusher's: he set queued, or has taken it. */
+void map_redirty(struct map_leaf *leaf)
+{
+	struct map_shared *shared = leaf->map->shared;
+	struct map_leaf *top = atomic_load_explicit(&shared->dirty, memory_order_relaxed);
+
+	do {
+		leaf->next = top;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&shared->dirty, &top, leaf, memory_order_release, memory_order_relaxed));
+}
+
+struct map_leaf *map_take_dirty(struct map_shared *shared)
+{
+	return atomic_exchange_explicit(&shared->dirty, NULL, memory_order_acquire);
+}
+
+struct map_leaf *map_leaf_next(struct map_leaf *leaf)
+{
+	return leaf->next;
+}
+
+struct map_leaf *map_leaf_at(const struct map *map, uint32_t index)
+{
+	return leaf_find(map, (uint64_t)index * MAP_LEAF_CLUSTERS);
+}
+
+struct map *map_leaf_map(const struct map_leaf *leaf)
+{
+	return leaf->map;
+}
+
+uint32_t map_leaf_index(const struct map_leaf *leaf)
+{
+	return leaf->index;
+}
+
+struct map_leaf_pages *map_leaf_pages(struct map_leaf *leaf)
+{
+	return &leaf->pages;
+}
+
+struct map_leaf *map_leaf_of_pages(struct map_leaf_pages *pages)
+{
+	return container_of(pages, struct map_leaf, pages);
+}
+
+/* A leaf as of one moment. */
+struct picture {
+	uint64_t changed[CHANGE_WORDS];
+	uint64_t entry[MAP_LEAF_CLUSTERS];
+	struct block_mask mask[MAP_LEAF_CLUSTERS]; /* of PARTIAL ones that are wanted */
+};
+
+static bool bit(const uint64_t *words, unsigned i)
+{
+	return words[i / 64] >> (i % 64) & 1;
+}
+
+/* all: every mask, else those of what changed. */
+static void take_picture(struct map_leaf *leaf, bool all, struct picture *pic)
+{
+	leaf_lock(leaf);
+	memcpy(pic->changed, leaf->changed, sizeof(pic->changed));
+	memset(leaf->changed, 0, sizeof(leaf->changed));
+	leaf->queued = false;
+	for (unsigned i = 0; i < MAP_LEAF_CLUSTERS; i++) {
+		pic->entry[i] = atomic_load_explicit(&leaf->entry[i], memory_order_relaxed);
+		if (pic->entry[i] & MAP_PARTIAL && (all || bit(pic->changed, i)))
+			for (unsigned w = 0; w < MASK_WORDS; w++)
+				pic->mask[i].word[w] = mask_word(mask_of(leaf, i), w);
+	}
+	leaf_unlock(leaf);
+}
+
+/* Clusters from i on that one record can state. */
+static unsigned run_length(const struct picture *pic, unsigned i)
+{
+	uint64_t entry = pic->entry[i];
+	unsigned n = 1;
+
+	if (entry & MAP_PARTIAL)
+		return 1;
+	while (i + n < MAP_LEAF_CLUSTERS && bit(pic->changed, i + n) &&
+	       pic->entry[i + n] == (map_phys(entry) ? entry + n : entry))
+		n++;
+	return n;
+}
+
+static void fill_images(const struct picture *pic, uint8_t (*image)[LAYOUT_PAGE])
+{
+	for (unsigned p = 0; p < 1 + MAP_MASK_PAGES; p++)
+		page_clear(image[p]);
+	for (unsigned i = 0; i < MAP_LEAF_CLUSTERS; i++) {
+		page_set_entry(image[0], i, pic->entry[i]);
+		if (pic->entry[i] & MAP_PARTIAL)
+			page_set_mask(image[1 + i / MAP_MASK_CLUSTERS], i % MAP_MASK_CLUSTERS,
+				      &pic->mask[i]);
+	}
+}
+
+void map_leaf_collect(struct map_leaf *leaf, void (*fn)(void *ctx, const struct map_change *change),
+		      void *ctx, uint8_t (*image)[LAYOUT_PAGE])
+{
+	uint32_t base = leaf->index * MAP_LEAF_CLUSTERS;
+	static _Thread_local struct picture pic; /* 20 KiB: too much for a stack */
+
+	take_picture(leaf, image != NULL, &pic);
+	for (unsigned i = 0, n; i < MAP_LEAF_CLUSTERS; i += n) {
+		struct map_change change = {.cluster = base + i, .entry = pic.entry[i]};
+
+		n = 1;
+		if (!bit(pic.changed, i))
+			continue;
+		n = run_length(&pic, i);
+		change.count = n;
+		if (change.entry & MAP_PARTIAL)
+			change.mask = pic.mask[i];
+		fn(ctx, &change);
+	}
+	if (image)
+		fill_images(&pic, image);
+}
+
+/* Under the lock: somebody may still write into this mask page, or its masks count. */
+static bool mask_page_needed(const struct map_leaf *leaf, unsigned page)
+{
+	unsigned first = page * MAP_MASK_CLUSTERS;
+
+	for (unsigned i = first; i < first + MAP_MASK_CLUSTERS; i++)
+		if (entry_get(leaf, i) & MAP_PARTIAL)
+			return true;
+	for (unsigned b = 0; b < MAP_CLAIM_BUCKETS; b++)
+		list_for_each (node, &leaf->bucket[b]) {
+			const struct map_claim *claim = list_entry(node, struct map_claim, link);
+			unsigned i = claim->cluster % MAP_LEAF_CLUSTERS;
+
+			if (i / MAP_MASK_CLUSTERS == page && !claim->no_mask)
+				return true;
+		}
+	return false;
+}
+
+unsigned map_leaf_trim(struct map_leaf *leaf, void *ret[MAP_MASK_PAGES])
+{
+	unsigned n = 0;
+
+	leaf_lock(leaf);
+	for (unsigned p = 0; p < MAP_MASK_PAGES; p++) {
+		struct mask_page *page = atomic_load_explicit(&leaf->mask[p], memory_order_relaxed);
+
+		if (!page || mask_page_needed(leaf, p))
+			continue;
+		atomic_store_explicit(&leaf->mask[p], NULL, memory_order_release);
+		ret[n++] = page;
+	}
+	leaf_unlock(leaf);
+	atomic_fetch_sub_explicit(&leaf->map->shared->bytes, n * sizeof(struct mask_page),
+				  memory_order_relaxed);
+	return n;
+}
