@@ -76,20 +76,21 @@ static void leaf_free(struct map_leaf *leaf)
 		free(page);
 	}
 	bytes_add(leaf->map->shared, -(int64_t)sizeof(*leaf));
+	atomic_fetch_sub_explicit(&leaf->map->shared->leaves, 1, memory_order_relaxed);
 	free(leaf);
 }
 
-/* Its leaves leave the dirty stack. Others push meanwhile: what is not ours goes back. */
+/* It leaves the shared stack. Others push meanwhile: who is not it goes back. */
 static void undirty(struct map *map)
 {
-	struct map_leaf *leaf = map_take_dirty(map->shared);
+	struct map *it = atomic_load(&map->queued) ? map_take_dirty(map->shared) : NULL;
 
-	while (leaf) {
-		struct map_leaf *next = map_leaf_next(leaf);
+	while (it) {
+		struct map *next = map_dirty_next(it);
 
-		if (leaf->map != map)
-			map_redirty(leaf);
-		leaf = next;
+		if (it != map)
+			map_push(it);
+		it = next;
 	}
 }
 
@@ -187,6 +188,7 @@ static struct map_leaf *leaf_new(struct map *map, uint32_t index)
 	for (unsigned i = 0; i < MAP_CLAIM_BUCKETS; i++)
 		list_init(&leaf->bucket[i]);
 	bytes_add(map->shared, (int64_t)sizeof(*leaf));
+	atomic_fetch_add_explicit(&map->shared->leaves, 1, memory_order_relaxed);
 	return leaf;
 }
 

@@ -116,7 +116,7 @@ struct map_shared {
 
 /* clusters: of the layer's size. NULL: no memory. */
 struct map *map_new(struct map_shared *shared, uint64_t layer, uint64_t clusters);
-/* Nobody is in the gate with it any more. Leaves it has on the dirty stack are taken off. */
+/* Nobody is in the gate with it any more. It leaves the dirty stack. */
 void map_free(struct map *map);
 uint64_t map_layer(const struct map *map);
 uint64_t map_clusters(const struct map *map);
@@ -149,11 +149,11 @@ uint32_t map_leaf_index(const struct map_leaf *leaf);
  * first, whose result is covered once all of map_take_leaves() are collected and durable: map_set_durable(). What changes meanwhile is pushed again.
  */
 struct map *map_take_dirty(struct map_shared *shared); /* linked by map_dirty_next(); NULL: none */
-struct map *map_dirty_next(const struct map *map);
-void map_redirty(struct map *map); /* taken, but not begun: back on the stack */
+struct map *map_dirty_next(const struct map *map);     /* before map_collect_begin() of it */
+void map_redirty(struct map *map);                     /* taken, but not begun: back on the stack */
 uint64_t map_collect_begin(struct map *map);
-struct map_leaf *map_take_leaves(struct map *map); /* linked by map_leaf_next() */
-struct map_leaf *map_leaf_next(const struct map_leaf *leaf);
+struct map_leaf *map_take_leaves(struct map *map);           /* linked by map_leaf_next() */
+struct map_leaf *map_leaf_next(const struct map_leaf *leaf); /* before map_leaf_collect() of it */
 void map_set_durable(struct map *map, uint64_t changes);
 /*
  * Calls fn for what changed in the leaf since it was last collected, and marks it collected: run by run, as MAP_SET and MAP_RUN records state it

@@ -112,16 +112,6 @@ void map_claim_drop(struct map_claim *claim)
 	}
 }
 
-void change_end(struct map_leaf *leaf, unsigned i)
-{
-	leaf->changed[i / 64] |= (uint64_t)1 << (i % 64);
-	if (!leaf->queued) {
-		leaf->queued = true;
-		map_redirty(leaf);
-	}
-	atomic_fetch_add_explicit(&leaf->map->ended, 1, memory_order_release);
-}
-
 static unsigned entry_index(const struct map_claim *claim)
 {
 	ASSERT(claim->held);

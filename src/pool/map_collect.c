@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changed, for the journal and the checkpoint: the pool's thread takes the stack of dirty leaves and copies out of each, under its lock, what changed
- * since the last time.
+ * What changed, for the journal and the checkpoint: the pool's thread takes the stack of changed maps, of each the stack of changed leaves, and copies out of each leaf,
+ * under its lock, what changed since the last time.
  *
- * A leaf is on the stack once: `queued` is set under its lock by whoever puts it there and cleared by the collection, in the same moment in which it copies. So a
- * change is either in the copy or puts the leaf on the stack again.
+ * A leaf is on its map's stack once: its `queued` is set under its lock by whoever puts it there and cleared by the collection, in the same moment in which it
+ * copies. So a change is either in the copy or puts the leaf on the stack again. A map is on the shared stack once: its `queued` is set after the leaf was pushed and
+ * cleared before the leaves are taken (both by an exchange, so that one sees the other). So a leaf is either among those taken or its map comes again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +19,6 @@ bool map_clean(const struct map *map)
 	uint64_t durable = atomic_load_explicit(&map->durable, memory_order_acquire);
 
 	return atomic_load_explicit(&map->begun, memory_order_acquire) == durable;
-}
-
-uint64_t map_changes(const struct map *map)
-{
-	return atomic_load_explicit(&map->ended, memory_order_acquire);
 }
 
 void map_set_durable(struct map *map, uint64_t changes)
@@ -43,24 +39,71 @@ void map_touch(struct map *map, uint32_t cluster)
 	leaf_unlock(leaf);
 }
 
-/* The leaf is the pusher's: he set queued, or has taken it. */
-void map_redirty(struct map_leaf *leaf)
+void map_push(struct map *map)
 {
-	struct map_shared *shared = leaf->map->shared;
-	struct map_leaf *top = atomic_load_explicit(&shared->dirty, memory_order_relaxed);
+	struct map *_Atomic *dirty = &map->shared->dirty;
+	struct map *top = atomic_load_explicit(dirty, memory_order_relaxed);
+
+	do {
+		map->next = top;
+	} while (!atomic_compare_exchange_weak_explicit(dirty, &top, map, memory_order_release,
+							memory_order_relaxed));
+}
+
+static void leaf_push(struct map_leaf *leaf)
+{
+	struct map_leaf *_Atomic *leaves = &leaf->map->leaves;
+	struct map_leaf *top = atomic_load_explicit(leaves, memory_order_relaxed);
 
 	do {
 		leaf->next = top;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&shared->dirty, &top, leaf, memory_order_release, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(leaves, &top, leaf, memory_order_release,
+							memory_order_relaxed));
 }
 
-struct map_leaf *map_take_dirty(struct map_shared *shared)
+/* Under the lock. */
+void change_end(struct map_leaf *leaf, unsigned i)
+{
+	struct map *map = leaf->map;
+
+	leaf->changed[i / 64] |= (uint64_t)1 << (i % 64);
+	if (!leaf->queued) {
+		leaf->queued = true;
+		leaf_push(leaf);
+	}
+	/* Also when the leaf was taken and is not collected yet: the count of this change is not in what that round calls durable. */
+	if (!atomic_exchange_explicit(&map->queued, true, memory_order_acq_rel))
+		map_push(map);
+	atomic_fetch_add_explicit(&map->ended, 1, memory_order_release);
+}
+
+struct map *map_take_dirty(struct map_shared *shared)
 {
 	return atomic_exchange_explicit(&shared->dirty, NULL, memory_order_acquire);
 }
 
-struct map_leaf *map_leaf_next(struct map_leaf *leaf)
+struct map *map_dirty_next(const struct map *map)
+{
+	return map->next;
+}
+
+void map_redirty(struct map *map)
+{
+	map_push(map);
+}
+
+uint64_t map_collect_begin(struct map *map)
+{
+	(void)atomic_exchange_explicit(&map->queued, false, memory_order_acq_rel);
+	return atomic_load_explicit(&map->ended, memory_order_acquire);
+}
+
+struct map_leaf *map_take_leaves(struct map *map)
+{
+	return atomic_exchange_explicit(&map->leaves, NULL, memory_order_acquire);
+}
+
+struct map_leaf *map_leaf_next(const struct map_leaf *leaf)
 {
 	return leaf->next;
 }
@@ -184,6 +227,16 @@ static bool mask_page_needed(const struct map_leaf *leaf, unsigned page)
 				return true;
 		}
 	return false;
+}
+
+unsigned map_leaf_masks(const struct map_leaf *leaf)
+{
+	unsigned pages = 0;
+
+	for (unsigned i = 0; i < MAP_LEAF_CLUSTERS; i++)
+		if (entry_get(leaf, i) & MAP_PARTIAL)
+			pages |= 1u << i / MAP_MASK_CLUSTERS;
+	return pages;
 }
 
 unsigned map_leaf_trim(struct map_leaf *leaf, void *ret[MAP_MASK_PAGES])

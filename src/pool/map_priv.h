@@ -22,10 +22,10 @@ struct mask_page {
  */
 struct map_leaf {
 	atomic_flag locked;
-	bool queued; /* on the dirty stack, or taken and not collected */
+	bool queued; /* on its map's stack, or taken and not collected */
 	uint32_t index;
 	struct map *map;
-	struct map_leaf *next; /* on the dirty stack; the taker's until it is collected */
+	struct map_leaf *next; /* on that stack; the taker's until the leaf is collected */
 	struct mask_page *_Atomic mask[MAP_MASK_PAGES];
 	struct list bucket[MAP_CLAIM_BUCKETS]; /* struct map_claim, by cluster; FIFO */
 	uint64_t changed[CHANGE_WORDS];        /* bit: cluster, since the last collection */
@@ -43,6 +43,10 @@ struct map {
 	struct map_shared *shared;
 	uint64_t layer, clusters; /* pool's thread */
 	bool held;
+	struct map_leaf
+		*_Atomic leaves; /* stack of leaves with changes that are not collected yet */
+	struct map *next;        /* on the shared stack; the taker's until map_collect_begin() */
+	_Atomic bool queued;     /* on the shared stack, or taken and not begun */
 	/* Mapped clusters * 2 + thick: one word, so that whoever attaches and whoever makes the map thick agree on who counts the cluster as thick. */
 	_Atomic uint64_t mapped;
 	/* Changes: begun is counted before anybody can see one, ended when it can be collected; durable is a value that ended had. */
@@ -135,6 +139,7 @@ static inline void change_begin(struct map_leaf *leaf)
 	atomic_fetch_add_explicit(&leaf->map->begun, 1, memory_order_acq_rel);
 }
 void change_end(struct map_leaf *leaf, unsigned i);
+void map_push(struct map *map); /* on the shared stack: the caller set queued, or has taken it */
 
 /* Counts clusters that were attached (1) or detached (-1). */
 static inline void mapped_add(struct map *map, int n)

@@ -217,24 +217,26 @@ static void check_change(void *ctx, const struct map_change *change)
 /* What the pool's thread does all the time. */
 static void pool_round(struct shared *s, uint8_t (*image)[LAYOUT_PAGE])
 {
-	uint64_t changes[TENANTS];
-	struct map_leaf *leaf;
+	struct map *map = map_take_dirty(&s->maps);
 	void *old[TENANTS * MAP_MASK_PAGES];
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < TENANTS; i++)
-		changes[i] = map_changes(s->map[i]);
-	leaf = map_take_dirty(&s->maps);
-	while (leaf) {
-		struct map_leaf *next = map_leaf_next(leaf);
+	while (map) {
+		struct map *next_map = map_dirty_next(map);
+		uint64_t changes = map_collect_begin(map);
+		struct map_leaf *leaf = map_take_leaves(map);
 
-		map_leaf_collect(leaf, check_change, s, image);
-		leaf = next;
+		while (leaf) {
+			struct map_leaf *next = map_leaf_next(leaf);
+
+			map_leaf_collect(leaf, check_change, s, image);
+			leaf = next;
+		}
+		map_set_durable(map, changes);
+		map = next_map;
 	}
-	for (unsigned i = 0; i < TENANTS; i++) {
-		map_set_durable(s->map[i], changes[i]);
+	for (unsigned i = 0; i < TENANTS; i++)
 		n += map_leaf_trim(map_leaf_at(s->map[i], 0), old + n);
-	}
 	/* Two visits: what was put into quarantine by the first has been seen through by the second. */
 	s->first_visit = true;
 	visit_all(s);

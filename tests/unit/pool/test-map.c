@@ -219,23 +219,31 @@ static void check_images(struct fixture *f, struct map_leaf *leaf, uint8_t (*ima
 /* A round: afterwards copy is like map. */
 static void do_collect(struct fixture *f)
 {
-	uint64_t changes = map_changes(f->map);
-	struct map_leaf *leaf = map_take_dirty(&f->shared);
+	struct map *map = map_take_dirty(&f->shared);
 	uint8_t(*image)[LAYOUT_PAGE] = calloc(1 + MAP_MASK_PAGES, LAYOUT_PAGE);
 
-	while (leaf) {
-		struct map_leaf *next = map_leaf_next(leaf);
-		bool with_image = rng_chance(&f->rng, 0.5);
+	if (map) {
+		uint64_t changes;
+		struct map_leaf *leaf;
 
-		assert_ptr_equal(map_leaf_map(leaf), f->map);
-		assert_ptr_equal(map_leaf_at(f->map, map_leaf_index(leaf)), leaf);
-		map_leaf_collect(leaf, replay, f, with_image ? image : NULL);
-		if (with_image)
-			check_images(f, leaf, image);
-		leaf = next;
+		assert_ptr_equal(map, f->map);
+		assert_null(map_dirty_next(map));
+		changes = map_collect_begin(map);
+		leaf = map_take_leaves(map);
+		while (leaf) {
+			struct map_leaf *next = map_leaf_next(leaf);
+			bool with_image = rng_chance(&f->rng, 0.5);
+
+			assert_ptr_equal(map_leaf_map(leaf), f->map);
+			assert_ptr_equal(map_leaf_at(f->map, map_leaf_index(leaf)), leaf);
+			map_leaf_collect(leaf, replay, f, with_image ? image : NULL);
+			if (with_image)
+				check_images(f, leaf, image);
+			leaf = next;
+		}
+		map_set_durable(f->map, changes);
 	}
 	free(image);
-	map_set_durable(f->map, changes);
 	assert_true(map_clean(f->map));
 	for (unsigned i = 0; i < HOT; i++)
 		check_cluster(f, f->copy, some_cluster(f));
@@ -352,40 +360,59 @@ static void ignore(void *ctx, const struct map_change *change)
 	*(unsigned *)ctx += change->count;
 }
 
+static unsigned collect(struct map *map)
+{
+	unsigned n = 0;
+	uint64_t changes = map_collect_begin(map);
+	struct map_leaf *leaf = map_take_leaves(map);
+
+	while (leaf) {
+		struct map_leaf *next = map_leaf_next(leaf);
+
+		map_leaf_collect(leaf, ignore, &n, NULL);
+		leaf = next;
+	}
+	map_set_durable(map, changes);
+	return n;
+}
+
 /* What a cut needs: changes of a held map stay, whatever rounds do. */
-static void a_leaf_that_was_given_back_is_collected_later(void **state)
+static void a_map_that_was_given_back_is_collected_later(void **state)
 {
 	struct map_shared shared = {0};
-	struct map *a = map_new(&shared, 1, 600), *b = map_new(&shared, 2, 600);
-	struct map_leaf *leaf;
+	struct map *a = map_new(&shared, 1, 600), *b = map_new(&shared, 2, 600), *map;
 	unsigned n = 0;
 
 	assert_int_equal(map_put(a, 3, 20, NULL), 0);
 	assert_int_equal(map_put(b, 3, 21, NULL), 0);
 	map_touch(a, 3);
 	map_touch(b, 3);
+	map_touch(b, 3);
 	map_set_held(a, true);
 	assert_false(map_clean(a));
-	leaf = map_take_dirty(&shared);
-	while (leaf) {
-		struct map_leaf *next = map_leaf_next(leaf);
+	map = map_take_dirty(&shared);
+	while (map) {
+		struct map *next = map_dirty_next(map);
 
-		if (map_held(map_leaf_map(leaf)))
-			map_redirty(leaf);
+		if (map_held(map))
+			map_redirty(map);
 		else
-			map_leaf_collect(leaf, ignore, &n, NULL);
-		leaf = next;
+			n += collect(map);
+		map = next;
 	}
 	assert_int_equal(n, 1);
-	leaf = map_take_dirty(&shared);
-	assert_ptr_equal(map_leaf_map(leaf), a);
-	assert_null(map_leaf_next(leaf));
-	map_redirty(leaf);
+	assert_true(map_clean(b));
+	map_touch(a, 3); /* it is there already */
+	map = map_take_dirty(&shared);
+	assert_ptr_equal(map, a);
+	assert_null(map_dirty_next(map));
+	map_redirty(map);
 	map_touch(b, 3);
-	map_free(a); /* takes its own leaf off and leaves the other */
-	leaf = map_take_dirty(&shared);
-	assert_ptr_equal(map_leaf_map(leaf), b);
-	assert_null(map_leaf_next(leaf));
+	map_free(a); /* takes itself off and leaves the other */
+	map = map_take_dirty(&shared);
+	assert_ptr_equal(map, b);
+	assert_null(map_dirty_next(map));
+	assert_int_equal(collect(b), 1);
 	map_free(b);
 }
 
@@ -394,17 +421,26 @@ static void changes_behind_the_round_are_not_durable(void **state)
 {
 	struct map_shared shared = {0};
 	struct map *map = map_new(&shared, 1, 600);
+	struct map_leaf *leaf;
+	unsigned n = 0;
 	uint64_t changes;
 
 	assert_true(map_clean(map));
 	assert_int_equal(map_put(map, 3, 20, NULL), 0);
 	assert_true(map_clean(map));
 	map_touch(map, 3);
-	changes = map_changes(map);
-	map_touch(map, 3);
+	assert_ptr_equal(map_take_dirty(&shared), map);
+	changes = map_collect_begin(map);
+	leaf = map_take_leaves(map);
+	map_touch(map, 4);
+	map_leaf_collect(leaf, ignore, &n, NULL);
+	assert_int_equal(
+		n, 1 + 1); /* a copy has it all the same; the next round states it again or not */
 	map_set_durable(map, changes);
 	assert_false(map_clean(map));
-	map_set_durable(map, map_changes(map));
+	map_touch(map, 5);
+	assert_ptr_equal(map_take_dirty(&shared), map);
+	assert_int_equal(collect(map), 1);
 	assert_true(map_clean(map));
 	map_free(map);
 }
@@ -415,7 +451,7 @@ int main(void)
 		cmocka_unit_test(a_map_does_what_the_model_does),
 		cmocka_unit_test(a_map_that_grows_and_shrinks_keeps_what_it_has),
 		cmocka_unit_test(a_fully_valid_tib_fits_into_16_mib),
-		cmocka_unit_test(a_leaf_that_was_given_back_is_collected_later),
+		cmocka_unit_test(a_map_that_was_given_back_is_collected_later),
 		cmocka_unit_test(changes_behind_the_round_are_not_durable),
 	};
 
