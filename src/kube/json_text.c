@@ -29,13 +29,19 @@ static unsigned text_depth(const char *text, size_t len)
 
 int kube_json_parse(const char *text, size_t len, json_t **ret, struct kube_fail *fail)
 {
+	return kube_json_parse_up_to(text, len, KUBE_BODY_MAX, ret, fail);
+}
+
+int kube_json_parse_up_to(const char *text, size_t len, size_t max, json_t **ret,
+			  struct kube_fail *fail)
+{
 	json_error_t error;
 	json_t *json;
 
-	if (len > KUBE_BODY_MAX)
+	if (len > max)
 		return kube_fail_set(fail, KUBE_TOO_LARGE,
 				     "Request entity too large: limit is %zu bytes, not %zu",
-				     KUBE_BODY_MAX, len);
+				     max, len);
 	if (text_depth(text, len) > KUBE_DEPTH_MAX)
 		return kube_fail_set(fail, KUBE_BAD_REQUEST,
 				     "the body is nested more than %d levels deep", KUBE_DEPTH_MAX);

@@ -21,6 +21,9 @@
  * twice or a NUL. New reference.
  */
 int kube_json_parse(const char *text, size_t len, json_t **ret, struct kube_fail *fail);
+/* The same with another limit than KUBE_BODY_MAX: lists are longer than objects. */
+int kube_json_parse_up_to(const char *text, size_t len, size_t max, json_t **ret,
+			  struct kube_fail *fail);
 /* Nesting of a value: 0 for a scalar, 1 for [] and {}. Counts to KUBE_DEPTH_MAX + 1 and no further. */
 unsigned kube_json_depth(const json_t *value);
 

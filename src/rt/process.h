@@ -30,5 +30,7 @@ uint64_t process_raise_nofile(void);
 
 /* Wall clock, ns since the epoch: for log lines. Any thread. */
 uint64_t process_wall_ns(void);
+/* Never goes back and counts while the host is suspended (CLOCK_BOOTTIME), ms: for leases, which run out then, too. Any thread. */
+uint64_t process_boot_ms(void);
 
 #endif
