@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int bitmap_init(struct bitmap *map, size_t bits)
 {
@@ -15,6 +16,19 @@ int bitmap_init(struct bitmap *map, size_t bits)
 		return -ENOMEM;
 	}
 	map->bits = bits;
+	return 0;
+}
+
+int bitmap_resize(struct bitmap *map, size_t bits)
+{
+	struct bitmap grown;
+
+	if (bitmap_init(&grown, bits))
+		return -ENOMEM;
+	if (map->words)
+		memcpy(grown.words, map->words, (map->bits + 63) / 64 * sizeof(uint64_t));
+	free(map->words);
+	*map = grown;
 	return 0;
 }
 

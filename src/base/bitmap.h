@@ -17,6 +17,8 @@ struct bitmap {
 /* All bits clear. 0 or -ENOMEM. */
 int bitmap_init(struct bitmap *map, size_t bits);
 void bitmap_fini(struct bitmap *map);
+/* More bits, the new ones clear; {0} counts as empty. 0, or -ENOMEM with everything as before. */
+int bitmap_resize(struct bitmap *map, size_t bits);
 
 static inline bool bitmap_test(const struct bitmap *map, size_t i)
 {

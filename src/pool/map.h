@@ -154,11 +154,13 @@ void map_redirty(struct map *map);                     /* taken, but not begun: 
 uint64_t map_collect_begin(struct map *map);
 struct map_leaf *map_take_leaves(struct map *map);           /* linked by map_leaf_next() */
 struct map_leaf *map_leaf_next(const struct map_leaf *leaf); /* before map_leaf_collect() of it */
+void map_leaf_set_next(struct map_leaf *leaf, struct map_leaf *next); /* the taker's until then */
 void map_set_durable(struct map *map, uint64_t changes);
 /*
  * Calls fn for what changed in the leaf since it was last collected, and marks it collected: run by run, as MAP_SET and MAP_RUN records state it
  * (count > 1: neither PARTIAL, and entries contiguous or all equal without phys). fn must not fail: it has room for MAP_LEAF_CLUSTERS records.
- * image (may be NULL): the page images as of the same moment: [0] MAP, [1..4] MASK.
+ * image (may be NULL): the page images as of the same moment: [0] MAP, [1..4] MASK (bodies only; all zero
+ * where no entry is PARTIAL). With an image the leaf, if it is on a stack or in a taker's list, stays there; without, it may be pushed again from now on.
  */
 struct map_change {
 	uint32_t cluster, count;

@@ -108,6 +108,11 @@ struct map_leaf *map_leaf_next(const struct map_leaf *leaf)
 	return leaf->next;
 }
 
+void map_leaf_set_next(struct map_leaf *leaf, struct map_leaf *next)
+{
+	leaf->next = next;
+}
+
 struct map_leaf *map_leaf_at(const struct map *map, uint32_t index)
 {
 	return leaf_find(map, (uint64_t)index * MAP_LEAF_CLUSTERS);
@@ -151,7 +156,8 @@ static void take_picture(struct map_leaf *leaf, bool all, struct picture *pic)
 	leaf_lock(leaf);
 	memcpy(pic->changed, leaf->changed, sizeof(pic->changed));
 	memset(leaf->changed, 0, sizeof(leaf->changed));
-	leaf->queued = false;
+	if (!all) /* the checkpoint collects out of turn: the leaf is still on a stack or in a taker's list */
+		leaf->queued = false;
 	for (unsigned i = 0; i < MAP_LEAF_CLUSTERS; i++) {
 		pic->entry[i] = atomic_load_explicit(&leaf->entry[i], memory_order_relaxed);
 		if (pic->entry[i] & MAP_PARTIAL && (all || bit(pic->changed, i)))

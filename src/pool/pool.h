@@ -121,6 +121,10 @@ struct pool_object {
 		*layer; /* head of a volume, or the snapshot's; NULL only while replaying */
 	bool unusable; /* has a property that this program does not know: may not be changed or exported */
 	void *user; /* src/volume's */
+
+	/* The checkpoint's own. */
+	uint64_t pair[PROPS_CHUNKS]; /* where its chunks are; 0: nowhere yet */
+	struct list changed;
 };
 
 struct pool_layer *pool_layer_find(const struct pool *pool, uint64_t id);

@@ -4,6 +4,7 @@
 #define LITEPOOL_POOL_PRIV_H
 
 #include "base/bitmap.h"
+#include "base/counter.h"
 #include "layout/journal.h"
 #include "pool/pool.h"
 #include "pool/super.h"
@@ -30,7 +31,6 @@ struct pool_room {
 	struct bitmap used; /* by device cluster; below first_cluster set */
 	uint64_t free;      /* clear bits */
 	uint64_t cursor;    /* where the search goes on */
-	uint64_t segments;
 	int64_t thick_total; /* clusters of all thick volumes; atomic in map_shared: what they have mapped */
 	/* Detached clusters: since the last collection; in the round under way; durable, waiting for a turn of the gate. */
 	struct cluster_vec {
@@ -38,11 +38,12 @@ struct pool_room {
 		size_t n, capacity;
 	} freed, in_round, in_turn;
 	struct cluster_vec durable; /* waiting for the next turn */
-	bool turning, recalling, recalled;
+	bool turning, recalling;
 	struct gate_turn turn; /* after which in_turn is free */
 	struct list wants;     /* struct pool_want that wait for space to come back */
 	uint8_t level;         /* watermarks that are exceeded */
 	struct gate_turn recall;
+	struct pool_want *recalled_from; /* one per slot; only n and granted are used */
 	counter want_count, refused;
 };
 int space_init(struct pool *pool);
@@ -52,7 +53,9 @@ int space_own(struct pool *pool, uint64_t phys);
 /* The round: collection begins (what was freed until now is in it); the round is durable. */
 void space_round_begins(struct pool *pool);
 void space_round_durable(struct pool *pool);
-void space_grow(struct pool *pool, uint64_t end_cluster);
+int space_grow(struct pool *pool, uint64_t end_cluster);
+int space_alloc_metadata(struct pool *pool, uint64_t *ret_phys); /* beyond what others may have */
+void space_failed(struct pool *pool); /* the pool takes no writes any more */
 
 /* ---- log.c ---- */
 #define LOG_ROUND_BLOCKS 512u /* of a round at most; what is left goes into the next one */
@@ -92,6 +95,14 @@ bool log_collect_leaf(struct pool *pool, struct map_leaf *leaf, uint8_t (*image)
 /* The map is going: forgets what of it is waiting to be collected. */
 void log_forget_map(struct pool *pool, struct map *map);
 
+/* ---- txn.c, for log.c ---- */
+int txn_to_journal(struct pool *pool,
+		   const struct pool_txn *txn); /* as one transaction of the round */
+int txn_apply(struct pool *pool, const struct pool_txn *txn);
+
+/* ---- state.c ---- */
+void pool_set_state(struct pool *pool, enum pool_state state);
+
 /* ---- op.c ---- */
 void op_init(struct pool *pool);
 
@@ -103,7 +114,7 @@ void checkpoint_fini(struct pool *pool);
 void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx);
 /* A record that was made durable or replayed changed these: their pages are to be written. */
 void checkpoint_leaf_changed(struct pool *pool, struct map_leaf *leaf);
-void checkpoint_layer_changed(struct pool *pool, uint32_t slot);
+int checkpoint_layer_changed(struct pool *pool, uint32_t slot); /* -ENOMEM */
 void checkpoint_object_changed(struct pool *pool, struct pool_object *object);
 /* Durably gone: its pairs are free. Before the layer's map or the object is freed. */
 void checkpoint_layer_gone(struct pool *pool, struct pool_layer *layer);

@@ -6,6 +6,13 @@
 #include "layout/superblock.h"
 #include "pool/batch.h"
 
+/* One change of the superblock of an open pool: edit() is called on a copy of what is on the device when its turn has come; then it is written. */
+struct super_change {
+	void (*edit)(struct super_change *change, struct superblock *next);
+	void (*done)(struct super_change *change, int res); /* 0: durable, and ->now */
+	struct list link;
+};
+
 struct pool_super {
 	enum {
 		SUPER_IDLE,
@@ -22,6 +29,7 @@ struct pool_super {
 	struct batch batch;
 	struct blk_dev *dev;
 	void (*done)(struct pool_super *super, int res);
+	struct list changes; /* the first is under way */
 };
 
 int super_init(struct pool_super *super, struct blk_dev *dev);
@@ -32,5 +40,7 @@ void super_fini(struct pool_super *super);
  */
 void super_write(struct pool_super *super, bool skip_look,
 		 void (*done)(struct pool_super *super, int res));
+/* In line behind other changes. done never inside. */
+void super_change(struct pool_super *super, struct super_change *change);
 
 #endif

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checkpoint: brings the pages on the device up to date so that the journal's tail can move.
+ *
+ *   IDLE -> [ZERO -> ZERO_FLUSH: new segments] -> OP -> ROUND -> WRITE -> FLUSH -> READ --more--> ZERO or OP
+ *                                                                              \--nothing left--> SUPER -> IDLE
+ *
+ * A batch is captured at the beginning of a round, while no operation is half done; the round carries the PAGES record and whatever in the images is not yet durable. Then
+ * the pages go to the slots that do not count, are flushed, and read back; from then on they count (FORMAT.md §5).
+ *
+ * Invariants: 1. All effects up to the new tail are in pages that were read back. 2. What changes meanwhile is in a list for the next checkpoint.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "pool/checkpoint.h"
+
+static void next_batch(struct pool *pool);
+static void want_op(struct pool *pool);
+static void step(struct batch *batch, int res);
+
+static void fail(struct pool *pool, int res, const char *what)
+{
+	pool_fail(pool, res, what);
+	checkpoint_failed(pool);
+}
+
+static void answer(struct list *waiters, int res, const struct err *err)
+{
+	for (struct list *link; (link = list_pop_front(waiters));) {
+		struct checkpoint_waiter *w = list_entry(link, struct checkpoint_waiter, link);
+
+		w->done(w->ctx, res, err);
+		free(w);
+	}
+}
+
+/* ---- beginning ---- */
+
+static void begin(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	c->tail = pool->log.durable;
+	c->started_ns = reactor_now(pool->home);
+	list_splice_back(&c->todo_leaves, &c->leaves);
+	list_splice_back(&c->todo_objects, &c->objects);
+	for (size_t i = bitmap_next_set(&c->layers, 0); i != BITMAP_NONE;
+	     i = bitmap_next_set(&c->layers, i)) {
+		bitmap_clear(&c->layers, i);
+		bitmap_set(&c->todo_layers, i);
+	}
+	for (unsigned i = 0; i < sizeof(c->todo_segtab) / sizeof(c->todo_segtab[0]); i++) {
+		c->todo_segtab[i] |= c->segments.tab_changed[i];
+		c->segments.tab_changed[i] = 0;
+	}
+	next_batch(pool);
+}
+
+void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+	struct checkpoint_waiter *w;
+
+	if (done) {
+		struct err err = {0};
+
+		w = pool_writable(pool) ? NULL : calloc(1, sizeof(*w));
+		if (!w) {
+			(void)err_set(&err, pool_writable(pool) ? pool_writable(pool) : -ENOMEM,
+				      "no checkpoint of pool %s", pool->super.now.name);
+			done(ctx, err.code, &err);
+			return;
+		}
+		w->done = done;
+		w->ctx = ctx;
+		list_push_back(c->step == CHECKPOINT_IDLE ? &c->waiters : &c->later, &w->link);
+		c->again |= c->step != CHECKPOINT_IDLE;
+	}
+	if (c->step == CHECKPOINT_IDLE && !pool_writable(pool))
+		begin(pool);
+}
+
+/* ---- new segments ---- */
+
+static void want_op(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	c->step = CHECKPOINT_OP;
+	pool_op_start(pool, &c->op);
+}
+
+static void zero_segments(struct pool *pool, uint64_t missing)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+	uint64_t n = (missing + SEGMENT_PAIRS - 1) / SEGMENT_PAIRS;
+	int res = 0;
+
+	if (n > sizeof(c->new_cluster) / sizeof(c->new_cluster[0]))
+		n = sizeof(c->new_cluster) / sizeof(c->new_cluster[0]);
+	c->zeros = batch_alloc(LAYOUT_CLUSTER);
+	c->n_new = 0;
+	while (c->zeros && !res && c->n_new < n) {
+		res = space_alloc_metadata(pool, &c->new_cluster[c->n_new]);
+		if (!res) {
+			c->xfer[c->n_new] =
+				(struct batch_xfer){c->new_cluster[c->n_new] * LAYOUT_CLUSTER,
+						    LAYOUT_CLUSTER, c->zeros};
+			c->n_new++;
+		}
+	}
+	if (!c->n_new) {
+		fail(pool, c->zeros ? -ENOSPC : -ENOMEM, "making room for metadata pages");
+		return;
+	}
+	c->step = CHECKPOINT_ZERO;
+	batch_run(&c->batch, pool->dev, BLK_WRITE, 0, c->xfer, c->n_new, step);
+}
+
+static void next_batch(struct pool *pool)
+{
+	uint64_t missing = checkpoint_missing(pool);
+
+	if (missing)
+		zero_segments(pool, missing);
+	else
+		want_op(pool);
+}
+
+/* ---- the round that announces a batch ---- */
+
+static void op_run(struct pool_op *op)
+{
+	struct pool_checkpoint *c = container_of(op, struct pool_checkpoint, op);
+	struct pool *pool = c->pool;
+
+	if (c->step == CHECKPOINT_OP)
+		log_kick(pool); /* checkpoint_capture() follows */
+	else
+		pool_op_end(pool, op); /* the pool has failed meanwhile */
+}
+
+/* Reads only what is decoded from our own journal: cannot fail but for room, which a round keeps for it. */
+static void add_record(struct pool *pool, const struct record *r)
+{
+	int res;
+
+	journal_txn_begin(&pool->log.builder);
+	res = journal_add(&pool->log.builder, r);
+	ASSERT(!res);
+	journal_txn_end(&pool->log.builder);
+}
+
+static void announce_segments(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+	uint32_t index = segments_free_index(&c->segments);
+
+	for (unsigned i = 0; i < c->n_new; i++) {
+		struct record r = {.type = RECORD_SEGMENT_SET,
+				   .segment_set = {.index = index, .phys = c->new_cluster[i]}};
+
+		add_record(pool, &r);
+		do
+			index++;
+		while (index < c->segments.n && c->segments.cluster[index]);
+	}
+}
+
+static void announce_pages(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+	uint8_t place[CHECKPOINT_PAGES * 8];
+	struct record r = {.type = RECORD_PAGES, .pages = {.count = c->n, .place = place}};
+
+	for (unsigned i = 0; i < c->n; i++)
+		put_le64((le64 *)(void *)(place + i * 8), c->page[i].place);
+	if (c->n)
+		add_record(pool, &r);
+}
+
+void checkpoint_capture(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	if (c->step != CHECKPOINT_OP || pool->op != &c->op)
+		return;
+	c->step = CHECKPOINT_ROUND;
+	c->n = 0;
+	if (c->n_new) {
+		announce_segments(pool);
+	} else {
+		checkpoint_fill(pool);
+		announce_pages(pool);
+	}
+	pool_op_end(pool, &c->op);
+}
+
+static int take_segments(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+	int res = 0;
+
+	for (unsigned i = 0; i < c->n_new && !res; i++)
+		res = segments_set(&c->segments, segments_free_index(&c->segments),
+				   c->new_cluster[i]);
+	c->n_new = 0;
+	return res;
+}
+
+static void write_pages(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	for (unsigned i = 0; i < c->n; i++) {
+		struct page_info info = {c->page[i].id, pool->log.durable.lsn - 1,
+					 pool->rules.epoch};
+
+		page_seal(c->image[i], &pool->rules, &info, c->page[i].place);
+		c->xfer[i] = (struct batch_xfer){c->page[i].place * LAYOUT_PAGE, LAYOUT_PAGE,
+						 c->image[i]};
+	}
+	c->step = CHECKPOINT_WRITE;
+	batch_run(&c->batch, pool->dev, BLK_WRITE, 0, c->xfer, c->n, step);
+}
+
+/* ---- the end ---- */
+
+static void edit_super(struct super_change *change, struct superblock *next)
+{
+	struct pool_checkpoint *c = container_of(change, struct pool_checkpoint, super);
+
+	next->tail_lsn = c->tail.lsn;
+	next->tail_prev_epoch = c->tail.prev_epoch;
+	next->tail_prev_crc = c->tail.prev_crc;
+	next->next_id = c->pool->next_id;
+}
+
+static void super_done(struct super_change *change, int res)
+{
+	struct pool_checkpoint *c = container_of(change, struct pool_checkpoint, super);
+	struct pool *pool = c->pool;
+
+	if (res) {
+		fail(pool, res, "writing the superblock");
+		return;
+	}
+	pool->log.tail_lsn = c->tail.lsn;
+	c->step = CHECKPOINT_IDLE;
+	counter_add(&c->checkpoints, 1);
+	answer(&c->waiters, 0, NULL);
+	log_kick(pool); /* who waited for room in the ring */
+	if (c->again) {
+		c->again = false;
+		list_splice_back(&c->waiters, &c->later);
+		begin(pool);
+	}
+}
+
+static void write_super(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	c->step = CHECKPOINT_SUPER;
+	c->super = (struct super_change){.edit = edit_super, .done = super_done};
+	super_change(&pool->super, &c->super);
+}
+
+void checkpoint_round_durable(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	if (c->step != CHECKPOINT_ROUND)
+		return;
+	if (c->n_new) {
+		int res = take_segments(pool);
+
+		if (res)
+			fail(pool, res, "registering metadata segments");
+		else
+			next_batch(pool);
+	} else if (c->n) {
+		write_pages(pool);
+	} else if (checkpoint_todo(pool)) {
+		next_batch(pool); /* pairs or room in the journal were missing */
+	} else {
+		write_super(pool);
+	}
+}
+
+/* ---- writing ---- */
+
+static void read_back(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	for (unsigned i = 0; i < c->n; i++)
+		c->xfer[i].buf = c->back[i];
+	c->step = CHECKPOINT_READ;
+	batch_run(&c->batch, pool->dev, BLK_READ, 0, c->xfer, c->n, step);
+}
+
+static void batch_ends(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	for (unsigned i = 0; i < c->n; i++) {
+		unsigned t = c->page[i].segtab;
+
+		if (memcmp(c->image[i], c->back[i], LAYOUT_PAGE) != 0) {
+			log_error("pool.lost_write", "pool=%s place=%" PRIu64 " kind=%s",
+				  pool->super.now.name, c->page[i].place,
+				  page_kind_name(c->page[i].id.kind));
+			fail(pool, -EILSEQ, "a metadata page does not read back as it was written");
+			return;
+		}
+		if (c->page[i].pair)
+			pair_flip(&c->segments, c->page[i].pair);
+		else
+			c->segments.tab_winner[t / 64] ^= (uint64_t)1 << (t % 64);
+	}
+	counter_add(&c->pages, c->n);
+	next_batch(pool);
+}
+
+static void step(struct batch *batch, int res)
+{
+	struct pool_checkpoint *c = container_of(batch, struct pool_checkpoint, batch);
+	struct pool *pool = c->pool;
+
+	if (res) {
+		fail(pool, res, "writing metadata pages");
+		return;
+	}
+	switch (c->step) {
+	case CHECKPOINT_ZERO:
+		free(c->zeros);
+		c->zeros = NULL;
+		c->step = CHECKPOINT_ZERO_FLUSH;
+		batch_flush(&c->batch, pool->dev, step);
+		return;
+	case CHECKPOINT_ZERO_FLUSH:
+		want_op(pool);
+		return;
+	case CHECKPOINT_WRITE:
+		c->step = CHECKPOINT_FLUSH;
+		batch_flush(&c->batch, pool->dev, step);
+		return;
+	case CHECKPOINT_FLUSH:
+		read_back(pool);
+		return;
+	case CHECKPOINT_READ:
+		batch_ends(pool);
+		return;
+	case CHECKPOINT_IDLE:
+	case CHECKPOINT_OP:
+	case CHECKPOINT_ROUND:
+	case CHECKPOINT_SUPER:
+		ASSERT(!"no transfer in this step");
+	}
+}
+
+/* ---- who tells what changed, and life ---- */
+
+void checkpoint_leaf_changed(struct pool *pool, struct map_leaf *leaf)
+{
+	struct map_leaf_pages *pages = map_leaf_pages(leaf);
+
+	if (!list_linked(&pages->link))
+		list_push_back(&pool->checkpoint->leaves, &pages->link);
+}
+
+void checkpoint_object_changed(struct pool *pool, struct pool_object *object)
+{
+	if (!list_linked(&object->changed))
+		list_push_back(&pool->checkpoint->objects, &object->changed);
+}
+
+/* LAYER pages by number, with room for more. */
+static int layer_room(struct pool_checkpoint *c, uint32_t page)
+{
+	uint32_t n = c->n_layer_pages ? c->n_layer_pages * 2 : 16;
+	uint64_t *pair;
+
+	if (page < c->n_layer_pages)
+		return 0;
+	while (n <= page)
+		n *= 2;
+	pair = reallocarray(c->layer_pair, n, sizeof(*pair));
+	if (!pair)
+		return -ENOMEM;
+	memset(pair + c->n_layer_pages, 0, (n - c->n_layer_pages) * sizeof(*pair));
+	c->layer_pair = pair;
+	if (bitmap_resize(&c->layers, n) || bitmap_resize(&c->todo_layers, n))
+		return -ENOMEM;
+	c->n_layer_pages = n;
+	return 0;
+}
+
+int checkpoint_layer_changed(struct pool *pool, uint32_t slot)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	if (layer_room(c, slot / PAGE_LAYERS))
+		return -ENOMEM;
+	bitmap_set(&c->layers, slot / PAGE_LAYERS);
+	return 0;
+}
+
+static void free_pairs(struct pool_checkpoint *c, uint64_t *pair, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (pair[i])
+			pair_free(&c->segments, pair[i]);
+		pair[i] = 0;
+	}
+}
+
+void checkpoint_layer_gone(struct pool *pool, struct pool_layer *layer)
+{
+	uint32_t leaves =
+		(uint32_t)((map_clusters(layer->map) + MAP_LEAF_CLUSTERS - 1) / MAP_LEAF_CLUSTERS);
+
+	for (uint32_t i = 0; i < leaves; i++) {
+		struct map_leaf *leaf = map_leaf_at(layer->map, i);
+
+		if (!leaf)
+			continue;
+		list_remove(&map_leaf_pages(leaf)->link);
+		free_pairs(pool->checkpoint, map_leaf_pages(leaf)->pair, 1 + MAP_MASK_PAGES);
+	}
+	log_forget_map(pool, layer->map);
+}
+
+void checkpoint_object_gone(struct pool *pool, struct pool_object *object)
+{
+	list_remove(&object->changed);
+	free_pairs(pool->checkpoint, object->pair, PROPS_CHUNKS);
+}
+
+int checkpoint_found_segment(struct pool *pool, uint32_t index, uint64_t phys)
+{
+	struct segments *s = &pool->checkpoint->segments;
+
+	if (index < s->n && s->cluster[index] && phys)
+		return s->cluster[index] == phys ? 0 : -EEXIST;
+	if (!phys && (index >= s->n || !s->cluster[index]))
+		return 0;
+	return segments_set(s, index, phys);
+}
+
+void checkpoint_found_segtab(struct pool *pool, unsigned pair, unsigned winner)
+{
+	struct segments *s = &pool->checkpoint->segments;
+	uint64_t bit = (uint64_t)1 << (pair % 64);
+
+	s->tab_winner[pair / 64] =
+		winner ? s->tab_winner[pair / 64] | bit : s->tab_winner[pair / 64] & ~bit;
+}
+
+/* Where the owner of a page keeps its pair; NULL: it has no such owner. */
+static uint64_t *owner_pair(struct pool *pool, const struct page_id *id)
+{
+	struct pool_layer *layer;
+	struct pool_object *object;
+	struct map_leaf *leaf;
+
+	switch (id->kind) {
+	case PAGE_MAP:
+	case PAGE_MASK:
+		layer = pool_layer_find(pool, id->owner);
+		leaf = layer ? map_leaf_at(layer->map,
+					   (uint32_t)(id->kind == PAGE_MAP
+							      ? id->index
+							      : id->index / MAP_MASK_PAGES))
+			     : NULL;
+		if (!leaf)
+			return NULL;
+		return &map_leaf_pages(leaf)
+				->pair[id->kind == PAGE_MAP ? 0 : 1 + id->index % MAP_MASK_PAGES];
+	case PAGE_PROPS:
+		object = pool_object_find(pool, id->owner);
+		return object && id->index < PROPS_CHUNKS ? &object->pair[id->index] : NULL;
+	case PAGE_LAYER:
+		if (id->index > UINT32_MAX || layer_room(pool->checkpoint, (uint32_t)id->index))
+			return NULL;
+		return &pool->checkpoint->layer_pair[id->index];
+	case PAGE_SUMS:
+	case PAGE_SEGMENTS:
+	case PAGE_KINDS:
+		break;
+	}
+	return NULL;
+}
+
+int checkpoint_found_page(struct pool *pool, const struct page_info *info, uint64_t pair,
+			  unsigned winner)
+{
+	uint64_t *owner = info ? owner_pair(pool, &info->id) : NULL;
+
+	if (owner && *owner)
+		return -EEXIST;
+	if (owner)
+		*owner = pair;
+	pair_found(&pool->checkpoint->segments, pair, owner != NULL, winner);
+	return 0;
+}
+
+uint64_t checkpoint_segments(const struct pool *pool)
+{
+	return pool->checkpoint->segments.in_use;
+}
+
+uint64_t checkpoint_reserve(const struct pool *pool)
+{
+	const struct segments *s = &pool->checkpoint->segments;
+	uint64_t pages = atomic_load(&pool->maps.leaves) * (1 + MAP_MASK_PAGES) +
+			 pool->tables.n_slots / PAGE_LAYERS + 2 * pool->tables.n_objects;
+	uint64_t segments = (pages + SEGMENT_PAIRS - 1) / SEGMENT_PAIRS + 2;
+
+	return segments > s->in_use ? segments - s->in_use : 0;
+}
+
+void checkpoint_failed(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+	const struct err err = {-EIO, "the pool has failed"};
+
+	if (!c)
+		return;
+	if (c->step == CHECKPOINT_OP && pool->op == &c->op)
+		pool_op_end(pool, &c->op);
+	answer(&c->waiters, -EIO, &err);
+	answer(&c->later, -EIO, &err);
+}
+
+int checkpoint_init(struct pool *pool)
+{
+	struct pool_checkpoint *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	pool->checkpoint = c;
+	c->pool = pool;
+	c->op = (struct pool_op){.run = op_run, .background = true};
+	list_init(&c->leaves);
+	list_init(&c->objects);
+	list_init(&c->todo_leaves);
+	list_init(&c->todo_objects);
+	list_init(&c->waiters);
+	list_init(&c->later);
+	segments_init(&c->segments);
+	c->image = batch_alloc(CHECKPOINT_PAGES * LAYOUT_PAGE);
+	c->back = batch_alloc(CHECKPOINT_PAGES * LAYOUT_PAGE);
+	c->xfer = calloc(CHECKPOINT_PAGES, sizeof(*c->xfer));
+	return c->image && c->back && c->xfer ? layer_room(c, 0) : -ENOMEM;
+}
+
+void checkpoint_fini(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	if (!c)
+		return;
+	segments_fini(&c->segments);
+	bitmap_fini(&c->layers);
+	bitmap_fini(&c->todo_layers);
+	free(c->layer_pair);
+	free(c->image);
+	free(c->back);
+	free(c->xfer);
+	free(c->zeros);
+	free(c);
+	pool->checkpoint = NULL;
+}

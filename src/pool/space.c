@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clusters: who may have the free ones, and when a detached one is free again.
+ *
+ *   free --grant--> stock of a reactor --map_attach--> mapped --map_clear--> freed --round--> durable --turn of the gate--> free
+ *
+ * Invariants:
+ *  1. free + what thick stocks hold >= what thick volumes are still promised + what the checkpoint may need. Thin volumes get only what is beyond.
+ *  2. A cluster is granted again only when the record that freed it is durable and no reactor can still be reading it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "pool/priv.h"
+
+#define GRANT_MAX (POOL_STOCK / 2)
+
+/* ---- on the reactors ---- */
+
+uint64_t pool_take_cluster(struct pool_slot *slot, enum pool_space space)
+{
+	uint32_t n = atomic_load_explicit(&slot->stocked[space], memory_order_relaxed);
+
+	if (!n)
+		return 0;
+	atomic_store_explicit(&slot->stocked[space], n - 1, memory_order_relaxed);
+	return slot->stock[space][n - 1];
+}
+
+void pool_return_cluster(struct pool_slot *slot, enum pool_space space, uint64_t phys)
+{
+	uint32_t n = atomic_load_explicit(&slot->stocked[space], memory_order_relaxed);
+
+	ASSERT(n < POOL_STOCK);
+	slot->stock[space][n] = phys;
+	atomic_store_explicit(&slot->stocked[space], n + 1, memory_order_relaxed);
+}
+
+static void want_returns(struct msg *msg)
+{
+	struct pool_want *want = container_of(msg, struct pool_want, msg);
+	struct pool_slot *slot = pool_slot(want->pool);
+
+	for (uint32_t i = 0; i < want->n; i++)
+		pool_return_cluster(slot, want->space, want->granted[i]);
+	atomic_fetch_sub_explicit(&slot->coming[want->space], want->n, memory_order_release);
+	want->done(want, want->res);
+}
+
+static void want_arrives(struct msg *msg);
+
+void pool_want(struct pool *pool, struct pool_want *want)
+{
+	want->pool = pool;
+	want->reactor = reactor_current();
+	want->msg.run = want_arrives;
+	want->n = 0;
+	want->res = 0;
+	reactor_post(pool->home, &want->msg);
+}
+
+/* ---- accounting ---- */
+
+static uint64_t sum_stock(const struct pool *pool, enum pool_space space)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < pool->n_slots; i++)
+		sum += atomic_load_explicit(&pool->slots[i].stocked[space], memory_order_relaxed) +
+		       atomic_load_explicit(&pool->slots[i].coming[space], memory_order_acquire);
+	return sum;
+}
+
+/* Promised to thick volumes and neither mapped nor in a thick stock. Read in this order an error is on the safe side: a cluster leaves its stock before it counts as mapped. */
+static uint64_t thick_unmet(const struct pool *pool)
+{
+	uint64_t mapped = atomic_load(&pool->maps.thick_mapped);
+	uint64_t promised = (uint64_t)pool->space.thick_total;
+	uint64_t unmapped = promised > mapped ? promised - mapped : 0;
+	uint64_t stocked = sum_stock(pool, POOL_THICK);
+
+	return unmapped > stocked ? unmapped - stocked : 0;
+}
+
+/* Clusters that may be granted now. */
+static uint64_t available(const struct pool *pool, enum pool_space space)
+{
+	uint64_t keep = checkpoint_reserve(pool);
+	uint64_t unmet = thick_unmet(pool);
+
+	if (space == POOL_THICK)
+		return unmet < pool->space.free ? unmet : pool->space.free;
+	keep += unmet + pool->super.now.reserved_clusters;
+	return pool->space.free > keep ? pool->space.free - keep : 0;
+}
+
+static void watch_level(struct pool *pool)
+{
+	uint64_t total = pool->rules.end_cluster - pool->rules.first_cluster;
+	uint64_t used =
+		total - pool->space.free - sum_stock(pool, POOL_THIN) - sum_stock(pool, POOL_THICK);
+	unsigned level = 0;
+
+	while (level < 3 && used * 100 >= total * pool->super.now.watermark[level])
+		level++;
+	while (level != pool->space.level) {
+		bool above = level > pool->space.level;
+		unsigned percent =
+			pool->super.now
+				.watermark[above ? pool->space.level : pool->space.level - 1u];
+
+		pool->space.level += above ? 1 : -1;
+		for (unsigned i = 0; i < pool->n_listeners; i++)
+			if (pool->listener[i].space)
+				pool->listener[i].space(pool->listener[i].ctx, percent, above);
+	}
+}
+
+static uint64_t take_free(struct pool *pool)
+{
+	struct pool_room *space = &pool->space;
+	size_t bit = bitmap_next_clear(&space->used, space->cursor);
+
+	if (bit == BITMAP_NONE)
+		bit = bitmap_next_clear(&space->used, pool->rules.first_cluster);
+	ASSERT(bit != BITMAP_NONE);
+	bitmap_set(&space->used, bit);
+	space->cursor = bit + 1 < space->used.bits ? bit + 1 : pool->rules.first_cluster;
+	space->free--;
+	return bit;
+}
+
+static void put_free(struct pool *pool, uint64_t phys)
+{
+	ASSERT(bitmap_test(&pool->space.used, phys));
+	bitmap_clear(&pool->space.used, phys);
+	pool->space.free++;
+}
+
+int pool_alloc_cluster(struct pool *pool, enum pool_space space, uint64_t *ret_phys)
+{
+	if (!available(pool, space))
+		return -ENOSPC;
+	*ret_phys = take_free(pool);
+	watch_level(pool);
+	return 0;
+}
+
+void pool_unalloc_cluster(struct pool *pool, uint64_t phys)
+{
+	put_free(pool, phys);
+}
+
+int space_own(struct pool *pool, uint64_t phys)
+{
+	if (bitmap_test(&pool->space.used, phys))
+		return -EEXIST;
+	bitmap_set(&pool->space.used, phys);
+	pool->space.free--;
+	return 0;
+}
+
+/* The checkpoint's: what checkpoint_reserve() kept. */
+int space_alloc_metadata(struct pool *pool, uint64_t *ret_phys)
+{
+	if (!pool->space.free)
+		return -ENOSPC;
+	*ret_phys = take_free(pool);
+	return 0;
+}
+
+/* ---- wants ---- */
+
+static void want_answer(struct pool_want *want, int res)
+{
+	want->res = res;
+	want->msg.run = want_returns;
+	reactor_post(want->reactor, &want->msg);
+}
+
+/* Grants what the reactor has room for; false: there is nothing to grant. */
+static bool want_grant(struct pool *pool, struct pool_want *want)
+{
+	struct pool_slot *slot = &pool->slots[pool->slot_of[reactor_id(want->reactor)] - 1];
+	uint64_t may = available(pool, want->space);
+	uint64_t share = may / (4u * pool->n_slots);
+	uint32_t held = atomic_load_explicit(&slot->coming[want->space], memory_order_acquire) +
+			atomic_load_explicit(&slot->stocked[want->space], memory_order_relaxed);
+	uint32_t room = held < POOL_STOCK - GRANT_MAX ? POOL_STOCK - GRANT_MAX - held : 0;
+
+	if (!may && !held)
+		return false;
+	want->n = room < may ? room : (uint32_t)may;
+	if (want->n > share + 1)
+		want->n = (uint32_t)share + 1;
+	if (want->n > may)
+		want->n = (uint32_t)may;
+	for (uint32_t i = 0; i < want->n; i++)
+		want->granted[i] = take_free(pool);
+	atomic_fetch_add_explicit(&slot->coming[want->space], want->n, memory_order_relaxed);
+	watch_level(pool);
+	return true;
+}
+
+static bool space_may_come(const struct pool *pool)
+{
+	const struct pool_room *space = &pool->space;
+
+	return space->freed.n || space->in_round.n || space->durable.n || space->in_turn.n ||
+	       space->recalling;
+}
+
+/* Runs on each reactor: puts the thin stock where the pool's thread finds it when all have turned. */
+static void recall_turn(struct gate_turn *turn, struct pool_slot *slot)
+{
+	struct pool_want *box = &slot->pool->space.recalled_from[slot - slot->pool->slots];
+
+	box->n = 0;
+	while ((box->granted[box->n] = pool_take_cluster(slot, POOL_THIN)) != 0)
+		box->n++;
+}
+
+static void serve_wants(struct pool *pool)
+{
+	struct list waiting;
+
+	list_init(&waiting);
+	list_splice_back(&waiting, &pool->space.wants);
+	for (struct list *link; (link = list_pop_front(&waiting));) {
+		struct pool_want *want = list_entry(link, struct pool_want, link);
+		int refused = pool_writable(pool);
+
+		if (refused) {
+			want_answer(want, refused);
+		} else if (want_grant(pool, want)) {
+			want_answer(want, 0);
+		} else if (space_may_come(pool)) {
+			list_push_back(&pool->space.wants, &want->link);
+		} else {
+			counter_add(&pool->space.refused, 1);
+			want_answer(want, -ENOSPC);
+		}
+	}
+}
+
+static void recall_turned(struct gate_turn *turn)
+{
+	struct pool *pool = container_of(turn, struct pool, space.recall);
+
+	for (unsigned i = 0; i < pool->n_slots; i++)
+		for (uint32_t k = 0; k < pool->space.recalled_from[i].n; k++)
+			put_free(pool, pool->space.recalled_from[i].granted[k]);
+}
+
+static void recall_drained(struct gate_turn *turn)
+{
+	struct pool *pool = container_of(turn, struct pool, space.recall);
+
+	pool->space.recalling = false;
+	serve_wants(pool);
+}
+
+/* Before anybody is refused: what other reactors have in stock, and what is on its way back. */
+static void look_for_space(struct pool *pool)
+{
+	struct pool_room *space = &pool->space;
+
+	if (space->freed.n)
+		log_kick(pool);
+	if (space->recalling || !sum_stock(pool, POOL_THIN))
+		return;
+	space->recalling = true;
+	space->recall = (struct gate_turn){
+		.turn = recall_turn, .turned = recall_turned, .drained = recall_drained};
+	gate_turn(pool, &space->recall);
+}
+
+static void want_arrives(struct msg *msg)
+{
+	struct pool_want *want = container_of(msg, struct pool_want, msg);
+	struct pool *pool = want->pool;
+	int res = pool_writable(pool);
+
+	counter_add(&pool->space.want_count, 1);
+	log_kick_later(pool);
+	if (!res)
+		res = map_prepare(want->map, want->cluster);
+	if (res || !want->space_wanted || want_grant(pool, want)) {
+		want_answer(want, res);
+		return;
+	}
+	list_push_back(&pool->space.wants, &want->link);
+	look_for_space(pool);
+	serve_wants(pool);
+}
+
+/* ---- clusters on their way back ---- */
+
+static int vec_push(struct cluster_vec *vec, uint64_t phys)
+{
+	if (vec->n == vec->capacity) {
+		size_t capacity = vec->capacity ? vec->capacity * 2 : 256;
+		uint64_t *p = reallocarray(vec->phys, capacity, sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		vec->phys = p;
+		vec->capacity = capacity;
+	}
+	vec->phys[vec->n++] = phys;
+	return 0;
+}
+
+/* dst is empty; keeps both arrays in use. */
+static void vec_move(struct cluster_vec *dst, struct cluster_vec *src)
+{
+	struct cluster_vec empty = *dst;
+
+	ASSERT(!dst->n);
+	*dst = *src;
+	*src = empty;
+}
+
+void pool_free_cluster(struct pool *pool, uint64_t phys)
+{
+	ASSERT(bitmap_test(&pool->space.used, phys));
+	if (vec_push(&pool->space.freed, phys))
+		log_warn("pool.free",
+			 "pool=%s cluster=%" PRIu64
+			 " reason=\"out of memory\" effect=\"free after the next opening\"",
+			 pool->super.now.name, phys);
+	log_kick_later(pool);
+}
+
+static void free_returns(struct msg *msg)
+{
+	struct pool_free *req = container_of(msg, struct pool_free, msg);
+
+	req->done(req);
+}
+
+static void free_arrives(struct msg *msg)
+{
+	struct pool_free *req = container_of(msg, struct pool_free, msg);
+
+	for (uint32_t i = 0; i < req->n; i++)
+		pool_free_cluster(req->pool, req->phys[i]);
+	if (!list_empty(&req->pool->space.wants))
+		log_kick(req->pool);
+	req->msg.run = free_returns;
+	reactor_post(req->reactor, &req->msg);
+}
+
+void pool_free_clusters(struct pool *pool, struct pool_free *req)
+{
+	req->pool = pool;
+	req->reactor = reactor_current();
+	req->msg.run = free_arrives;
+	reactor_post(pool->home, &req->msg);
+}
+
+void space_round_begins(struct pool *pool)
+{
+	vec_move(&pool->space.in_round, &pool->space.freed);
+}
+
+static void turn_if_needed(struct pool *pool);
+
+static void free_drained(struct gate_turn *turn)
+{
+	struct pool *pool = container_of(turn, struct pool, space.turn);
+	struct pool_room *space = &pool->space;
+
+	for (size_t i = 0; i < space->in_turn.n; i++)
+		put_free(pool, space->in_turn.phys[i]);
+	space->in_turn.n = 0;
+	space->turning = false;
+	watch_level(pool);
+	turn_if_needed(pool);
+	serve_wants(pool);
+}
+
+static void turn_if_needed(struct pool *pool)
+{
+	struct pool_room *space = &pool->space;
+
+	if (space->turning || !space->durable.n)
+		return;
+	space->turning = true;
+	vec_move(&space->in_turn, &space->durable);
+	space->turn = (struct gate_turn){.drained = free_drained};
+	gate_turn(pool, &space->turn);
+}
+
+void space_round_durable(struct pool *pool)
+{
+	struct pool_room *space = &pool->space;
+
+	for (size_t i = 0; i < space->in_round.n; i++)
+		(void)vec_push(
+			&space->durable,
+			space->in_round.phys[i]); /* lost ones come back at the next opening */
+	space->in_round.n = 0;
+	turn_if_needed(pool);
+}
+
+/* ---- life and numbers ---- */
+
+int space_init(struct pool *pool)
+{
+	struct pool_room *space = &pool->space;
+
+	list_init(&space->wants);
+	space->recalled_from = calloc(pool->n_slots, sizeof(*space->recalled_from));
+	if (!space->recalled_from || bitmap_init(&space->used, pool->rules.end_cluster))
+		return -ENOMEM;
+	for (uint64_t i = 0; i < pool->rules.first_cluster; i++)
+		bitmap_set(&space->used, i);
+	space->free = pool->rules.end_cluster - pool->rules.first_cluster;
+	space->cursor = pool->rules.first_cluster;
+	return 0;
+}
+
+void space_fini(struct pool *pool)
+{
+	struct pool_room *space = &pool->space;
+
+	bitmap_fini(&space->used);
+	free(space->recalled_from);
+	free(space->freed.phys);
+	free(space->in_round.phys);
+	free(space->durable.phys);
+	free(space->in_turn.phys);
+}
+
+int space_grow(struct pool *pool, uint64_t end_cluster)
+{
+	size_t bits = pool->space.used.bits;
+
+	if (bitmap_resize(&pool->space.used, end_cluster))
+		return -ENOMEM;
+	pool->space.free += end_cluster - bits;
+	serve_wants(pool);
+	watch_level(pool);
+	return 0;
+}
+
+void space_failed(struct pool *pool)
+{
+	serve_wants(pool);
+}
+
+void pool_thick_total(struct pool *pool, int64_t delta_clusters)
+{
+	pool->space.thick_total += delta_clusters;
+	ASSERT(pool->space.thick_total >= 0);
+}
+
+void pool_space_info(const struct pool *pool, struct pool_space_info *ret)
+{
+	const struct pool_room *space = &pool->space;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->total = pool->rules.end_cluster - pool->rules.first_cluster;
+	ret->free = space->free;
+	ret->stocked = sum_stock(pool, POOL_THIN) + sum_stock(pool, POOL_THICK);
+	ret->freeing = space->freed.n + space->in_round.n + space->durable.n + space->in_turn.n;
+	ret->metadata = checkpoint_segments(pool);
+	ret->thick_reserved = thick_unmet(pool) + sum_stock(pool, POOL_THICK);
+	ret->reserved = pool->super.now.reserved_clusters;
+	list_for_each (it, &pool->tables.objects) {
+		const struct pool_object *object = list_entry(it, struct pool_object, link);
+
+		if (pool_object_is_snapshot(object)) {
+			ret->snapshots++;
+		} else {
+			ret->volumes++;
+			ret->volume_bytes += object->layer ? object->layer->disk.size_bytes : 0;
+		}
+	}
+}
+
+int pool_space_check(const struct pool *pool, uint64_t bytes, bool thick, struct err *err)
+{
+	struct pool_space_info info;
+	uint64_t clusters = (bytes + LAYOUT_CLUSTER - 1) / LAYOUT_CLUSTER;
+	uint32_t percent = pool->super.now.commit_percent;
+	uint64_t thin;
+
+	pool_space_info(pool, &info);
+	thin = available(pool, POOL_THIN) + sum_stock(pool, POOL_THIN);
+	if (thick && clusters > thin)
+		return err_set(err, -ENOSPC,
+			       "a thick volume of %" PRIu64
+			       " MiB does not fit: pool %s has %" PRIu64
+			       " MiB that are neither used nor reserved; make it thin, delete "
+			       "something, or grow the pool",
+			       clusters, pool->super.now.name, thin);
+	if (percent && (info.volume_bytes + bytes) / LAYOUT_CLUSTER >
+			       info.total / 100 * percent + info.total % 100 * percent / 100)
+		return err_set(err, -ENOSPC,
+			       "pool %s may promise %" PRIu32 " %% of its %" PRIu64
+			       " MiB to volumes; %" PRIu64 " MiB are promised, and %" PRIu64
+			       " MiB more exceed that; raise the commit limit or grow the pool",
+			       pool->super.now.name, percent, info.total,
+			       info.volume_bytes / LAYOUT_CLUSTER, clusters);
+	return 0;
+}
