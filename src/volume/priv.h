@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For src/volume alone. Pool's thread. */
+#ifndef LITEPOOL_VOLUME_PRIV_H
+#define LITEPOOL_VOLUME_PRIV_H
+
+#include "volume/volume.h"
+
+struct volume_job;
+
+struct volumes {
+	struct pool *pool;
+	struct list list; /* struct volume.link, in order of creation */
+	/*
+	 * Clusters promised to thick volumes as the pool knows it, and what operations under way have promised beyond the volumes that exist.
+	 */
+	int64_t thick_told, thick_pending;
+	struct volume_job *job; /* background work under way */
+	bool job_wanted;
+	struct task job_task;
+	bool closing;
+};
+
+/* ---- view.c ---- */
+
+/* Ports that were held go on with what waits. On the slot's reactor, after port->view is the new one. */
+void volume_port_release(struct volume_port *port);
+
+/* ---- thick.c ---- */
+
+/* Clusters of the volume's size. */
+uint64_t volume_clusters(uint64_t size_bytes);
+/* Tells the pool what is promised now: by all thick volumes, and thick_pending. Marks the maps of heads as thick or not. */
+void thick_update(struct volumes *set);
+/* Promises clusters more, for an operation that may still fail: -ENOSPC. Given back by thick_unpromise(). */
+int thick_promise(struct volumes *set, uint64_t clusters, struct err *err);
+void thick_unpromise(struct volumes *set, uint64_t clusters);
+
+/* ---- ops.c: what operations share ---- */
+
+struct volume_op { /* embedded first in the struct of each operation; free() ends it */
+	struct pool_op op;
+	struct pool_txn txn;
+	struct volumes *set;
+	struct volume *volume; /* for done */
+	volume_done_fn done;
+	void *ctx;
+	struct err err;
+};
+/* size bytes, zeroed, embedding a volume_op. NULL: done was called with -ENOMEM. run is called when no other operation is under way. */
+void *volume_op_new(struct volumes *set, size_t size, void (*run)(struct pool_op *op),
+		    volume_done_fn done, void *ctx);
+void volume_op_start(struct volume_op *op);
+static inline struct volume_op *volume_op_of(struct pool_op *op)
+{
+	return container_of(op, struct volume_op, op);
+}
+/* Answers, ends the pool's operation, frees. res and err of a failure: err.code != 0. */
+void volume_op_end(struct volume_op *op);
+/* Same with a failure; the text stays when op->err has one. */
+void volume_op_fail(struct volume_op *op, int res, const char *what);
+/* A decoded copy of an object's properties; free(). NULL with err. */
+struct props *volume_props(const struct pool_object *object, struct err *err);
+/* The name is well formed and free; the UUID is free. */
+int volume_name_check(struct volumes *set, const char *name, const struct uuid *uuid,
+		      struct err *err);
+/* A random UUID when *uuid is null. */
+void volume_uuid(const struct uuid *wanted, struct uuid *ret);
+uint64_t volume_now_s(struct volumes *set); /* wall clock */
+
+/* ---- job.c: background work on layers ---- */
+
+/* Something may have become possible: looks for layers with work. */
+void jobs_kick(struct volumes *set);
+void jobs_stop(struct volumes *set, void (*done)(void *ctx), void *ctx);
+
+#endif
