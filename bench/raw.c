@@ -94,7 +94,7 @@ int raw_listen(uint16_t *port)
 	socklen_t len = sizeof(sin);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 || listen(fd, 16) < 0 ||
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 || listen(fd, 1024) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&sin, &len) < 0)
 		raw_die("listening: %s", strerror(errno));
 	*port = ntohs(sin.sin_port);
@@ -212,7 +212,8 @@ static const struct option options[] = {
 	{"bs", 1, NULL, 'b'},         {"qd", 1, NULL, 'q'},     {"region", 1, NULL, 'g'},
 	{"seconds", 1, NULL, 's'},    {"warmup", 1, NULL, 'u'}, {"cpu", 1, NULL, 'c'},
 	{"server-cpu", 1, NULL, 'C'}, {"addr", 1, NULL, 'a'},   {"port", 1, NULL, 'p'},
-	{"file", 1, NULL, 'f'},       {"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0},
+	{"file", 1, NULL, 'f'},       {"help", 0, NULL, 'h'},   {"cold", 0, NULL, 'd'},
+	{"conns", 1, NULL, 'n'},      {NULL, 0, NULL, 0},
 };
 
 static uint64_t option_number(const char *arg, uint64_t max)
@@ -235,6 +236,12 @@ static void option_take(struct raw_opts *o, int opt, const char *usage)
 		break;
 	case 'S':
 		o->store = true;
+		break;
+	case 'd':
+		o->cold = true;
+		break;
+	case 'n':
+		o->conns = (uint32_t)option_number(optarg, 10000);
 		break;
 	case 'b':
 		o->bs = (uint32_t)option_number(optarg, 16 * MIB);
@@ -282,6 +289,7 @@ struct raw_opts raw_options(int argc, char **argv, const char *usage)
 		.addr = "127.0.0.1",
 		.bs = 4096,
 		.qd = 1,
+		.conns = 1,
 		.region = 256 * MIB,
 		.run_ns = NSEC_PER_SEC,
 		.cpu = -1,
@@ -292,7 +300,8 @@ struct raw_opts raw_options(int argc, char **argv, const char *usage)
 	program = argv[0];
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		option_take(&o, opt, usage);
-	if (optind < argc || !o.bs || !o.qd || o.region < o.bs || !o.run_ns) {
+	if (optind < argc || !o.bs || !o.qd || !o.conns || (o.conns > 1 && o.qd > 1) ||
+	    o.region < o.bs || !o.run_ns) {
 		(void)fputs(usage, stderr);
 		exit(2);
 	}

@@ -19,8 +19,8 @@
 struct raw_opts {
 	const char *program, *addr, *path;
 	uint16_t port;
-	bool write, store;
-	uint32_t bs, qd;
+	bool write, store, cold;
+	uint32_t bs, qd, conns;
 	uint64_t region; /* bytes */
 	uint64_t warmup_ns, run_ns;
 	int cpu, server_cpu; /* -1: anywhere */
