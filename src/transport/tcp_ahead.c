@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Receiving the payload of commands that have not come yet into their buffers. A queue that writes blocks of one size sends header, payload,
- * header, payload, all of the same lengths. After some such commands a connection receives by that pattern: headers into the chunk,
+ * header, payload, all of the same lengths. After some such commands a connection receives by that pattern: headers side by side,
  * payloads into in-capsule buffers, many pairs in one system call. When the guess was right nothing is copied.
  *
- * The image. In the chunk each header lies where it would lie had everything been received there, and between two headers is a hole as
- * large as a payload. Copying the payloads into their holes (flatten()) makes the chunk what a plain receive had made it.
- *
- *	chunk:    lead | hole 0 | gap | hole 1 | gap | hole 2       lead: from here to the first payload
- *	                   ^              ^              ^          gap:  data digest, header, header digest, padding
- *	buffers:        buf[0]         buf[1]         buf[2]
+ *	heads:    lead |         gap |         gap |            lead: from here to the first payload
+ *	buffers:        buf[0]        buf[1]        buf[2]     gap:  data digest, header, header digest, padding
  *
  * Invariants:
- *  1. The parser sees the bytes of the stream in order, and never a hole: c->in ends before it.
+ *  1. The parser sees the bytes of the stream in order: c->in is the part between two payloads, and what follows it is counted in left.
  *  2. A payload is left in its buffer only if the parser stands exactly before it, with a command that has a payload of exactly that
- *     length (tcp_ahead_take()). At anything else, at a stall and when the parser has what there is, the image is flattened. So a
- *     wrong guess costs a copy, and the rest of the transport does not know that there was one.
+ *     length (tcp_ahead_take()). At anything else, and at a stall, what is left is copied to the chunk as a plain receive had put it there
+ *     (flatten()). So a wrong guess costs a copy, and the rest of the transport does not know that there was one.
  *  3. The buffers are held from one receive to the end of its parsing, in which nothing waits, and are given back before the connection
  *     asks for a buffer like others do: no line is longer for them. Together with those of its commands they are within its share.
  *  4. All of it belongs to one connection at a time; so it is the reactor's, and an idle connection costs nothing.
@@ -73,7 +69,7 @@ int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov)
 	struct tcp_ahead *a = &c->tr->ahead;
 	const size_t lead = pattern_lead(c);
 	const size_t gap = c->pattern.header + (size_t)(c->fmt.ddgst ? PDU_DIGEST_LEN : 0);
-	uint8_t *at = c->chunk->data;
+	uint8_t *at = a->heads;
 	uint32_t wanted;
 
 	ASSERT(a->n == 0);
@@ -88,16 +84,14 @@ int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov)
 			break;
 		iov[2 * a->n] = (struct iovec){at, head};
 		iov[2 * a->n + 1] = (struct iovec){buf->data, c->pattern.payload};
-		at += head + c->pattern.payload;
+		at += head;
 		a->buf[a->n++] = buf;
 	}
 	a->next = 0;
-	a->taken = false;
-	a->end = NULL;
+	a->taken = a->received = false;
 	a->payload = c->pattern.payload;
 	a->gap = gap;
 	a->lead = lead;
-	a->room = (size_t)(at - (uint8_t *)c->chunk->data);
 	return 2 * (int)a->n;
 }
 
@@ -106,56 +100,80 @@ static void adapt(struct tcp_pattern *p, const struct tcp_ahead *a, size_t got)
 {
 	const uint32_t came = (uint32_t)(got / (a->gap + a->payload));
 
-	if (got == a->room)
+	if (got == a->lead + a->payload + (a->n - 1) * (a->gap + a->payload))
 		p->pairs = (uint8_t)MIN(2u * p->pairs, TCP_AHEAD_MAX);
 	else
 		p->pairs = (uint8_t)MIN(MAX(came + 1, p->pairs - p->pairs / 4u), TCP_AHEAD_MAX);
 }
 
+/* The next part of up to len bytes between payloads; returns its length. */
+static size_t next_head(struct tcp_ahead *a, size_t len)
+{
+	len = MIN(len, a->left);
+	a->head += len;
+	a->left -= len;
+	return len;
+}
+
 void tcp_ahead_received(struct tcp_conn *c, size_t got)
 {
 	struct tcp_ahead *a = &c->tr->ahead;
-	const uint8_t *image = c->chunk->data;
 
 	adapt(&c->pattern, a, got);
-	a->end = image + got;
-	a->hole = image + a->lead;
-	c->in = (struct wire_in){.p = image, .end = MIN(a->hole, a->end)};
+	a->received = true;
+	a->left = got;
+	a->head = a->heads;
+	(void)next_head(a, a->lead);
+	c->in = (struct wire_in){.p = a->heads, .end = a->head};
 }
 
 /* The payload in buf[next] belongs to the command that was given that buffer: on to the next header. */
 static void pass_payload(struct tcp_conn *c)
 {
 	struct tcp_ahead *a = &c->tr->ahead;
-	const size_t came = MIN(a->payload, (size_t)(a->end - a->hole));
+	const size_t came = MIN(a->payload, a->left);
+	const size_t direct = wire_rx_received(&c->rx, came);
 
-	ASSERT(wire_rx_received(&c->rx, came) == came);
+	ASSERT(direct == came);
 	counter_add(&c->tr->stats.ahead_taken, 1);
 	a->taken = false;
 	a->next++;
-	c->in.p = a->hole + came;
-	a->hole = MIN(a->hole + came + a->gap, a->end);
-	c->in.end = a->next < a->n ? a->hole : a->end;
+	a->left -= came;
+	c->in.p = a->head;
+	(void)next_head(a, a->gap);
+	c->in.end = a->head;
 }
 
-/* The rest of the image as a plain receive had made it. A buffer that was taken stays its command's, and is filled from its hole again. */
+static uint8_t *copy_part(uint8_t *to, const void *from, size_t len)
+{
+	memcpy(to, from, len);
+	return to + len;
+}
+
+/*
+ * What is not parsed yet as a plain receive had made it, in the chunk. A buffer that was taken stays its command's, and the parser fills it
+ * again.
+ */
 static void flatten(struct tcp_conn *c)
 {
 	struct tcp_ahead *a = &c->tr->ahead;
-	uint8_t *at = (uint8_t *)c->chunk->data + (a->hole - (const uint8_t *)c->chunk->data);
+	uint8_t *const image = c->chunk->data;
+	uint8_t *to = copy_part(image, c->in.p, (size_t)(c->in.end - c->in.p));
 
 	for (; a->next < a->n; a->next++) {
-		if (at < a->end) {
-			memcpy(at, a->buf[a->next]->data, MIN(a->payload, (size_t)(a->end - at)));
-			counter_add(&c->tr->stats.ahead_copied, 1);
-		}
+		const size_t came = MIN(a->payload, a->left);
+		const uint8_t *head = a->head;
+
+		a->left -= came;
+		to = copy_part(to, a->buf[a->next]->data, came);
+		to = copy_part(to, head, next_head(a, a->gap));
+		counter_add(&c->tr->stats.ahead_copied, came ? 1 : 0);
 		if (!a->taken)
 			iobuf_put(a->buf[a->next]);
 		a->taken = false;
-		at += a->payload + a->gap;
 	}
 	a->n = 0;
-	c->in.end = a->end;
+	c->in = (struct wire_in){.p = image, .end = to};
 }
 
 struct iobuf *tcp_ahead_take(struct tcp_conn *c)
@@ -165,8 +183,8 @@ struct iobuf *tcp_ahead_take(struct tcp_conn *c)
 	if (!a->n)
 		return NULL;
 	ASSERT(!a->taken);
-	if (a->next < a->n && c->in.end == a->hole && a->hole < a->end &&
-	    (size_t)(c->in.end - c->in.p) == c->rx.pad_left && c->rx.data_len == a->payload) {
+	if (a->next < a->n && a->left && (size_t)(c->in.end - c->in.p) == c->rx.pad_left &&
+	    c->rx.data_len == a->payload) {
 		a->taken = true;
 		return a->buf[a->next];
 	}
@@ -193,7 +211,7 @@ void tcp_ahead_end(struct tcp_conn *c)
 
 	if (!a->n)
 		return;
-	if (a->end && c->chunk) {
+	if (a->received && c->chunk) {
 		flatten(c);
 		return;
 	}

@@ -102,11 +102,12 @@ struct tcp_ahead {
 	uint32_t n,
 		next; /* buffers; those before next are their commands'. n == 0: no guess is under way */
 	bool taken; /* buf[next] is the current command's, which does not know yet that its payload is there */
+	bool received;       /* something came */
 	size_t lead, gap;    /* bytes before the first payload, between two */
 	size_t payload;      /* bytes of each */
-	size_t room;         /* bytes that could be received */
-	const uint8_t *end;  /* of the image; NULL: nothing was received yet */
-	const uint8_t *hole; /* of buf[next] in the image */
+	size_t left;         /* bytes that came behind c->in */
+	const uint8_t *head; /* in heads: where those of them that are not payload begin */
+	uint8_t heads[TCP_AHEAD_MAX * (UINT8_MAX + PDU_DIGEST_LEN)];
 };
 
 /* The layout of the last commands of a connection. */
