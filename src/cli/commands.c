@@ -377,6 +377,13 @@ const struct cli_cmd cli_commands[] = {
 		      {"SIZE", CLI_SIZE, NULL, "at least so much", false}),
 	 .run = cli_cmd_host_wait_size,
 	 .offline = true},
+	{.words = "preflight",
+	 .summary = "Says what this machine lacks for LitePool, how to put it right, and which "
+		    "disks are free.",
+	 .example = "litepool preflight",
+	 .args = ARGS({"min-size", CLI_SIZE, NULL, "of a disk that is worth using [1G]", false}),
+	 .run = cli_cmd_preflight,
+	 .offline = true},
 	{.words = "completion",
 	 .summary = "Prints the shell completion of this command.",
 	 .example = "litepool completion bash > /etc/bash_completion.d/litepool",

@@ -122,17 +122,19 @@ static int disconnect(struct detach *d)
 	return 0;
 }
 
+/* The block device's name can be taken by another at once: sysfs says whose it is. */
 static bool gone(const struct detach *d)
 {
-	struct host_device now;
+	char nqn[HOST_NQN_SIZE];
 
-	return !d->there || !host_device_read(d->env, d->device.name, false, &now) ||
-	       strcmp(now.nqn, d->nqn) != 0;
+	return !d->there ||
+	       !sys_read(d->env, nqn, sizeof(nqn), "/sys/block/%s/device/subsysnqn",
+			 d->device.name) ||
+	       strcmp(nqn, d->nqn) != 0;
 }
 
 static int wait_gone(struct detach *d)
 {
-	/* The block device's name can be taken by another at once: sysfs says whose it is. */
 	while (!gone(d)) {
 		struct uevent e;
 		int res = watch_next(d->env, d->events, d->deadline, &e);

@@ -115,15 +115,15 @@ check "one dead path of two" contains "$(litepool -o json host attach --nqn $V:t
 check "detach of it" litepool host detach --nguid $id3
 
 # Many at once.
-for i in $(seq 24); do host volume m$i 16777216 $V:m$i "$me" > /tmp/m$i.id || not_ok "volume $i"; done
-for i in $(seq 24); do { attach $V:m$i "$(cat /tmp/m$i.id)" --io-queues 1 > /tmp/m$i.dev 2> /tmp/m$i.err; echo $? > /tmp/m$i.rc; } & pids[i]=$!; done
+for i in $(seq 64); do host volume m$i 16777216 $V:m$i "$me" > /tmp/m$i.id || not_ok "volume $i"; done
+for i in $(seq 64); do { attach $V:m$i "$(cat /tmp/m$i.id)" --io-queues 1 > /tmp/m$i.dev 2> /tmp/m$i.err; echo $? > /tmp/m$i.rc; } & pids[i]=$!; done
 wait "${pids[@]}"
-check "24 attaches at once" same "$(cat /tmp/m*.rc | sort | uniq -c | tr -s ' ')" " 24 0"
-check "24 devices" same "$(sort -u /tmp/m*.dev | wc -l)" 24
-right() { for i in $(seq 24); do d=$(cat /tmp/m$i.dev); same "$(tr -d - < /sys/block/${d#/dev/}/nguid)" "$(tr A-F a-f < /tmp/m$i.id)" || return 1; done; }
+check "64 attaches at once" same "$(cat /tmp/m*.rc | sort | uniq -c | tr -s ' ')" " 64 0"
+check "64 devices" same "$(sort -u /tmp/m*.dev | wc -l)" 64
+right() { for i in $(seq 64); do d=$(cat /tmp/m$i.dev); same "$(tr -d - < /sys/block/${d#/dev/}/nguid)" "$(tr A-F a-f < /tmp/m$i.id)" || return 1; done; }
 check "each is the right one" right
-for i in $(seq 24); do litepool host detach "$(cat /tmp/m$i.dev)" > /dev/null 2> /tmp/m$i.err & pids[i]=$!; done
+for i in $(seq 64); do litepool host detach "$(cat /tmp/m$i.dev)" > /dev/null 2> /tmp/m$i.err & pids[i]=$!; done
 wait "${pids[@]}"
-check "24 detaches at once leave nothing" nothing_left
+check "64 detaches at once leave nothing" nothing_left
 cat /tmp/m*.err | sed 's/^/# /' | head -5
 EXPECT_DMESG='I/O error\|Connect'

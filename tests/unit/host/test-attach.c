@@ -73,7 +73,7 @@ static void options_reach_the_kernel(void **state)
 	assert_int_equal(attach(), 0);
 	assert_string_equal(t.f.options,
 			    "nqn=" FAKE_NQN ",transport=tcp,traddr=192.0.2.1,trsvcid=4420,hostnqn="
-					    "nqn.2014-08.org.nvmexpress:uuid:me,"
+			    "nqn.2014-08.org.nvmexpress:uuid:me,"
 			    "hostid=11111111-2222-3333-4444-555555555555,ctrl_loss_tmo=-1,"
 			    "reconnect_delay=2,data_digest");
 }
