@@ -93,19 +93,29 @@ static int parse_path(struct call *call)
 	return parse_rest(call, p, group, version);
 }
 
+typedef int (*verb_fn)(struct call *call);
+
+static int run_allowed(struct call *call, enum api_verb verb, verb_fn fn)
+{
+	int rc = role_check(call, verb);
+
+	return rc ? rc : fn(call);
+}
+
 static int run_collection(struct call *call)
 {
 	const char *method = call->req->method;
 
 	if (!strcmp(method, "GET"))
-		return call_flag(call, "watch") ? verb_watch(call) : verb_list(call);
+		return call_flag(call, "watch") ? run_allowed(call, API_WATCH, verb_watch)
+						: run_allowed(call, API_LIST, verb_list);
 	/* A namespaced object needs its namespace. */
 	if (call->res->namespaced && !call->ns[0])
 		return no_method(call);
 	if (!strcmp(method, "POST"))
-		return verb_create(call);
+		return run_allowed(call, API_CREATE, verb_create);
 	if (!strcmp(method, "DELETE"))
-		return verb_delete_all(call);
+		return run_allowed(call, API_DELETE_ALL, verb_delete_all);
 	return no_method(call);
 }
 
@@ -114,14 +124,22 @@ static int run_object(struct call *call)
 	const char *method = call->req->method;
 
 	if (!strcmp(method, "GET"))
-		return verb_get(call);
+		return run_allowed(call, API_GET, verb_get);
 	if (!strcmp(method, "PUT"))
-		return verb_update(call);
+		return run_allowed(call, API_UPDATE, verb_update);
 	if (!strcmp(method, "PATCH"))
-		return verb_patch(call);
+		return run_allowed(call, API_PATCH, verb_patch);
 	if (!strcmp(method, "DELETE") && !call->status)
-		return verb_delete(call);
+		return run_allowed(call, API_DELETE, verb_delete);
 	return no_method(call);
+}
+
+static int unknown_user(struct call *call)
+{
+	const char *why = call->req->unknown_why;
+
+	return kube_fail_set(&call->fail, KUBE_UNAUTHORIZED, "Unauthorized%s%s", why ? ": " : "",
+			     why ? why : "");
 }
 
 static int run(struct call *call)
@@ -154,9 +172,23 @@ void api_handle(struct api *api, const struct api_request *req, struct api_respo
 	call->api = api;
 	call->req = req;
 	call->rsp = rsp;
-	if (!discovery_answer(call) && run(call))
+	if (!health_answer(call) &&
+	    (req->user ? !discovery_answer(call) && run(call) : unknown_user(call)))
 		respond_fail(call);
 	kube_fail_fini(&call->fail);
+	free(call);
+}
+
+void api_refuse(enum kube_reason reason, const char *message, struct api_response *rsp)
+{
+	struct call *call = calloc(1, sizeof(*call));
+
+	*rsp = (struct api_response){.code = 500, .content_type = "application/json"};
+	if (!call)
+		return;
+	call->rsp = rsp;
+	(void)kube_fail_set(&call->fail, reason, "%s", message);
+	respond_fail(call);
 	free(call);
 }
 

@@ -4,7 +4,7 @@
  *
  * Limits: a body 1.5 MiB and 64 levels deep; a path 1 KiB, a query string 16 KiB with 32 parameters; selectors as in kube/selector.h.
  * Not offered, with a clear answer: server-side apply and strategic merge patch (415), protobuf and YAML (415, 406).
- * The caller of api_handle() has already decided that the client may do this.
+ * The caller of api_handle() says who asks; what that user may do is decided here (roles.h).
  */
 #ifndef LITEPOOL_APISERVER_API_H
 #define LITEPOOL_APISERVER_API_H
@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 #include "apiserver/store.h"
+#include "apiserver/user.h"
+#include "kube/status.h"
 
 #define API_PATH_MAX  1024
 #define API_QUERY_MAX 16384
@@ -31,6 +33,8 @@ struct api_config {
 };
 
 struct api_request {
+	const struct api_user *user;       /* NULL: nobody known, who may only ask for health */
+	const char *unknown_why;           /* with user NULL: why, or NULL */
 	const char *method, *path;         /* path as on the wire, without the query */
 	const char *query;                 /* behind the '?', as on the wire; NULL: none */
 	const char *accept, *content_type; /* headers, or NULL */
@@ -52,6 +56,8 @@ int api_new(const struct api_config *config, struct api **ret, struct err *err);
 void api_free(struct api *api);
 
 void api_handle(struct api *api, const struct api_request *req, struct api_response *rsp);
+/* A failure that the front found. */
+void api_refuse(enum kube_reason reason, const char *message, struct api_response *rsp);
 void api_response_fini(struct api_response *rsp);
 
 enum api_watch_result { API_WATCH_TEXT, API_WATCH_IDLE, API_WATCH_END };

@@ -4,6 +4,7 @@
 #define LITEPOOL_APISERVER_CALL_H
 
 #include "apiserver/api.h"
+#include "apiserver/roles.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "kube/meta.h"
@@ -38,6 +39,9 @@ struct call {
 	const struct kube_resource *res;
 	char ns[KUBE_LABEL_MAX + 1], name[KUBE_NAME_MAX + 1]; /* "" when absent */
 	bool status;                                          /* .../status */
+	/* What the user does, and the row of roles.c that lets him. */
+	enum api_verb verb;
+	const struct role_rule *rule;
 	/* The query: decoded, names and values in one buffer. */
 	struct {
 		const char *name, *value;
@@ -99,6 +103,8 @@ int verb_delete(struct call *call);
 int verb_delete_all(struct call *call);
 /* Whether the path is one of discovery; then it is answered. */
 bool discovery_answer(struct call *call);
+/* The same for the paths of health, which anybody may ask. */
+bool health_answer(struct call *call);
 
 /* object.c: within a change of the store. */
 /* Known members only, in the usual order; type errors and unknown members are told. Replaces *obj. */

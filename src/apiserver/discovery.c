@@ -224,10 +224,12 @@ static json_t *answer_for(const char *path)
 								 : NULL;
 }
 
-static bool health_answer(struct call *call)
+bool health_answer(struct call *call)
 {
 	const char *path = call->req->path;
 
+	if (strcmp(call->req->method, "GET") != 0)
+		return false;
 	if (strcmp(path, "/healthz") != 0 && strcmp(path, "/livez") != 0 &&
 	    strcmp(path, "/readyz") != 0)
 		return false;
@@ -244,8 +246,6 @@ bool discovery_answer(struct call *call)
 
 	if (strcmp(call->req->method, "GET") != 0)
 		return false;
-	if (health_answer(call))
-		return true;
 	json = answer_for(call->req->path);
 	if (json)
 		respond_json(call, 200, json);

@@ -203,6 +203,11 @@ int call_store_failed(struct call *call, int rc)
 			why);
 	if (rc == -ENOMEM)
 		return kube_fail_set(&call->fail, KUBE_UNAVAILABLE, "no memory for this request");
+	if (rc == -EUCLEAN)
+		return kube_fail_set(&call->fail, KUBE_INTERNAL,
+				     "the API store is damaged (%s); nothing was changed: restore "
+				     "it from a backup",
+				     why);
 	return kube_fail_set(&call->fail, KUBE_INTERNAL,
 			     "the API store failed (%s); nothing was changed", why);
 }

@@ -49,6 +49,9 @@ static int code_of(struct sql *sql, int rc)
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return -EBUSY;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EUCLEAN;
 	case SQLITE_NOMEM:
 		return -ENOMEM;
 	default:
@@ -109,12 +112,35 @@ int sql_open(const char *path, uint64_t max_bytes, struct sql **ret, struct err 
 		rc = code_of(sql, rc);
 	if (rc) {
 		(void)err_set(err, rc, "cannot open the API store %s: %s%s", path, sql->why,
-			      rc == -EBUSY ? "; another process uses it" : "");
+			      rc == -EBUSY     ? "; another process uses it"
+			      : rc == -EUCLEAN ? "; restore it from a backup"
+					       : "");
 		sql_close(sql);
 		return rc;
 	}
 	*ret = sql;
 	return 0;
+}
+
+int sql_verify(struct sql *sql)
+{
+	struct sql_query *q = sql_query(sql, "PRAGMA quick_check(1)");
+	int rc = sql_step(q);
+
+	if (rc == 1) {
+		const char *said = sql_text(q, 0, NULL);
+
+		rc = said && !strcmp(said, "ok") ? 0 : -EUCLEAN;
+		if (rc)
+			(void)snprintf(sql->why, sizeof(sql->why), "%.200s",
+				       said ? said : "nothing said");
+		for (char *p = sql->why; *p; p++)
+			*p = *p == '\n' ? ' ' : *p;
+	} else if (rc == 0) {
+		rc = -EUCLEAN;
+	}
+	sql_end(q);
+	return rc;
 }
 
 void sql_close(struct sql *sql)

@@ -15,11 +15,14 @@
 struct sql;
 struct sql_query;
 
+/* What is there is sound: -EUCLEAN when it is not, why into sql_why(). Reads all of it. */
+int sql_verify(struct sql *sql);
+
 /* WAL, every commit synced. max_bytes bounds the file, 0: only the disk does. ":memory:" is no file at all, for fuzzing. */
 int sql_open(const char *path, uint64_t max_bytes, struct sql **ret, struct err *err);
 void sql_close(struct sql *sql);
 
-/* Statements without parameters and rows, several in one text. 0, -ENOSPC when the disk or the file is full, -EIO. */
+/* Statements without parameters and rows, several in one text. 0, -ENOSPC when the disk or the file is full, -EUCLEAN when the file is damaged, -EIO. */
 int sql_run(struct sql *sql, const char *text);
 
 /* A prepared statement, reset. NULL after a failure, which the next calls take and report. */

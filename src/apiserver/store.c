@@ -87,6 +87,13 @@ int store_open(const struct store_config *config, struct store **ret, struct err
 	store->history_keep = config->history_keep ? config->history_keep : HISTORY_KEEP;
 	rc = sql_open(config->path, config->max_bytes, &store->sql, err);
 	if (!rc) {
+		rc = sql_verify(store->sql);
+		if (rc)
+			(void)err_set(err, rc,
+				      "the API store %s is damaged (%s): restore it from a backup",
+				      config->path, sql_why(store->sql));
+	}
+	if (!rc) {
 		rc = sql_run(store->sql, "BEGIN IMMEDIATE");
 		if (!rc)
 			rc = sql_run(store->sql, create_tables);

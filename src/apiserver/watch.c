@@ -12,7 +12,8 @@
 #include "base/bytes.h"
 #include "base/str.h"
 
-#define CHANGES_MAX   256 /* looked at in one call */
+#define CHANGES_MAX   256                  /* looked at in one call */
+#define PIECE_BYTES   ((size_t)256 * 1024) /* a piece ends behind the event that reaches it */
 #define BOOKMARK_NS   (60 * NSEC_PER_SEC)
 #define LIFE_MIN_S    1800
 #define LIFE_SPREAD_S 1800
@@ -26,6 +27,7 @@ struct api_watch {
 	bool bookmarks, told_columns, ended;
 	uint64_t end_ns, bookmark_ns;
 	json_t *initial; /* objects to begin with, then NULL */
+	size_t initial_at;
 	bool initial_mark;
 	/* While a piece is made. */
 	char *text;
@@ -128,15 +130,18 @@ static int on_change(void *ctx, const struct store_change *change)
 		rc = tell_object(w, was ? "MODIFIED" : "ADDED", change->obj);
 	else if (was)
 		rc = tell_object(w, "DELETED", change->prev);
-	return rc;
+	return rc ? rc : w->len >= PIECE_BYTES;
 }
 
 static int tell_initial(struct api_watch *w)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < json_array_size(w->initial) && !rc; i++)
-		rc = tell_object(w, "ADDED", json_array_get(w->initial, i));
+	while (w->initial_at < json_array_size(w->initial) && !rc) {
+		rc = tell_object(w, "ADDED", json_array_get(w->initial, w->initial_at++));
+		if (w->len >= PIECE_BYTES)
+			return rc;
+	}
 	json_decref(w->initial);
 	w->initial = NULL;
 	return rc || !w->initial_mark ? rc : tell_bookmark(w);
@@ -154,6 +159,8 @@ static int tell_changes(struct api_watch *w)
 		before = w->version;
 		rc = store_changes(store, w->view.res, w->version, CHANGES_MAX, on_change, w);
 	} while (!rc && w->version != before && !w->len);
+	if (rc > 0)
+		rc = 0; /* the piece is full: the rest comes with the next */
 	now = store_version(store);
 	oldest = store_oldest(store);
 	/* Nothing of ours lies between the last change told and now. */

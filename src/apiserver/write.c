@@ -153,6 +153,9 @@ static int store_new(struct call *call, void *arg, bool *ret_changed)
 		_cleanup_json_ json_t *there = NULL;
 		char name[KUBE_NAME_MAX + 1];
 
+		rc = role_check_change(call, NULL, obj);
+		if (rc)
+			return rc;
 		rc = store_get(call->api->store, &key, &there);
 		if (rc == -ENOENT)
 			rc = object_store(call->api, &key, NULL, obj);
@@ -200,7 +203,7 @@ int verb_create(struct call *call)
 
 struct update {
 	const json_t *body; /* the new object, or the patch */
-	bool patch, json_patch;
+	bool patch, json_patch, strategic;
 	json_t *obj; /* the outcome; owned */
 };
 
@@ -328,6 +331,8 @@ static int update_locked(struct call *call, void *arg, bool *ret_changed)
 	keep_old(call, old, obj);
 	rc = object_check(call, old, obj);
 	if (!rc)
+		rc = role_check_change(call, old, obj);
+	if (!rc)
 		rc = store_updated(call, old, obj, ret_changed);
 	if (!rc) {
 		json_decref(up->obj);
@@ -358,6 +363,23 @@ int verb_update(struct call *call)
 	return rc ? rc : run_update(call, &up);
 }
 
+/*
+ * Without lists and directives a strategic merge patch is a merge patch. kubectl sends it for the kinds it was built with (Lease, Event), as
+ * Kubernetes offers it for those alone.
+ */
+static bool strategic_is_merge(const json_t *patch, unsigned depth)
+{
+	const char *name;
+	json_t *value;
+
+	if (json_is_array(patch) || depth > KUBE_DEPTH_MAX)
+		return false;
+	json_object_foreach ((json_t *)(uintptr_t)patch, name, value)
+		if (name[0] == '$' || !strategic_is_merge(value, depth + 1))
+			return false;
+	return true;
+}
+
 static int patch_kind(struct call *call, struct update *up)
 {
 	up->json_patch = call_content_is(call, "application/json-patch+json");
@@ -368,7 +390,10 @@ static int patch_kind(struct call *call, struct update *up)
 			&call->fail, KUBE_UNSUPPORTED_MEDIA,
 			"this server does not offer server-side apply; use kubectl apply "
 			"--server-side=false, or a merge patch");
-	if (call_content_is(call, "application/strategic-merge-patch+json"))
+	up->strategic = call_content_is(call, "application/strategic-merge-patch+json");
+	if (up->strategic && !call->res->custom)
+		return 0;
+	if (up->strategic)
 		return kube_fail_set(&call->fail, KUBE_UNSUPPORTED_MEDIA,
 				     "this server does not offer strategic merge patch; use "
 				     "application/merge-patch+json (kubectl patch --type=merge)");
@@ -386,6 +411,12 @@ int verb_patch(struct call *call)
 
 	if (!rc)
 		rc = read_body(call, &body);
+	if (!rc && up.strategic && !strategic_is_merge(body, 0))
+		rc = kube_fail_set(
+			&call->fail, KUBE_UNSUPPORTED_MEDIA,
+			"this server takes a strategic merge patch only without lists and "
+			"directives; use application/merge-patch+json "
+			"(kubectl patch --type=merge)");
 	up.body = body;
 	return rc ? rc : run_update(call, &up);
 }

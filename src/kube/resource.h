@@ -15,6 +15,9 @@
 
 #define KUBE_GROUP   "litepool.io"
 #define KUBE_VERSION "v1alpha1"
+/* Namespaces of Leases: the controllers' own, and one Lease a node, of its name. Apart, so that no node's name can be a leader's. */
+#define KUBE_NS_SYSTEM "litepool-system"
+#define KUBE_NS_NODES  "litepool-node-lease"
 
 struct kube_column {
 	const char *name, *type; /* type: string, integer, date */

@@ -110,3 +110,18 @@ char *sock_addr_format(const struct sock_addr *addr, char *text)
 	}
 	return text;
 }
+
+size_t sock_addr_bytes(const struct sock_addr *addr, unsigned char *buf)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr->ss;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&addr->ss;
+
+	if (addr->ss.ss_family == AF_INET) {
+		memcpy(buf, &in->sin_addr, sizeof(in->sin_addr));
+		return sizeof(in->sin_addr);
+	}
+	if (addr->ss.ss_family != AF_INET6)
+		return 0;
+	memcpy(buf, &in6->sin6_addr, sizeof(in6->sin6_addr));
+	return sizeof(in6->sin6_addr);
+}

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 
 /* Whether path is a socket that nobody listens to any more. */
@@ -101,6 +104,56 @@ int listen_open(const struct sock_addr *addr, int backlog, int *ret_fd, struct e
 	if (listen(fd, backlog) < 0)
 		return err_set(err, -errno, "cannot listen: %s", strerror(errno));
 	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int listen_probe_peers(int fd, int dead_s)
+{
+	const struct {
+		int level, name, value;
+	} options[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, dead_s / 2},
+		{IPPROTO_TCP, TCP_KEEPINTVL, dead_s / 6},
+		{IPPROTO_TCP, TCP_KEEPCNT, 3},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, dead_s * 1000},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			       sizeof(options[i].value)) < 0)
+			return -errno;
+	return 0;
+}
+
+int listen_peer_uid(int fd, uid_t *ret)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return -errno;
+	*ret = cred.uid;
+	return 0;
+}
+
+void listen_cut(int fd)
+{
+	(void)shutdown(fd, SHUT_RDWR); /* it fails only when the peer was first */
+}
+
+int listen_closed_by_peer(const int *fds, size_t n, bool *ret_closed)
+{
+	_cleanup_free_ struct pollfd *polled = calloc(n ? n : 1, sizeof(*polled));
+
+	if (!polled)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		polled[i] = (struct pollfd){.fd = fds[i], .events = POLLRDHUP};
+	if (poll(polled, n, 0) < 0)
+		return -errno;
+	for (size_t i = 0; i < n; i++)
+		ret_closed[i] = polled[i].revents & (POLLRDHUP | POLLHUP | POLLERR);
 	return 0;
 }
 

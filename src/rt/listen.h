@@ -21,4 +21,13 @@ int listen_open(const struct sock_addr *addr, int backlog, int *ret_fd, struct e
 int listen_address(int fd, struct sock_addr *ret);
 bool listen_is_loopback(const struct sock_addr *addr);
 
+/* Accepted TCP connections inherit it: a peer that is silent for dead_s seconds and does not answer probes is gone. */
+int listen_probe_peers(int fd, int dead_s);
+/* The user at the other end of an accepted unix socket. */
+int listen_peer_uid(int fd, uid_t *ret);
+/* Ends an accepted connection; whoever reads or writes there finds it ended. The descriptor stays open. */
+void listen_cut(int fd);
+/* Tells of each accepted connection whether its peer has closed it; does not wait. */
+int listen_closed_by_peer(const int *fds, size_t n, bool *ret_closed);
+
 #endif

@@ -30,6 +30,7 @@ int process_signals_take(struct err *err)
 	ASSERT(signal_fd < 0);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* the write fails with EFBIG */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
@@ -39,6 +40,22 @@ int process_signals_take(struct err *err)
 	end_fd = eventfd(0, EFD_CLOEXEC);
 	if (signal_fd < 0 || end_fd < 0)
 		return err_set(err, -errno, "no descriptors for signals: %s", strerror(errno));
+	return 0;
+}
+
+int process_signals_take_hup(struct err *err)
+{
+	sigset_t mask;
+
+	ASSERT(signal_fd >= 0);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	/* Blocked first: an ignored signal that comes between would be lost, a blocked one waits. */
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0 || signalfd(signal_fd, &mask, 0) < 0)
+		return err_set(err, -errno, "SIGHUP cannot be taken: %s", strerror(errno));
+	signal(SIGHUP, SIG_DFL);
 	return 0;
 }
 

@@ -8,9 +8,11 @@
 #include "base/err.h"
 
 /*
- * SIGTERM and SIGINT are from now on seen by process_wait() alone, SIGHUP and SIGPIPE are ignored. Main thread, before any other is made.
+ * SIGTERM and SIGINT are from now on seen by process_wait() alone, SIGHUP, SIGPIPE and SIGXFSZ are ignored. Main thread, before any other is made.
  */
 int process_signals_take(struct err *err);
+/* SIGHUP too is seen by process_wait(); without this it is ignored. Main thread, right after process_signals_take(). */
+int process_signals_take_hup(struct err *err);
 /*
  * Waits for a signal or for process_end(), at most timeout_ms (< 0: for ever). 0: process_end() was called, also earlier; > 0: that signal came;
  * -ETIMEDOUT. Main thread.

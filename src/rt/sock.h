@@ -58,6 +58,8 @@ int sock_addr_unix(const char *path, struct sock_addr *ret);
 char *sock_addr_format(const struct sock_addr *addr, char *text);
 /* Address alone without port, as NVMe's TRADDR wants it, and the port; false for unix sockets. */
 bool sock_addr_host(const struct sock_addr *addr, char *text, uint16_t *ret_port);
+/* The address alone in network order, 4 or 16 bytes into buf; how many; 0 for unix sockets. */
+size_t sock_addr_bytes(const struct sock_addr *addr, unsigned char *buf);
 
 /* Binds and listens, attached to r. A unix path that a dead server left behind is replaced; a live one's gives -EADDRINUSE. Unix sockets are made with mode 0600. */
 int sock_listen(struct reactor *r, const struct sock_addr *addr, const struct sock_opts *opts,

@@ -62,7 +62,8 @@ static void drain(struct api_watch *watch)
 static void request(struct api *api, const char *data, size_t len)
 {
 	static char first[LINE_MAX_LEN], type[LINE_MAX_LEN], accept[LINE_MAX_LEN];
-	struct api_request req = {.method = first, .content_type = type, .accept = accept};
+	static const struct api_user user = {.name = "fuzz", .role = API_ROLE_ADMIN};
+	struct api_request req = {.user = &user, .method = first, .content_type = type, .accept = accept};
 	struct api_response rsp;
 	char *target, *query;
 

@@ -50,7 +50,15 @@ void fixture_open(struct fixture *f, uint32_t history_keep, uint64_t max_bytes)
 					  .max_bytes = max_bytes,
 					  .history_keep = history_keep,
 					  .wall_ns = wall_ns};
+	fixture_user(f, "tester", "admin");
 	open_both(f);
+}
+
+void fixture_user(struct fixture *f, const char *name, const char *role)
+{
+	f->user.name[0] = 0;
+	if (name)
+		assert_true(api_user_set(&f->user, name, role));
 }
 
 void fixture_shut(struct fixture *f)
@@ -65,6 +73,7 @@ void fixture_adopt(struct fixture *f, const char *path)
 {
 	f->config.path = path;
 	f->config.wall_ns = wall_ns;
+	fixture_user(f, "tester", "admin");
 	open_both(f);
 }
 
@@ -94,6 +103,7 @@ static void handle(struct fixture *f, const char *method, const char *target, co
 	size_t path_len = strcspn(target, "?");
 	_cleanup_free_ char *path = strndup(target, path_len);
 	struct api_request req = {
+		.user = f->user.name[0] ? &f->user : NULL,
 		.method = method,
 		.path = path,
 		.query = target[path_len] ? target + path_len + 1 : NULL,

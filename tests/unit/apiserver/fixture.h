@@ -21,11 +21,14 @@ struct fixture {
 	struct api *api;
 	char content_type[64], accept[128]; /* for the next calls; "" for none */
 	char warning[1024];                 /* of the last call */
+	struct api_user user;               /* of the next calls: an admin */
 };
 
 extern uint64_t fixture_now_ns;
 
 void fixture_open(struct fixture *f, uint32_t history_keep, uint64_t max_bytes);
+/* name NULL: nobody. */
+void fixture_user(struct fixture *f, const char *name, const char *role);
 void fixture_reopen(struct fixture *f);
 /* Closes the store and keeps the file; opens it again, also in another process. */
 void fixture_shut(struct fixture *f);
