@@ -129,15 +129,15 @@ static bool has_ctrl(const struct host_ctrls *ctrls, const struct host_path *pat
 /* 0: connected; 1: the kernel has it already; or a negative errno with err. */
 static int connect_path(struct attach *a, const struct host_path *path, struct err *err)
 {
-	int64_t probe_until = blocking_deadline(PROBE_MS);
+	int64_t until = a->req.n_paths > 1 ? blocking_deadline(PROBE_MS) : a->deadline;
 	char options[FABRICS_OPTIONS_SIZE];
 	struct err log = {0};
 	int res = fabrics_options(&a->req, path, options, err);
 
 	if (res < 0)
 		return res;
-	/* The kernel makes one connection at a time on the whole host: a dead address shall not be what it waits for. */
-	res = fabrics_probe(a->env, path, probe_until < a->deadline ? probe_until : a->deadline);
+	/* The kernel makes one connection at a time on the whole host: an engine that hangs shall not be what all wait for. */
+	res = fabrics_probe(a->env, path, until < a->deadline ? until : a->deadline);
 	if (res == -ECANCELED)
 		return err_set(err, res, "cancelled");
 	if (res == -EINVAL)

@@ -10,8 +10,9 @@
  * 4. Attaches and detaches of one subsystem exclude each other while they change controllers: a lock and a record of each wanted namespace are in
  *    /run/litepool/host/NQN/ (the kernel's controllers end with the same boot as /run).
  *
- * The kernel makes one connection after the other, and a write to /dev/nvme-fabrics cannot be interrupted: an engine that accepts a connection and
- * then says nothing holds an attach until the kernel's own limits (10 to 70 s) are over, also past the deadline.
+ * The kernel makes one connection after the other for the whole host, and a write to /dev/nvme-fabrics cannot be interrupted. So an attach first asks the
+ * target itself (ICReq) whether it answers, with its deadline; only an engine that stops answering just then holds it past the deadline, until the kernel's own
+ * limits (10 to 70 s) are over. The same holds for a detach from an engine that hangs.
  */
 #ifndef LITEPOOL_HOST_ATTACH_H
 #define LITEPOOL_HOST_ATTACH_H

@@ -12,6 +12,7 @@
 #include "host/sys.h"
 #include "rt/blocking.h"
 #include "rt/uevent.h"
+#include "wire/pdu.h"
 
 #define RECORD_SIZE 8192 /* of /dev/kmsg: a read gives one record, and fails when it does not fit */
 
@@ -152,9 +153,34 @@ int fabrics_disconnect(const struct host_env *env, const char *ctrl)
 	return res == -ENOENT || res == -ENODEV ? 0 : res;
 }
 
+/* A target's first words (NVMe/TCP transport specification, 3.6.2.2 and 3.6.2.3). */
+static int greet(const struct host_env *env, int fd, int64_t deadline)
+{
+	uint8_t request[sizeof(struct pdu_icreq)];
+	struct pdu_icresp response;
+	size_t got = 0;
+	int res = blocking_send(fd, request, pdu_build_icreq(request, 0, 0, 0), deadline);
+
+	while (res == 0 && got < sizeof(response)) {
+		ssize_t n;
+
+		res = blocking_wait_readable(fd, env->cancel_fd, deadline);
+		if (res < 0)
+			break;
+		n = blocking_recv(fd, (uint8_t *)&response + got, sizeof(response) - got, deadline);
+		if (n <= 0)
+			return n < 0 ? (int)n : -EPROTO;
+		got += (size_t)n;
+	}
+	if (res < 0)
+		return res == -ETIMEDOUT ? -EAGAIN : res;
+	return response.ch.pdu_type == PDU_ICRESP ? 0 : -EPROTO;
+}
+
 int fabrics_probe(const struct host_env *env, const struct host_path *path, int64_t deadline)
 {
 	const char *iface = path->iface[0] ? path->iface : NULL;
+	_cleanup_close_ int fd = -1;
 	uint64_t port;
 
 	if (!str_to_u64(path->trsvcid, 1, UINT16_MAX, &port))
@@ -162,7 +188,8 @@ int fabrics_probe(const struct host_env *env, const struct host_path *path, int6
 	if (env->kernel && env->kernel->probe)
 		return env->kernel->probe(env->kernel->ctx, path->traddr, (uint16_t)port, iface,
 					  deadline);
-	return blocking_probe_tcp(path->traddr, (uint16_t)port, iface, env->cancel_fd, deadline);
+	fd = blocking_connect_tcp(path->traddr, (uint16_t)port, iface, env->cancel_fd, deadline);
+	return fd < 0 ? fd : greet(env, fd, deadline);
 }
 
 int fabrics_uevents(const struct host_env *env, struct err *err)
@@ -224,6 +251,16 @@ int fabrics_words(const struct host_env *env, const struct host_attach_req *req,
 			       "firewalls between, which must let "
 			       "TCP port %s pass",
 			       where, strerror(-code), path->trsvcid);
+	case EAGAIN:
+		return err_set(err, code,
+			       "%s accepts connections, but says nothing: the engine there hangs, "
+			       "is stopped, or is being replaced; try "
+			       "again, and see its log",
+			       where);
+	case EPROTO:
+		return err_set(err, code,
+			       "what listens at %s does not speak NVMe/TCP: is the port right?",
+			       where);
 	case EOPNOTSUPP:
 		return err_set(err, code,
 			       "this kernel has no /dev/nvme-fabrics; load the module: modprobe "

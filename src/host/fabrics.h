@@ -14,6 +14,10 @@ int fabrics_options(const struct host_attach_req *req, const struct host_path *p
 int fabrics_connect(const struct host_env *env, const char *options, const char *nqn,
 		    struct err *ret_log);
 int fabrics_disconnect(const struct host_env *env, const char *ctrl);
+/*
+ * Whether an NVMe/TCP target answers at the address: connects and exchanges ICReq and ICResp. 0; -EAGAIN: something listens and says nothing until the deadline; -EPROTO: it
+ * speaks something else; -ECANCELED; -EINVAL: no address; or why it cannot be reached.
+ */
 int fabrics_probe(const struct host_env *env, const struct host_path *path, int64_t deadline);
 int fabrics_uevents(const struct host_env *env, struct err *err);
 /* What went wrong with a path, why, and what to do; returns code. */

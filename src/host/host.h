@@ -24,7 +24,7 @@ struct host_kernel {
 	int (*connect)(void *ctx, const char *options, struct err *err);
 	/* Deletes a controller ("nvme3") and waits for its end. Negative errno. */
 	int (*disconnect)(void *ctx, const char *ctrl);
-	/* Whether somebody listens: as blocking_probe_tcp(). */
+	/* Whether an NVMe/TCP target answers there: 0, or as fabrics_probe() of fabrics.h. */
 	int (*probe)(void *ctx, const char *traddr, uint16_t port, const char *iface,
 		     int64_t deadline);
 	/* A datagram descriptor that hears uevents, as uevent_open(). */

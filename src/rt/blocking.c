@@ -149,8 +149,8 @@ int blocking_wait_readable(int fd, int cancel_fd, int64_t deadline)
 	return wait_ready(fd, POLLIN, cancel_fd, deadline);
 }
 
-int blocking_probe_tcp(const char *host, uint16_t port, const char *iface, int cancel_fd,
-		       int64_t deadline)
+int blocking_connect_tcp(const char *host, uint16_t port, const char *iface, int cancel_fd,
+			 int64_t deadline)
 {
 	_cleanup_close_ int fd = -1;
 	struct sock_addr addr;
@@ -166,7 +166,7 @@ int blocking_probe_tcp(const char *host, uint16_t port, const char *iface, int c
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, iface, (socklen_t)strlen(iface)) < 0)
 		return -errno;
 	if (connect(fd, (const struct sockaddr *)&addr.ss, addr.len) == 0)
-		return 0;
+		return TAKE_FD(fd);
 	if (errno != EINPROGRESS)
 		return -errno;
 	res = wait_ready(fd, POLLOUT, cancel_fd, deadline);
@@ -174,7 +174,7 @@ int blocking_probe_tcp(const char *host, uint16_t port, const char *iface, int c
 		return res;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &len) < 0)
 		return -errno;
-	return -why;
+	return why ? -why : TAKE_FD(fd);
 }
 
 /* A holder that dies is noticed within this time; one that unlocks, at once. */

@@ -17,11 +17,11 @@ int64_t blocking_deadline(int timeout_ms);
 /* A descriptor, or a negative errno; -EAGAIN: the listener's queue stayed full until the deadline. */
 int blocking_connect_unix(const char *path, int64_t deadline);
 /*
- * Connects to an IP address (iface: by this interface; NULL: any) and closes again: whether somebody listens there. 0, -ETIMEDOUT,
- * -ECANCELED when cancel_fd (-1: none) is readable, or why not (-ECONNREFUSED, -EHOSTUNREACH, ...). -EINVAL: not an address.
+ * Connects to an IP address (iface: by this interface; NULL: any). A descriptor, -ETIMEDOUT, -ECANCELED when cancel_fd (-1: none) is
+ * readable, or why not (-ECONNREFUSED, -EHOSTUNREACH, ...). -EINVAL: not an address.
  */
-int blocking_probe_tcp(const char *host, uint16_t port, const char *iface, int cancel_fd,
-		       int64_t deadline);
+int blocking_connect_tcp(const char *host, uint16_t port, const char *iface, int cancel_fd,
+			 int64_t deadline);
 /* 0 when fd is readable (or in error, which the next call tells); -ETIMEDOUT; -ECANCELED as above. */
 int blocking_wait_readable(int fd, int cancel_fd, int64_t deadline);
 /*

@@ -68,6 +68,10 @@ id2=$(host volume closed 67108864 $V:closed nqn.2014-08.org.nvmexpress:uuid:some
 says "not on the allow-list" "litepool engine host add $V:closed" attach $V:closed $id2
 says "no such subsystem" "has no subsystem $V:none" attach $V:none $id
 says "another NGUID" "it has: nvme" litepool --timeout 3 host attach --nqn $V:one --address $A --nguid 00112233445566778899aabbccddeeff
+setup stop-cont stop
+says "an engine that hangs" "says nothing" litepool --timeout 2 host attach --nqn $V:one --address $A --nguid $id
+check "the kernel was not asked" same "$(n_ctrls)" 0
+setup stop-cont cont
 check "failures left nothing" nothing_left
 ( sleep 1; pkill -INT -x litepool ) & says "interrupted" "cancelled" litepool --timeout 60 host attach --nqn $V:one --address $A --nguid 00112233445566778899aabbccddeeff; wait $!
 check "nor did the interrupt" nothing_left

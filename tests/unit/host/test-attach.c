@@ -139,6 +139,10 @@ static void what_the_kernel_refuses_is_told_in_words(void **state)
 	says(-ECONNREFUSED, "nobody listens at 192.0.2.1:4420");
 	t.f.probe_result = -ETIMEDOUT;
 	says(-ETIMEDOUT, "firewall");
+	t.f.probe_result = -EAGAIN;
+	says(-EAGAIN, "says nothing");
+	t.f.probe_result = -EPROTO;
+	says(-EPROTO, "is the port right?");
 }
 
 static void nothing_is_left_after_the_deadline(void **state)

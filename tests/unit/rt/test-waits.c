@@ -124,25 +124,27 @@ static void the_end_of_another_process_is_noticed(void **state)
 	another_process_is_waited_for(true);
 }
 
-static void a_probe_tells_who_listens(void **state)
+static void connecting_tells_who_listens(void **state)
 {
 	struct sock_addr addr;
 	char text[SOCK_ADDR_TEXT];
 	uint16_t port;
-	int fd;
+	int fd, out;
 
 	(void)state;
 	assert_int_equal(sock_addr_ip("127.0.0.1", 0, &addr), 0);
 	assert_int_equal(listen_open(&addr, 4, &fd, &err), 0);
 	assert_int_equal(listen_address(fd, &addr), 0);
 	assert_true(sock_addr_host(&addr, text, &port));
-	assert_int_equal(blocking_probe_tcp("127.0.0.1", port, NULL, -1, blocking_deadline(60000)),
-			 0);
+	out = blocking_connect_tcp("127.0.0.1", port, NULL, -1, blocking_deadline(60000));
+	assert_true(out >= 0);
+	(void)close(out);
 	(void)close(fd);
-	assert_int_equal(blocking_probe_tcp("127.0.0.1", port, NULL, -1, blocking_deadline(60000)),
-			 -ECONNREFUSED);
 	assert_int_equal(
-		blocking_probe_tcp("engine.example", port, NULL, -1, blocking_deadline(60000)),
+		blocking_connect_tcp("127.0.0.1", port, NULL, -1, blocking_deadline(60000)),
+		-ECONNREFUSED);
+	assert_int_equal(
+		blocking_connect_tcp("engine.example", port, NULL, -1, blocking_deadline(60000)),
 		-EINVAL);
 }
 
@@ -172,7 +174,7 @@ int main(void)
 		TEST(waiting_ends_when_cancelled),
 		TEST(an_unlock_of_another_process_is_noticed),
 		TEST(the_end_of_another_process_is_noticed),
-		TEST(a_probe_tells_who_listens),
+		TEST(connecting_tells_who_listens),
 		TEST(uevents_have_a_deadline),
 	};
 
