@@ -134,6 +134,17 @@ static const struct kube_column pool_columns[] = {
 	{"Device", "string", "spec.device.id", 1},
 };
 
+static const struct kube_rule pool_rules[] = {
+	{"spec.device", "(has(self.id) && self.id != '') != (has(self.file) && self.file != '')",
+	 "exactly one of id and file must be set"},
+	{"spec.device", "!has(self.file) || self.file == '' || self.file.startsWith('/')",
+	 "file must be an absolute path"},
+	{"spec.watermarks",
+	 "!has(self.warnPercent) || !has(self.fullPercent) || self.warnPercent <= self.fullPercent",
+	 "warnPercent must not be above fullPercent"},
+	{NULL},
+};
+
 static void pool_check(const json_t *old, const json_t *obj, struct kube_problems *problems)
 {
 	const json_t *marks = kube_at(obj, "spec.watermarks");
@@ -232,6 +243,18 @@ static const struct kube_column volume_columns[] = {
 
 static const char *const volume_fields[] = {"spec.nodeName", "status.poolName", "status.nodeName",
 					    "status.phase", NULL};
+
+static const struct kube_rule volume_rules[] = {
+	{"spec.source", "has(self.snapshotName) != has(self.volumeName)",
+	 "exactly one of snapshotName and volumeName must be set"},
+	{"spec", "has(oldSelf.source) || !has(self.source)",
+	 "source can only be set when the volume is created"},
+	{"spec",
+	 "!has(self.position) || !self.position.startsWith('Must') || (has(self.nodeName) && "
+	 "self.nodeName != '')",
+	 "a position of MustLocal or MustRemote is relative to nodeName, which is missing"},
+	{NULL},
+};
 
 static void volume_check(const json_t *old, const json_t *obj, struct kube_problems *problems)
 {
@@ -428,10 +451,10 @@ static const struct kube_resource resources[] = {
 	 .custom = true, .props = node_props, COLUMNS(node_columns)},
 	{KUBE_GROUP, KUBE_VERSION, "storagepools", "storagepool", "StoragePool", "sp",
 	 .custom = true, .props = pool_props, COLUMNS(pool_columns), .fields = pool_fields,
-	 .check = pool_check},
+	 .rules = pool_rules, .check = pool_check},
 	{KUBE_GROUP, KUBE_VERSION, "storagevolumes", "storagevolume", "StorageVolume", "sv",
 	 .custom = true, .props = volume_props, COLUMNS(volume_columns), .fields = volume_fields,
-	 .check = volume_check},
+	 .rules = volume_rules, .check = volume_check},
 	{KUBE_GROUP, KUBE_VERSION, "storagesnapshots", "storagesnapshot", "StorageSnapshot", "ss",
 	 .custom = true, .props = snapshot_props, COLUMNS(snapshot_columns),
 	 .fields = snapshot_fields},

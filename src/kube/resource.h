@@ -27,6 +27,12 @@ struct kube_column {
 		*condition; /* path is "status.conditions": the status of this type of condition */
 };
 
+/* A rule over more than one member as kube-apiserver checks it: CEL, with self the object at path, oldSelf before an update. */
+struct kube_rule {
+	const char *path; /* "spec.source"; NULL ends a table */
+	const char *rule, *message;
+};
+
 struct kube_resource {
 	const char *group, *version, *plural, *singular, *kind;
 	const char *short_name; /* or NULL */
@@ -38,6 +44,7 @@ struct kube_resource {
 	size_t n_columns;
 	const char *const *
 		fields; /* paths for field selectors beyond metadata.name and metadata.namespace; NULL ends */
+	const struct kube_rule *rules; /* the same as check() below, for kube-apiserver */
 	/* Rules over more than one member, for an object that passed its schema; old is NULL at create. */
 	void (*check)(const json_t *old, const json_t *obj, struct kube_problems *problems);
 };

@@ -70,7 +70,9 @@ void kube_schema_check(const struct kube_prop *props, const json_t *obj, const c
 /* Both were found good by kube_schema_check(). old may be NULL: then there is nothing to keep. */
 void kube_schema_check_update(const struct kube_prop *props, const json_t *old, const json_t *obj,
 			      const char *path, struct kube_problems *problems);
-/* The OpenAPI v3 schema of an object of these members. New reference. */
+/* Adds a rule in CEL to a schema, as CustomResourceDefinitions have them. */
+void kube_schema_rule(json_t *schema, const char *rule, const char *message);
+/* The OpenAPI v3 schema of an object of these members, with limits, patterns and, for what they cannot say, rules in CEL. New reference. */
 json_t *kube_schema_openapi(const struct kube_prop *props, const char *doc);
 
 #endif

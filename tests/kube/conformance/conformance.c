@@ -12,6 +12,8 @@
 #include "kube/client_http.h"
 #include "rt/process.h"
 
+#define RUN_MASK (((uint64_t)1 << 40) - 1)
+
 void suite_failed(struct suite *s, const char *file, int line, const char *what)
 {
 	const char *slash = strrchr(file, '/');
@@ -131,8 +133,7 @@ static int run_all(struct suite *s, const char *only)
 {
 	const struct kube_ref volumes = volume_ref(NULL), leases = lease_ref(NULL);
 
-	(void)snprintf(s->run, sizeof(s->run), "c%" PRIx64,
-		       process_wall_ns() / 1000 % (1ull << 40));
+	(void)snprintf(s->run, sizeof(s->run), "c%" PRIx64, process_wall_ns() / 1000 & RUN_MASK);
 	run_checks(s, object_checks, only);
 	run_checks(s, list_checks, only);
 	run_checks(s, watch_checks, only);
