@@ -271,18 +271,35 @@ static enum op_kind kind_pick(struct client *c)
 	return of[below(c, 16)];
 }
 
+/* Now and then a host writes like a log: many blocks of one size in a row. True while it does. */
+static bool in_burst(struct client *c)
+{
+	if (!c->burst && below(c, 64) == 0) {
+		c->burst = 20 + (unsigned)below(c, 100);
+		c->burst_ns = (unsigned)below(c, N_NS);
+		c->burst_len = 4096 * (1 + (uint32_t)below(c, 4));
+	}
+	if (!c->burst)
+		return false;
+	c->burst--;
+	return true;
+}
+
 static bool op_start(struct op *op)
 {
 	struct client *c = op->client;
-	struct sim_ns *ns = &c->w->ns[below(c, N_NS)];
+	const bool burst = in_burst(c);
+	struct sim_ns *ns = &c->w->ns[burst ? c->burst_ns : below(c, N_NS)];
 	unsigned queue;
 	uint32_t max = MIN(MIN(OP_BYTES_MAX, nvme_host_mdts(c->host)) / ns->model.block_size,
 			   ns->model.n_blocks);
 
 	op->model = &ns->model;
 	op->n = 1 + (uint32_t)below(c, below(c, 10) ? MIN(max, 8u) : max);
+	if (burst)
+		op->n = MIN(max, c->burst_len / ns->model.block_size);
 	op->lba = below(c, ns->model.n_blocks - op->n + 1);
-	op->kind = kind_pick(c);
+	op->kind = burst ? OP_WRITE : kind_pick(c);
 	if (op->kind == OP_FUSED)
 		op->n = 1;
 	if (!op_lock(op))
@@ -294,7 +311,7 @@ static bool op_start(struct op *op)
 	op_fill(op);
 	op->busy = true;
 	c->n_busy++;
-	queue = (unsigned)below(c, c->n_queues);
+	queue = burst ? 0 : (unsigned)below(c, c->n_queues);
 	nvme_host_io(c->host, queue, &op->cmd);
 	if (op->kind == OP_FUSED)
 		nvme_host_io(c->host, queue, &op->second);
@@ -465,6 +482,8 @@ void client_init(struct nvme_world *w, unsigned id)
 		c->op[i].client = c;
 		c->op[i].data = aligned_alloc(4096, OP_BYTES_MAX);
 		ASSERT(c->op[i].data);
+		memset(c->op[i].data, 0,
+		       OP_BYTES_MAX); /* some commands send what the last left there */
 	}
 }
 

@@ -368,10 +368,24 @@ static void stop_subsystem(void *arg)
 	nvme_subsystem_delete(w->ss, changed, w);
 }
 
+/* So that one sees whether a run came there at all. */
+static void count_ahead(struct nvme_world *w)
+{
+	json_t *stats = tcp_transport_stats_json(w->transport), *one;
+	size_t i;
+
+	json_array_foreach (stats, i, one) {
+		w->ahead_taken += json_integer_value(json_object_get(one, "ahead_taken"));
+		w->ahead_copied += json_integer_value(json_object_get(one, "ahead_copied"));
+	}
+	json_decref(stats);
+}
+
 static void target_free_run(void *arg)
 {
 	struct nvme_world *w = arg;
 
+	count_ahead(w);
 	tcp_transport_free(w->transport);
 	nvme_target_free(w->target);
 	nvme_qos_free(w->qos);

@@ -53,6 +53,10 @@ struct client {
 	struct nvme_host *host;
 	enum client_state state;
 	bool reconnects, kill, gone_for_good;
+	unsigned
+		burst; /* writes of one size on one queue that are still to come, which targets may predict */
+	unsigned burst_ns;  /* index of their namespace */
+	uint32_t burst_len; /* bytes of each */
 	struct uuid hostid;
 	char hostnqn[NVME_NQN_FIELD];
 	unsigned n_ops, n_busy, n_queues, queue_size;
@@ -92,6 +96,7 @@ struct nvme_world {
 	struct client client[N_CLIENTS_MAX];
 	unsigned n_clients;
 	uint64_t ops_done, ops_ok, reads_checked, breaks;
+	int64_t ahead_taken, ahead_copied; /* of the transport, at the end */
 };
 
 /* Prints what is wrong and how to replay it, and ends the process. */

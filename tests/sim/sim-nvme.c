@@ -377,10 +377,10 @@ static uint64_t run(uint64_t seed, uint64_t steps)
 	world_end(w);
 	hash = sim_hash(w->sim);
 	printf("seed=%" PRIu64 " steps=%" PRIu64 " hosts=%u reactors=%u ops=%" PRIu64 " ok=%" PRIu64
-	       " reads_checked=%" PRIu64 " breaks=%" PRIu64 " virtual_ms=%" PRIu64
-	       " hash=%016" PRIx64 "\n",
+	       " reads_checked=%" PRIu64 " ahead=%" PRIi64 "+%" PRIi64 " breaks=%" PRIu64
+	       " virtual_ms=%" PRIu64 " hash=%016" PRIx64 "\n",
 	       seed, steps, w->n_clients, w->n_data, w->ops_done, w->ops_ok, w->reads_checked,
-	       w->breaks, sim_now(w->sim) / NSEC_PER_MSEC, hash);
+	       w->ahead_taken, w->ahead_copied, w->breaks, sim_now(w->sim) / NSEC_PER_MSEC, hash);
 	(void)fflush(stdout);
 	sim_world_free(w->sim);
 	free(w);
