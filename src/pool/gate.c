@@ -22,6 +22,11 @@ struct pool_slot *pool_slot(struct pool *pool)
 	return &pool->slots[index - 1];
 }
 
+unsigned pool_slot_index(const struct pool_slot *slot)
+{
+	return (unsigned)(slot - slot->pool->slots);
+}
+
 static struct gate_turn *current(struct pool *pool)
 {
 	return list_first(&pool->gate.turns, struct gate_turn, link);

@@ -64,9 +64,11 @@ struct map_claim {
 	struct reactor *reactor;
 	void (*granted)(struct map_claim *claim); /* on reactor, never inside map_claim_take() */
 
+	void *user; /* the caller's */
+
 	/* The map's own. */
 	struct list link;
-	struct map_leaf *leaf;
+	struct map_leaf *leaf; /* NULL: neither held nor in line */
 	struct msg msg;
 	bool held;
 };

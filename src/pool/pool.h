@@ -76,6 +76,7 @@ void pool_open(const struct pool_env *env, struct blk_dev *dev, const struct poo
 void pool_close(struct pool *pool, pool_done_fn done, void *ctx);
 
 struct blk_dev *pool_dev(const struct pool *pool);
+struct reactor *pool_home(const struct pool *pool);
 const struct superblock *pool_superblock(const struct pool *pool);
 enum pool_state pool_state(const struct pool *pool);
 /* Any thread: 0 or why writes are refused: -EROFS, -EIO. */
@@ -105,6 +106,7 @@ struct pool_layer {
 	struct map *map;
 	struct pool_object *object; /* whose it is; NULL: none */
 	void *user;                 /* src/volume's */
+	bool emptied;               /* merged away: views leave it out */
 	uint32_t slot;              /* entry in the LAYER pages: page * PAGE_LAYERS + entry */
 	struct list removed;
 };
@@ -137,6 +139,9 @@ struct list *pool_objects(struct pool *pool);
 struct list *pool_roots(struct pool *pool);
 unsigned pool_object_count(const struct pool *pool);
 struct map_shared *pool_map_shared(struct pool *pool);
+
+/* All layers in no order: the one behind layer, the first for NULL; NULL: none. No layer may come or go in between. */
+struct pool_layer *pool_layer_next(const struct pool *pool, const struct pool_layer *layer);
 
 /* For a new layer or object; never given twice. */
 uint64_t pool_new_id(struct pool *pool);
@@ -218,8 +223,10 @@ struct pool_space_info {         /* clusters */
 	uint64_t snapshots, volumes;
 };
 void pool_space_info(const struct pool *pool, struct pool_space_info *ret);
-/* Would these many bytes more of volumes be within the commit limit and, if thick, within real space? 0 or -ENOSPC with err. */
-int pool_space_check(const struct pool *pool, uint64_t bytes, bool thick, struct err *err);
+/* Would that many bytes more of volumes be within the commit limit? 0 or -ENOSPC with err. */
+int pool_space_check(const struct pool *pool, uint64_t bytes, struct err *err);
+/* Could that many clusters more be promised to thick volumes? 0 or -ENOSPC with err. */
+int pool_thick_check(const struct pool *pool, uint64_t clusters, struct err *err);
 /* Promised clusters of thick volumes, together with what they have mapped; set when one is made, resized, deleted. */
 void pool_thick_total(struct pool *pool, int64_t delta_clusters);
 

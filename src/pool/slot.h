@@ -43,6 +43,8 @@ struct pool_slot {
 
 /* The calling reactor's slot. The pool was opened with this reactor. */
 struct pool_slot *pool_slot(struct pool *pool);
+/* 0 .. number of users - 1. */
+unsigned pool_slot_index(const struct pool_slot *slot);
 
 static inline unsigned gate_enter(struct pool_slot *slot)
 {

@@ -484,29 +484,35 @@ void pool_space_info(const struct pool *pool, struct pool_space_info *ret)
 	}
 }
 
-int pool_space_check(const struct pool *pool, uint64_t bytes, bool thick, struct err *err)
+int pool_thick_check(const struct pool *pool, uint64_t clusters, struct err *err)
+{
+	uint64_t have = available(pool, POOL_THIN) + sum_stock(pool, POOL_THIN);
+	uint64_t pages = clusters / MAP_LEAF_CLUSTERS * (1 + MAP_MASK_PAGES) + SEGMENT_PAIRS;
+	uint64_t metadata = pages / SEGMENT_PAIRS;
+
+	if (clusters + metadata <= have)
+		return 0;
+	return err_set(err, -ENOSPC,
+		       "%" PRIu64 " MiB are to be reserved, and pool %s has %" PRIu64
+		       " MiB that are neither used nor reserved; use a thin volume, delete "
+		       "something, or grow the pool",
+		       clusters, pool->super.now.name, have);
+}
+
+int pool_space_check(const struct pool *pool, uint64_t bytes, struct err *err)
 {
 	struct pool_space_info info;
-	uint64_t clusters = (bytes + LAYOUT_CLUSTER - 1) / LAYOUT_CLUSTER;
 	uint32_t percent = pool->super.now.commit_percent;
-	uint64_t thin;
+	uint64_t limit;
 
 	pool_space_info(pool, &info);
-	thin = available(pool, POOL_THIN) + sum_stock(pool, POOL_THIN);
-	if (thick && clusters > thin)
-		return err_set(err, -ENOSPC,
-			       "a thick volume of %" PRIu64
-			       " MiB does not fit: pool %s has %" PRIu64
-			       " MiB that are neither used nor reserved; make it thin, delete "
-			       "something, or grow the pool",
-			       clusters, pool->super.now.name, thin);
-	if (percent && (info.volume_bytes + bytes) / LAYOUT_CLUSTER >
-			       info.total / 100 * percent + info.total % 100 * percent / 100)
-		return err_set(err, -ENOSPC,
-			       "pool %s may promise %" PRIu32 " %% of its %" PRIu64
-			       " MiB to volumes; %" PRIu64 " MiB are promised, and %" PRIu64
-			       " MiB more exceed that; raise the commit limit or grow the pool",
-			       pool->super.now.name, percent, info.total,
-			       info.volume_bytes / LAYOUT_CLUSTER, clusters);
-	return 0;
+	limit = info.total / 100 * percent + info.total % 100 * percent / 100;
+	if (!percent || (info.volume_bytes + bytes) / LAYOUT_CLUSTER <= limit)
+		return 0;
+	return err_set(err, -ENOSPC,
+		       "pool %s may promise %" PRIu32 " %% of its %" PRIu64
+		       " MiB to volumes; %" PRIu64 " MiB are promised and %" PRIu64
+		       " MiB more are too many; raise the commit limit or grow the pool",
+		       pool->super.now.name, percent, info.total,
+		       info.volume_bytes / LAYOUT_CLUSTER, bytes / LAYOUT_CLUSTER);
 }

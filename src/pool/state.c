@@ -16,6 +16,11 @@ struct blk_dev *pool_dev(const struct pool *pool)
 	return pool->dev;
 }
 
+struct reactor *pool_home(const struct pool *pool)
+{
+	return pool->home;
+}
+
 const struct superblock *pool_superblock(const struct pool *pool)
 {
 	return &pool->super.now;
@@ -74,4 +79,12 @@ json_t *pool_stats_json(const struct pool *pool)
 			 (json_int_t)counter_get(&pool->space.want_count), "space_refused",
 			 (json_int_t)counter_get(&pool->space.refused), "map_bytes",
 			 (json_int_t)atomic_load(&pool->maps.bytes));
+}
+
+struct pool_layer *pool_layer_next(const struct pool *pool, const struct pool_layer *layer)
+{
+	for (uint32_t i = layer ? layer->slot + 1 : 0; i < pool->tables.n_slots; i++)
+		if (pool->tables.by_slot[i])
+			return pool->tables.by_slot[i];
+	return NULL;
 }

@@ -46,7 +46,7 @@ struct volume_op { /* embedded first in the struct of each operation; free() end
 	void *ctx;
 	struct err err;
 };
-/* size bytes, zeroed, embedding a volume_op. NULL: done was called with -ENOMEM. run is called when no other operation is under way. */
+/* size bytes, zeroed, embedding a volume_op. NULL: done was called with -ENOMEM, the only answer that comes inside a call. run is called when no other operation is under way. */
 void *volume_op_new(struct volumes *set, size_t size, void (*run)(struct pool_op *op),
 		    volume_done_fn done, void *ctx);
 void volume_op_start(struct volume_op *op);
@@ -64,8 +64,11 @@ struct props *volume_props(const struct pool_object *object, struct err *err);
 int volume_name_check(struct volumes *set, const char *name, const struct uuid *uuid,
 		      struct err *err);
 /* A random UUID when *uuid is null. */
-void volume_uuid(const struct uuid *wanted, struct uuid *ret);
+void volume_uuid(struct volumes *set, const struct uuid *wanted, struct uuid *ret);
 uint64_t volume_now_s(struct volumes *set); /* wall clock */
+
+/* ---- usage.c ---- */
+uint64_t volume_hidden(const struct pool_layer *layer, const struct pool_layer *child);
 
 /* ---- job.c: background work on layers ---- */
 

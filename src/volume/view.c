@@ -11,7 +11,7 @@ struct volume_view *view_new(struct volume *v)
 	unsigned depth = 0;
 
 	for (struct pool_layer *l = layer; l; l = l->parent)
-		depth++;
+		depth += !l->emptied;
 	view = calloc(1, sizeof(*view) + depth * sizeof(struct map *));
 	if (!view)
 		return NULL;
@@ -19,6 +19,7 @@ struct volume_view *view_new(struct volume *v)
 	view->blocks = (view->size_bytes + LAYOUT_PAGE - 1) / LAYOUT_PAGE;
 	view->writable = !(layer->disk.flags & LAYER_READ_ONLY);
 	for (struct pool_layer *l = layer; l; l = l->parent)
-		view->chain[view->depth++] = l->map;
+		if (!l->emptied)
+			view->chain[view->depth++] = l->map;
 	return view;
 }
