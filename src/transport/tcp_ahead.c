@@ -54,14 +54,15 @@ static uint32_t pairs_wanted(const struct tcp_conn *c, size_t lead, size_t gap)
 static size_t pattern_lead(const struct tcp_conn *c)
 {
 	const struct tcp_pattern *p = &c->pattern;
-	int to_next;
+	int to_next, lead;
 
 	if (c->state != TCP_CONN_READY || p->run < PATTERN_RUN || c->r2ts ||
 	    p->payload < PAYLOAD_MIN || p->payload > iobuf_class_size[IOBUF_CAPSULE])
 		return 0;
-	if (!wire_rx_next_pdu(&c->rx, &to_next) || to_next + p->header <= 0)
+	if (!wire_rx_next_pdu(&c->rx, &to_next))
 		return 0;
-	return (size_t)(to_next + p->header);
+	lead = to_next + p->header;
+	return lead > 0 ? (size_t)lead : 0;
 }
 
 int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov)
@@ -82,8 +83,8 @@ int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov)
 
 		if (!buf)
 			break;
-		iov[2 * a->n] = (struct iovec){at, head};
-		iov[2 * a->n + 1] = (struct iovec){buf->data, c->pattern.payload};
+		*iov++ = (struct iovec){at, head};
+		*iov++ = (struct iovec){buf->data, c->pattern.payload};
 		at += head;
 		a->buf[a->n++] = buf;
 	}

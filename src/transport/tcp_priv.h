@@ -303,8 +303,8 @@ static inline bool tcp_ahead_offered(const struct tcp_conn *c)
 {
 	return c->tr->ahead.n;
 }
-/* n bytes came into these entries: c->in is the first part of them. */
-void tcp_ahead_received(struct tcp_conn *c, size_t n);
+/* got bytes came into these entries: c->in is the first part of them. */
+void tcp_ahead_received(struct tcp_conn *c, size_t got);
 /* The buffer that the payload of the current command lies in, which is to be its destination; NULL: a buffer as usual. */
 struct iobuf *tcp_ahead_take(struct tcp_conn *c);
 /* c->in is parsed: on to the next part. False: there is none. */

@@ -15,6 +15,7 @@
 #define OPS_MAX    126u
 #define OP_BLOCKS  8u /* each command has a range of its own of so many blocks */
 #define STREAM_MAX ((size_t)OPS_MAX * (4 * RIG_BLOCK + 256))
+#define DATA_BYTES ((size_t)OPS_MAX * OP_BLOCKS * RIG_BLOCK)
 
 enum op_kind { OP_WRITE, OP_READ, OP_FLUSH, OP_BAD_NS, OP_BAD_DIGEST, OP_R2T, OP_KINDS };
 
@@ -38,11 +39,11 @@ static void script_init(struct script *s, uint32_t seed)
 	struct rng rng;
 
 	*s = (struct script){.stream = malloc(STREAM_MAX)};
-	s->data = malloc(OPS_MAX * OP_BLOCKS * RIG_BLOCK);
+	s->data = malloc(DATA_BYTES);
 	assert_non_null(s->stream);
 	assert_non_null(s->data);
 	rng_seed(&rng, seed);
-	rng_fill(&rng, s->data, OPS_MAX * OP_BLOCKS * RIG_BLOCK);
+	rng_fill(&rng, s->data, DATA_BYTES);
 }
 
 static void script_fini(struct script *s)
