@@ -122,6 +122,8 @@ int props_check(const struct props *p, struct err *err);
 uint32_t props_encode(const struct props *p, uint8_t *out);
 /* 0; -EUCLEAN: impossible; -EOPNOTSUPP: a tag that is unknown and may not be ignored. ret is undefined after an error. */
 int props_decode(const uint8_t *in, uint32_t len, struct props *ret, struct err *err);
+/* After -EOPNOTSUPP: only name, UUID, flags and block size, so that what a newer program made is seen. -EUCLEAN: not even those. */
+int props_decode_identity(const uint8_t *in, uint32_t len, struct props *ret, struct err *err);
 /* Cuts chunk index out of a blob; false: there is none. */
 bool props_cut(const uint8_t *blob, uint32_t len, uint64_t revision, uint32_t index,
 	       struct props_chunk *ret);

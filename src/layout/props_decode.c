@@ -231,7 +231,10 @@ static int take_tlv(const uint8_t *tlv, uint32_t size, uint32_t *seen, struct pr
 	return 0;
 }
 
-int props_decode(const uint8_t *in, uint32_t len, struct props *ret, struct err *err)
+/* Each TLV to take, until it says no. */
+static int walk(const uint8_t *in, uint32_t len, struct props *ret, struct err *err,
+		int (*take)(const uint8_t *tlv, uint32_t size, uint32_t *seen, struct props *p,
+			    struct err *err))
 {
 	const struct tlv_format *head;
 	uint32_t at = 0, size, seen = 0;
@@ -251,10 +254,45 @@ int props_decode(const uint8_t *in, uint32_t len, struct props *ret, struct err 
 		if (!layout_is_zero(in + at + sizeof(*head) + get_le16(&head->len),
 				    size - sizeof(*head) - get_le16(&head->len)))
 			return err_set(err, -EUCLEAN, "the padding of a property is not zero");
-		rc = take_tlv(in + at, size, &seen, ret, err);
+		rc = take(in + at, size, &seen, ret, err);
 		if (rc)
 			return rc;
 	}
+	return 0;
+}
+
+int props_decode(const uint8_t *in, uint32_t len, struct props *ret, struct err *err)
+{
+	int rc = walk(in, len, ret, err, take_tlv);
+
+	if (rc)
+		return rc;
 	rc = props_check(ret, err);
 	return rc ? -EUCLEAN : 0;
+}
+
+static int take_identity(const uint8_t *tlv, uint32_t size, uint32_t *seen, struct props *p,
+			 struct err *err)
+{
+	switch (get_le16(tlv)) {
+	case PROPS_NAME:
+	case PROPS_UUID:
+	case PROPS_FLAGS:
+	case PROPS_BLOCK_SIZE:
+		return take_tlv(tlv, size, seen, p, err);
+	default:
+		return 0;
+	}
+}
+
+int props_decode_identity(const uint8_t *in, uint32_t len, struct props *ret, struct err *err)
+{
+	int rc = walk(in, len, ret, err, take_identity);
+
+	if (rc)
+		return rc;
+	if (!layout_name_valid(ret->name, sizeof(ret->name), LAYOUT_NAME_MAX) ||
+	    uuid_is_null(&ret->uuid))
+		return err_set(err, -EUCLEAN, "the properties have no name or no UUID");
+	return 0;
 }

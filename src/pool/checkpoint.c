@@ -31,7 +31,11 @@ static void fail(struct pool *pool, int res, const char *what)
 
 static void answer(struct list *waiters, int res, const struct err *err)
 {
-	for (struct list *link; (link = list_pop_front(waiters));) {
+	struct list now; /* who asks again when answered is not among them */
+
+	list_init(&now);
+	list_splice_back(&now, waiters);
+	for (struct list *link; (link = list_pop_front(&now));) {
 		struct checkpoint_waiter *w = list_entry(link, struct checkpoint_waiter, link);
 
 		w->done(w->ctx, res, err);
@@ -83,6 +87,17 @@ void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx)
 	}
 	if (c->step == CHECKPOINT_IDLE && !pool_writable(pool))
 		begin(pool);
+}
+
+bool checkpoint_clean(const struct pool *pool)
+{
+	const struct pool_checkpoint *c = pool->checkpoint;
+
+	for (unsigned i = 0; i < sizeof(c->todo_segtab) / sizeof(c->todo_segtab[0]); i++)
+		if (c->segments.tab_changed[i])
+			return false;
+	return c->step == CHECKPOINT_IDLE && list_empty(&c->leaves) && list_empty(&c->objects) &&
+	       bitmap_next_set(&c->layers, 0) == BITMAP_NONE;
 }
 
 /* ---- new segments ---- */
@@ -255,7 +270,7 @@ static void super_done(struct super_change *change, int res)
 	counter_add(&c->checkpoints, 1);
 	answer(&c->waiters, 0, NULL);
 	log_kick(pool); /* who waited for room in the ring */
-	if (c->again) {
+	if (c->again && c->step == CHECKPOINT_IDLE) {
 		c->again = false;
 		list_splice_back(&c->waiters, &c->later);
 		begin(pool);

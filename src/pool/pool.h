@@ -62,9 +62,25 @@ struct pool_env {
 /* Writes an empty pool (FORMAT.md "Creating"). Opens nothing. -EEXIST: something is on the device; err names what and how to force. */
 void pool_create(const struct pool_env *env, struct blk_dev *dev,
 		 const struct pool_create_opts *opts, pool_done_fn done, void *ctx);
+
+/* What loading found; for `litepool pool check`. */
+enum pool_severity {
+	POOL_NOTE,   /* what a crash leaves behind and the next opening mends */
+	POOL_DAMAGE, /* opening refuses because of it */
+};
+struct pool_problem {
+	enum pool_severity severity;
+	const char *
+		kind; /* a word: "superblock", "journal", "page", "segment", "layer", "object", "cluster" */
+	uint64_t place;   /* device offset / 4096; UINT64_MAX: at no single place */
+	const char *text; /* one sentence; until the call returns */
+};
 struct pool_open_opts {
 	const struct uuid *uuid; /* NULL: whatever pool is there */
 	bool read_only;          /* nothing is written, not even the epoch */
+	/* Not NULL (then read_only too): gets every problem, and loading goes on where it can. What is opened then may lack what is damaged. */
+	void (*problem)(void *ctx, const struct pool_problem *problem);
+	void *problem_ctx;
 };
 /*
  * Mounts: superblock, journal scan, pages, replay, space, epoch. The device is claimed by the caller and stays so until close. *ret is valid at once and
@@ -108,11 +124,12 @@ struct pool_layer {
 	void *user;                 /* src/volume's */
 	bool emptied;               /* merged away: views leave it out */
 	uint32_t slot;              /* entry in the LAYER pages: page * PAGE_LAYERS + entry */
-	struct list removed;
+	struct gate_turn reap;      /* when it is deleted: its memory goes after this turn */
 };
 
 struct pool_object {
-	struct list link, hash; /* link: in order of name is not kept; of creation */
+	struct list link; /* of pool_objects() */
+	struct list by_id, by_name, by_uuid;
 	uint64_t id, revision;
 	uint8_t *blob; /* props, encoded; props_decode() gives all of it */
 	uint32_t blob_len;

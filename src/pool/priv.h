@@ -112,6 +112,8 @@ int checkpoint_init(struct pool *pool);
 void checkpoint_fini(struct pool *pool);
 /* Begins one unless it is under way; done (may be NULL) when one that began after the call has moved the tail. */
 void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx);
+/* Nothing has changed since its page was captured, and no checkpoint is under way. */
+bool checkpoint_clean(const struct pool *pool);
 /* A record that was made durable or replayed changed these: their pages are to be written. */
 void checkpoint_leaf_changed(struct pool *pool, struct map_leaf *leaf);
 int checkpoint_layer_changed(struct pool *pool, uint32_t slot); /* -ENOMEM */
@@ -140,6 +142,10 @@ uint64_t checkpoint_segments(const struct pool *pool);
 /* Clusters to keep free so that every page that exists in RAM can be written. */
 uint64_t checkpoint_reserve(const struct pool *pool);
 
+/* ---- open.c ---- */
+/* Frees what pool_open() made, whatever of it is there. No message or I/O of it is under way. */
+void pool_free(struct pool *pool);
+
 /* ---- table.c, apply.c ---- */
 #define POOL_HASH 1024u
 struct pool_tables {
@@ -150,9 +156,35 @@ struct pool_tables {
 	struct pool_layer **by_slot; /* entry in the LAYER pages; NULL: free */
 	uint32_t n_slots;
 	struct list adopted; /* maps made before their layer */
+	struct list parts;   /* properties of which some chunks are here */
+	struct props *props; /* for decoding, too large for a stack */
+	/*
+	 * While the pool is loaded: layers are no tree yet (all are roots), objects are not decoded and in no hash but that of ids, maps grow as records need
+	 * it, up to max_clusters. table_settle_object() and table_link() come at the end.
+	 */
+	bool loading;
+	uint64_t max_clusters;
 };
 int table_init(struct pool *pool);
 void table_fini(struct pool *pool);
+static inline uint64_t layer_clusters(const struct layer *layer)
+{
+	return (layer->size_bytes + LAYOUT_CLUSTER - 1) / LAYOUT_CLUSTER;
+}
+void table_raise_id(struct pool *pool, uint64_t id); /* is in use */
+/* slot: UINT32_MAX: any that is free. NULL: no memory, or (never with UINT32_MAX) the slot is taken. */
+struct pool_layer *table_layer_new(struct pool *pool, const struct layer *disk, uint32_t slot);
+/* After disk.parent or disk.object changed. -EUCLEAN: there is no such parent, or it stands on the layer itself. */
+int table_link(struct pool *pool, struct pool_layer *layer, struct err *err);
+void table_bind(struct pool *pool, struct pool_layer *layer);
+void table_layer_remove(struct pool *pool, struct pool_layer *layer); /* out of all tables */
+void table_layer_free(struct pool_layer *layer);
+/* Takes one chunk; when all of its revision are there the object has them. 1: so it is; 0: not yet; -ENOMEM, -EUCLEAN. *ret_is_new with 1. */
+int table_props_chunk(struct pool *pool, uint64_t object, const struct props_chunk *chunk,
+		      bool *ret_is_new, struct err *err);
+/* Decodes the blob; name and UUID are found from then on. -EUCLEAN: impossible, or somebody else has them. */
+int table_settle_object(struct pool *pool, struct pool_object *object, struct err *err);
+void table_object_remove(struct pool *pool, struct pool_object *object); /* and frees it */
 /*
  * Makes what the record states true in RAM: the one function for replay and for what was just made durable. live: maps are in use by reactors (MAP records of a live
  * transaction put entries under claims that the op holds). -ENOMEM; -EUCLEAN when it contradicts what is there.

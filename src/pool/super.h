@@ -22,10 +22,11 @@ struct pool_super {
 		SUPER_SECOND,
 		SUPER_SECOND_FLUSH,
 	} step;
+	int failed;                   /* a write has: there are no more */
 	struct superblock now;        /* what is on the device */
 	struct superblock next;       /* what is being written */
-	uint8_t (*page)[LAYOUT_PAGE]; /* four of them */
-	struct batch_xfer xfer[2];
+	uint8_t (*page)[LAYOUT_PAGE]; /* four of them: what was read last, then what is written */
+	struct batch_xfer xfer[SUPERBLOCK_COPIES];
 	struct batch batch;
 	struct blk_dev *dev;
 	void (*done)(struct pool_super *super, int res);
@@ -34,13 +35,17 @@ struct pool_super {
 
 int super_init(struct pool_super *super, struct blk_dev *dev);
 void super_fini(struct pool_super *super);
+/* Reads the four copies to super->page. */
+void super_read(struct pool_super *super, void (*done)(struct pool_super *super, int res));
 /*
  * Writes super->next with the next generation; on success it is ->now. -ESTALE: somebody else has the pool: nothing was written. skip_look: the first write of an
- * epoch or of a new pool.
+ * epoch or of a new pool. done is never called inside.
  */
 void super_write(struct pool_super *super, bool skip_look,
 		 void (*done)(struct pool_super *super, int res));
 /* In line behind other changes. done never inside. */
 void super_change(struct pool_super *super, struct super_change *change);
+/* 0: the copies in super->page are ours, in every place that can be read; -ESTALE. */
+int super_check_mine(const struct pool_super *super);
 
 #endif

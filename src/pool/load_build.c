@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state as the pages have it: layers, properties, maps. Replay brings it up to date.
+ *
+ * What is in a page may be gone or not yet there in the other pages, since each was written at its own time: a map page of a layer that no LAYER page has, entries behind the
+ * end of a layer, a PARTIAL entry without its mask. Every such case is set right by the records from the tail on; what is not is found by load_check.c.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "pool/load.h"
+
+#define LAYER_PAGES_MAX 65536u /* four million layers; keeps a wrong index from taking all memory */
+#define SLICE_PAGES     32u    /* map pages that are put in a pass; 504 entries each */
+
+static int no_memory(struct pool_opening *o)
+{
+	return err_set(&o->err, -ENOMEM, "no memory for the maps of pool %s",
+		       o->pool->super.now.name);
+}
+
+/* ---- layers ---- */
+
+static int add_layer(struct pool_opening *o, const struct load_page *page, const struct layer *disk,
+		     uint32_t slot)
+{
+	struct pool_tables *tables = &o->pool->tables;
+
+	if (pool_layer_find(o->pool, disk->id))
+		return load_problem(o, POOL_DAMAGE, "layer", page->place,
+				    "layer %" PRIu64
+				    " is there twice; once in the page at %" PRIu64,
+				    disk->id, page->place);
+	tables->max_clusters = MAX(tables->max_clusters, layer_clusters(disk));
+	return table_layer_new(o->pool, disk, slot) ? 0 : no_memory(o);
+}
+
+static int take_layers(struct pool_opening *o, const struct load_page *page)
+{
+	int rc = 0;
+
+	if (page->info.id.index >= LAYER_PAGES_MAX)
+		return load_problem(o, POOL_DAMAGE, "layer", page->place,
+				    "layer page %" PRIu64 ": this program handles %u of them",
+				    page->info.id.index, LAYER_PAGES_MAX);
+	for (unsigned i = 0; i < PAGE_LAYERS && !rc; i++) {
+		struct layer disk;
+
+		if (page_layer(page->page, i, &disk))
+			rc = add_layer(o, page, &disk,
+				       (uint32_t)page->info.id.index * PAGE_LAYERS + i);
+	}
+	return rc;
+}
+
+/* ---- properties ---- */
+
+/* An object is whole in its pages when chunk 0 and all that it asks for have one revision; else the journal has it. */
+static int take_props(struct pool_opening *o, const struct load_page *first)
+{
+	struct props_chunk chunk;
+	uint32_t n;
+	bool is_new;
+
+	page_props(first->page, &chunk);
+	n = (chunk.blob_size + PROPS_CHUNK - 1) / PROPS_CHUNK;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct load_page *page =
+			load_page_find(o, PAGE_PROPS, first->info.id.owner, i);
+		struct props_chunk next;
+		int rc;
+
+		if (!page || !page->page)
+			return 0;
+		page_props(page->page, &next);
+		if (next.revision != chunk.revision || next.blob_size != chunk.blob_size)
+			return 0;
+		rc = table_props_chunk(o->pool, first->info.id.owner, &next, &is_new, &o->err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int load_layers(struct pool_opening *o)
+{
+	int rc = 0;
+
+	reactor_random(o->pool->home, &o->sentinel, sizeof(o->sentinel));
+	for (size_t i = 0; i < o->pages.n && !rc; i++) {
+		const struct load_page *page = &o->pages.page[i];
+
+		if (!page->page)
+			continue;
+		if (page->info.id.kind == PAGE_LAYER)
+			rc = take_layers(o, page);
+		else if (page->info.id.kind == PAGE_PROPS && page->info.id.index == 0)
+			rc = take_props(o, page);
+	}
+	o->next_page = 0;
+	return rc ? rc : LOAD_NEXT;
+}
+
+/* ---- maps ---- */
+
+static int note_maskless(struct pool_opening *o, uint64_t layer, uint32_t cluster)
+{
+	if (o->n_maskless == o->maskless_capacity) {
+		size_t capacity = o->maskless_capacity ? o->maskless_capacity * 2 : 64;
+		struct load_maskless *p = reallocarray(o->maskless, capacity, sizeof(*p));
+
+		if (!p)
+			return no_memory(o);
+		o->maskless = p;
+		o->maskless_capacity = capacity;
+	}
+	o->maskless[o->n_maskless++] = (struct load_maskless){layer, cluster};
+	return 0;
+}
+
+/* While loading a map has room for whatever its pages have: a layer that shrank and grew again since the tail may have any size now. */
+static int reach(struct pool_opening *o, struct map *map, uint64_t end)
+{
+	uint64_t max = o->pool->tables.max_clusters;
+
+	if (end <= map_clusters(map))
+		return 0;
+	return map_resize(map, MIN(MAX(end, 2 * map_clusters(map)), MAX(end, max)), NULL)
+		       ? no_memory(o)
+		       : 0;
+}
+
+static int put_partial(struct pool_opening *o, struct pool_layer *layer, uint32_t cluster,
+		       uint64_t entry)
+{
+	const struct load_page *masks =
+		load_page_find(o, PAGE_MASK, layer->disk.id, cluster / PAGE_MASKS);
+	struct block_mask mask = o->sentinel;
+	int rc;
+
+	if (masks && masks->page)
+		mask = page_mask(masks->page, cluster % PAGE_MASKS);
+	else if ((rc = note_maskless(o, layer->disk.id, cluster)) != 0)
+		return rc;
+	return map_put(layer->map, cluster, entry, &mask) ? no_memory(o) : 0;
+}
+
+static int take_map(struct pool_opening *o, const struct load_page *page)
+{
+	struct pool_layer *layer = pool_layer_find(o->pool, page->info.id.owner);
+	uint64_t first = page->info.id.index * PAGE_ENTRIES;
+	int rc = 0;
+
+	if (!layer) /* gone, or all of it is in the journal */
+		return 0;
+	for (unsigned i = 0; i < PAGE_ENTRIES && !rc; i++) {
+		uint64_t entry = page_entry(page->page, i), cluster = first + i;
+
+		if (!entry)
+			continue;
+		if (cluster >= o->pool->tables.max_clusters)
+			return load_problem(o, POOL_DAMAGE, "page", page->place,
+					    "the map page at %" PRIu64 " maps cluster %" PRIu64
+					    " of layer %" PRIu64 ", which is behind its end",
+					    page->place, cluster, layer->disk.id);
+		rc = reach(o, layer->map, cluster + 1);
+		if (!rc && entry & MAP_PARTIAL)
+			rc = put_partial(o, layer, (uint32_t)cluster, entry);
+		else if (!rc && map_put(layer->map, (uint32_t)cluster, entry, NULL))
+			rc = no_memory(o);
+	}
+	return rc;
+}
+
+static void free_page(struct load_page *page)
+{
+	free(page->page);
+	page->page = NULL;
+}
+
+int load_maps(struct pool_opening *o)
+{
+	unsigned left = SLICE_PAGES;
+
+	for (; o->next_page < o->pages.n && left; o->next_page++) {
+		struct load_page *page = &o->pages.page[o->next_page];
+		int rc;
+
+		if (!page->page || page->info.id.kind != PAGE_MAP)
+			continue;
+		rc = take_map(o, page);
+		if (rc)
+			return rc;
+		free_page(page);
+		left--;
+	}
+	if (o->next_page < o->pages.n)
+		return LOAD_AGAIN;
+	for (size_t i = 0; i < o->pages.n; i++)
+		free_page(&o->pages.page[i]);
+	o->next_page = 0;
+	return LOAD_NEXT;
+}

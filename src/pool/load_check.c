@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* After replay: what no single page or record can show. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "pool/load.h"
+
+#define SLICE_ENTRIES 65536u /* map entries that are looked at in a pass */
+#define NO_PLACE      UINT64_MAX
+
+/* The next layer at or behind slot, NULL: none. */
+static struct pool_layer *layer_from(const struct pool *pool, uint32_t *slot)
+{
+	while (*slot < pool->tables.n_slots)
+		if (pool->tables.by_slot[(*slot)++])
+			return pool->tables.by_slot[*slot - 1];
+	return NULL;
+}
+
+/* ---- objects ---- */
+
+static int match_object(struct pool_opening *o, struct pool_layer *layer)
+{
+	struct pool_object *object;
+
+	if (!layer->disk.object)
+		return 0;
+	object = pool_object_find(o->pool, layer->disk.object);
+	if (!object)
+		return load_problem(o, POOL_DAMAGE, "object", NO_PLACE,
+				    "object %" PRIu64 " of layer %" PRIu64
+				    " has no (or not all of its) properties",
+				    layer->disk.object, layer->disk.id);
+	if (object->layer)
+		return load_problem(o, POOL_DAMAGE, "object", NO_PLACE,
+				    "object %" PRIu64 " has two layers: %" PRIu64 " and %" PRIu64,
+				    object->id, object->layer->disk.id, layer->disk.id);
+	object->layer = layer;
+	return 0;
+}
+
+/*
+ * An object that no layer names is gone: pages of what was deleted stay where they were until their pair is used again. In the journal such a thing
+ * cannot be, but that an object without blocks is forgotten harms nobody.
+ */
+static int settle_object(struct pool_opening *o, struct pool_object *object)
+{
+	struct err why = {0};
+	int rc;
+
+	if (!object->layer) {
+		checkpoint_object_gone(o->pool, object);
+		table_object_remove(o->pool, object);
+		return 0;
+	}
+	rc = table_settle_object(o->pool, object, &why);
+	if (!rc)
+		return 0;
+	if (rc != -EUCLEAN) {
+		o->err = why;
+		return rc;
+	}
+	return load_problem(o, POOL_DAMAGE, "object", NO_PLACE, "%s", why.text);
+}
+
+static int check_objects(struct pool_opening *o)
+{
+	struct pool_layer *layer;
+	int rc = 0;
+
+	for (uint32_t slot = 0; !rc && (layer = layer_from(o->pool, &slot));)
+		rc = match_object(o, layer);
+	list_for_each_safe (it, &o->pool->tables.objects) {
+		if (!rc)
+			rc = settle_object(o, list_entry(it, struct pool_object, link));
+	}
+	return rc;
+}
+
+/* ---- layers ---- */
+
+static int check_size(struct pool_opening *o, struct pool_layer *layer)
+{
+	uint64_t clusters = layer_clusters(&layer->disk);
+	uint64_t behind = map_next(layer->map, clusters);
+	int rc = 0;
+
+	if (behind != UINT64_MAX)
+		rc = load_problem(o, POOL_DAMAGE, "layer", NO_PLACE,
+				  "layer %" PRIu64 " has %" PRIu64
+				  " clusters and maps cluster %" PRIu64,
+				  layer->disk.id, clusters, behind);
+	if (rc)
+		return rc;
+	for (; behind != UINT64_MAX; behind = map_next(layer->map, behind + 1))
+		(void)map_put(layer->map, (uint32_t)behind, 0, NULL); /* clearing needs no memory */
+	return map_resize(layer->map, clusters, NULL)
+		       ? err_set(&o->err, -ENOMEM, "no memory for the maps of the pool")
+		       : 0;
+}
+
+/* Links are made one after the other, so a cycle shows when it would be closed. */
+static int check_parent(struct pool_opening *o, struct pool_layer *layer)
+{
+	struct err why = {0};
+	int rc;
+
+	rc = table_link(o->pool, layer, &why);
+	return rc ? load_problem(o, POOL_DAMAGE, "layer", NO_PLACE, "%s", why.text) : 0;
+}
+
+static int check_layer(struct pool_opening *o, struct pool_layer *layer)
+{
+	const struct layer *disk = &layer->disk;
+
+	if (disk->peer && !pool_layer_find(o->pool, disk->peer))
+		return load_problem(o, POOL_DAMAGE, "layer", NO_PLACE,
+				    "layer %" PRIu64 " is being merged into layer %" PRIu64
+				    ", which does not exist",
+				    disk->id, disk->peer);
+	if (layer->parent && !(layer->parent->disk.flags & LAYER_READ_ONLY))
+		return load_problem(o, POOL_DAMAGE, "layer", NO_PLACE,
+				    "layer %" PRIu64 " stands on layer %" PRIu64
+				    ", which can be written",
+				    disk->id, disk->parent);
+	return check_size(o, layer);
+}
+
+static int each_layer(struct pool_opening *o,
+		      int (*check)(struct pool_opening *o, struct pool_layer *layer))
+{
+	struct pool_layer *layer;
+	int rc = 0;
+
+	for (uint32_t slot = 0; !rc && (layer = layer_from(o->pool, &slot));)
+		rc = check(o, layer);
+	return rc;
+}
+
+/* ---- the rest ---- */
+
+/* Entries whose mask was not in the pages: has the journal brought it? */
+static int check_masks(struct pool_opening *o)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < o->n_maskless && !rc; i++) {
+		const struct load_maskless *m = &o->maskless[i];
+		struct pool_layer *layer = pool_layer_find(o->pool, m->layer);
+		struct block_mask mask;
+
+		if (!layer || m->cluster >= map_clusters(layer->map) ||
+		    !(map_get(layer->map, m->cluster, &mask) & MAP_PARTIAL) ||
+		    memcmp(&mask, &o->sentinel, sizeof(mask)) != 0)
+			continue;
+		rc = load_problem(o, POOL_DAMAGE, "page", NO_PLACE,
+				  "the mask of cluster %" PRIu32 " of layer %" PRIu64
+				  " is missing: page MASK %" PRIu64 "/%" PRIu32,
+				  m->cluster, m->layer, m->layer, m->cluster / PAGE_MASKS);
+	}
+	return rc;
+}
+
+static void bind_all(struct pool *pool)
+{
+	struct pool_layer *layer;
+
+	for (uint32_t slot = 0; (layer = layer_from(pool, &slot));) {
+		table_bind(pool, layer);
+		if (layer->object && layer->object->flags & PROPS_F_THICK &&
+		    !(layer->disk.flags & LAYER_READ_ONLY))
+			pool_thick_total(pool, (int64_t)layer_clusters(&layer->disk));
+	}
+}
+
+int load_check(struct pool_opening *o)
+{
+	int rc = check_objects(o);
+
+	o->pool->tables.loading = false;
+	if (!rc)
+		rc = each_layer(o, check_parent);
+	if (!rc)
+		rc = each_layer(o, check_layer);
+	if (!rc)
+		rc = check_masks(o);
+	if (rc)
+		return rc;
+	bind_all(o->pool);
+	return LOAD_NEXT;
+}
+
+/* ---- one owner per cluster ---- */
+
+static int own(struct pool_opening *o, const struct pool_layer *layer, uint32_t cluster)
+{
+	uint64_t phys = map_phys(map_get(layer->map, cluster, NULL));
+
+	if (!phys || !space_own(o->pool, phys))
+		return 0;
+	return load_problem(o, POOL_DAMAGE, "cluster", phys * LAYOUT_CLUSTER_BLOCKS,
+			    "cluster %" PRIu64 " is cluster %" PRIu32 " of layer %" PRIu64
+			    ", and has another owner too",
+			    phys, cluster, layer->disk.id);
+}
+
+int load_owners(struct pool_opening *o)
+{
+	unsigned left = SLICE_ENTRIES;
+
+	for (; o->next_slot < o->pool->tables.n_slots; o->next_slot++) {
+		const struct pool_layer *layer = o->pool->tables.by_slot[o->next_slot];
+		uint64_t cluster = layer ? map_next(layer->map, o->next_cluster) : UINT64_MAX;
+
+		for (; cluster != UINT64_MAX; cluster = map_next(layer->map, cluster + 1)) {
+			int rc;
+
+			if (!left--) {
+				o->next_cluster = cluster;
+				return LOAD_AGAIN;
+			}
+			rc = own(o, layer, (uint32_t)cluster);
+			if (rc)
+				return rc;
+		}
+		o->next_cluster = 0;
+	}
+	return LOAD_NEXT;
+}
