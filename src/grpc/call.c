@@ -167,6 +167,11 @@ void call_run(struct grpc_call *call)
 	call_unref(call);
 }
 
+const struct grpc_method *grpc_method_of(const struct grpc_call *call)
+{
+	return call->method;
+}
+
 struct arena *grpc_arena(struct grpc_call *call)
 {
 	return &call->arena;

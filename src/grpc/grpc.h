@@ -33,6 +33,7 @@ struct grpc_method {
 	grpc_handler_fn handler;
 	bool inline_call; /* runs on the loop thread; must not block */
 	bool streaming;   /* the server sends any number of messages */
+	const void *user;          /* the handler's, see grpc_method_of() */
 };
 
 struct grpc_call_info {
@@ -71,6 +72,7 @@ void grpc_server_free(struct grpc_server *server);
 
 /* ---- for handlers, on the thread that runs them ---- */
 
+const struct grpc_method *grpc_method_of(const struct grpc_call *call);
 struct arena *grpc_arena(struct grpc_call *call);
 /* Sends a message. Waits while the client does not read. 0; -ECANCELED: nobody waits for it any more; -ENOMEM. */
 int grpc_reply(struct grpc_call *call, const ProtobufCMessage *message);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices of the tests' host: a loop device for each volume, by losetup. */
+#include <string.h>
+
+#include "base/str.h"
+#include "mem_parts.h"
+#include "rt/command.h"
+
+static bool losetup(const char *a, const char *b, const char *c, struct command_result *result)
+{
+	const char *argv[] = {"losetup", a, b, c, NULL};
+	struct err err;
+
+	return command_run(argv, 20000, result, &err) == 0 && result->status == 0;
+}
+
+void mem_device_grown(const struct mem_volume *volume)
+{
+	struct command_result result;
+
+	if (volume->device[0])
+		(void)losetup("-c", volume->device, NULL, &result);
+}
+
+static enum grpc_code attach_locked(struct csi_op *op, struct mem *mem, const char *volume_id,
+				    char device[CSI_DEVICE_MAX])
+{
+	struct mem_volume *volume = mem_volume_find(mem, volume_id);
+	struct command_result result;
+	char path[512];
+
+	if (!volume)
+		return mem_no_volume(op, volume_id);
+	mem_file(mem, volume_id, path);
+	if (!volume->device[0]) {
+		if (!losetup("-f", "--show", path, &result))
+			return csi_fail(op, GRPC_INTERNAL, "losetup: %s", result.output);
+		result.output[strcspn(result.output, " ")] = '\0';
+		(void)str_copy(volume->device, sizeof(volume->device), result.output);
+	}
+	(void)str_copy(device, CSI_DEVICE_MAX, volume->device);
+	return GRPC_OK;
+}
+
+static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id,
+			     const struct csi_map *publish_context,
+			     const struct csi_map *volume_context, char device[CSI_DEVICE_MAX])
+{
+	struct mem *mem = ctx;
+	enum grpc_code code;
+
+	lock_take(mem->lock);
+	code = attach_locked(op, mem, volume_id, device);
+	lock_drop(mem->lock);
+	return code;
+}
+
+static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
+			   char device[CSI_DEVICE_MAX])
+{
+	struct mem *mem = ctx;
+	struct mem_volume *volume;
+	enum grpc_code code = GRPC_OK;
+
+	lock_take(mem->lock);
+	volume = mem_volume_find(mem, volume_id);
+	if (volume && volume->device[0])
+		(void)str_copy(device, CSI_DEVICE_MAX, volume->device);
+	else
+		code = csi_fail(op, GRPC_NOT_FOUND, "not attached");
+	lock_drop(mem->lock);
+	return code;
+}
+
+static enum grpc_code detach(void *ctx, struct csi_op *op, const char *volume_id)
+{
+	struct mem *mem = ctx;
+	struct mem_volume *volume;
+	struct command_result result;
+
+	lock_take(mem->lock);
+	volume = mem_volume_find(mem, volume_id);
+	if (volume && volume->device[0]) {
+		(void)losetup("-d", volume->device, NULL, &result);
+		volume->device[0] = '\0';
+	}
+	lock_drop(mem->lock);
+	return GRPC_OK;
+}
+
+static enum grpc_code format_get(void *ctx, struct csi_op *op, const char *volume_id,
+				 const struct csi_map *volume_context, struct csi_format *ret)
+{
+	struct mem *mem = ctx;
+	struct mem_volume *volume;
+
+	lock_take(mem->lock);
+	volume = mem_volume_find(mem, volume_id);
+	if (volume)
+		*ret = volume->format;
+	lock_drop(mem->lock);
+	return volume ? GRPC_OK : mem_no_volume(op, volume_id);
+}
+
+static enum grpc_code format_set(void *ctx, struct csi_op *op, const char *volume_id,
+				 const struct csi_format *format)
+{
+	struct mem *mem = ctx;
+	struct mem_volume *volume;
+
+	lock_take(mem->lock);
+	volume = mem_volume_find(mem, volume_id);
+	if (volume)
+		volume->format = *format;
+	lock_drop(mem->lock);
+	return volume ? GRPC_OK : mem_no_volume(op, volume_id);
+}
+
+const struct csi_host mem_host = {.attach = attach,
+				  .find = find,
+				  .detach = detach,
+				  .format_get = format_get,
+				  .format_set = format_set};
