@@ -301,8 +301,11 @@ void checkpoint_round_durable(struct pool *pool)
 			next_batch(pool);
 	} else if (c->n) {
 		write_pages(pool);
-	} else if (checkpoint_todo(pool)) {
-		next_batch(pool); /* pairs or room in the journal were missing */
+	} else if (checkpoint_missing(pool)) {
+		next_batch(pool);
+	} else if (checkpoint_todo(
+			   pool)) { /* ordinary rounds leave a quarter of the ring: cannot be */
+		fail(pool, -ENOSPC, "the journal has no room for what the checkpoint announces");
 	} else {
 		write_super(pool);
 	}
@@ -449,6 +452,7 @@ void checkpoint_layer_gone(struct pool *pool, struct pool_layer *layer)
 		list_remove(&map_leaf_pages(leaf)->link);
 		free_pairs(pool->checkpoint, map_leaf_pages(leaf)->pair, 1 + MAP_MASK_PAGES);
 	}
+	map_set_held(layer->map, true); /* its changes interest nobody any more */
 	log_forget_map(pool, layer->map);
 }
 

@@ -73,7 +73,7 @@ struct pool_checkpoint {
 /* checkpoint_page.c: fills the batch from what is to be done. False: nothing was left to capture. */
 void checkpoint_fill(struct pool *pool);
 bool checkpoint_todo(const struct pool *pool);
-/* Pairs that the rest needs at least and has not. */
+/* Pairs that the next batch needs and has not. */
 uint64_t checkpoint_missing(const struct pool *pool);
 
 #endif

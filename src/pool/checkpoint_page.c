@@ -208,11 +208,14 @@ uint64_t checkpoint_missing(const struct pool *pool)
 {
 	const struct pool_checkpoint *c = pool->checkpoint;
 	uint64_t needed = 0;
+	unsigned looked = 0; /* a batch has no more than that many */
 
 	list_for_each (it, &c->todo_leaves) {
 		struct map_leaf_pages *pages = list_entry(it, struct map_leaf_pages, link);
 		unsigned masks = map_leaf_masks(map_leaf_of_pages(pages));
 
+		if (looked++ == CHECKPOINT_PAGES)
+			break;
 		for (unsigned i = 0; i <= MAP_MASK_PAGES; i++)
 			needed += !pages->pair[i] && (!i || masks >> (i - 1) & 1);
 	}

@@ -333,6 +333,10 @@ static void round_begin(struct pool *pool)
 		checkpoint_start(pool, NULL, NULL);
 		return;
 	}
+	if (!log->n_blocks && list_empty(&log->commits_in_round)) {
+		round_durable(pool); /* nothing is new, and nobody asked */
+		return;
+	}
 	log->step = LOG_FLUSH_DATA;
 	batch_flush(&log->batch, pool->dev, round_step);
 }

@@ -219,9 +219,11 @@ static void recall_turn(struct gate_turn *turn, struct pool_slot *slot)
 {
 	struct pool_want *box = &slot->pool->space.recalled_from[slot - slot->pool->slots];
 
-	box->n = 0;
-	while ((box->granted[box->n] = pool_take_cluster(slot, POOL_THIN)) != 0)
-		box->n++;
+	for (box->n = 0; box->n < POOL_STOCK; box->n++) {
+		box->granted[box->n] = pool_take_cluster(slot, POOL_THIN);
+		if (!box->granted[box->n])
+			break;
+	}
 }
 
 static void serve_wants(struct pool *pool)
