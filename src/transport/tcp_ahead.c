@@ -21,6 +21,8 @@
 
 /* So many commands in a row with the same layout are a pattern. */
 #define PATTERN_RUN 4
+/* A shallow queue gains nothing: the copy of one payload that is in the cache costs what its entries would. */
+#define PAIRS_MIN 3u
 /* Smaller payloads are cheaper to copy than to have entries of their own. */
 #define PAYLOAD_MIN 2048u
 
@@ -31,14 +33,16 @@ void tcp_ahead_learn(struct tcp_conn *c, bool in_capsule)
 	const uint32_t len = c->rx.data_len;
 
 	if (!in_capsule || pdo != p->header || len != p->payload) {
-		*p = (struct tcp_pattern){.header = pdo, .payload = len, .pairs = 1};
+		*p = (struct tcp_pattern){.header = pdo, .payload = len, .pairs = 1, .came = 1};
 		return;
 	}
 	if (p->run < PATTERN_RUN)
 		p->run++;
+	if (p->came < TCP_AHEAD_MAX)
+		p->came++;
 }
 
-/* Pairs to ask for: what the last receives brought and one more, in one chunk, within the connection's share of buffers. */
+/* Pairs to ask for: as the last receives suggest, no more than a chunk holds (for a wrong guess), within the connection's share of buffers. */
 static uint32_t pairs_wanted(const struct tcp_conn *c, size_t lead, size_t gap)
 {
 	const struct tcp_pattern *p = &c->pattern;
@@ -65,6 +69,19 @@ static size_t pattern_lead(const struct tcp_conn *c)
 	return lead > 0 ? (size_t)lead : 0;
 }
 
+/* A receive asks for more pairs than the last one that brought commands if that was filled, for fewer if it brought few. */
+static void adapt(struct tcp_pattern *p)
+{
+	const uint32_t fewer = p->pairs - (p->pairs + 3u) / 4;
+	const uint32_t came = p->came + 1u;
+
+	if (!p->came)
+		return;
+	p->pairs = (uint8_t)MIN(p->filled ? 2u * p->pairs : MAX(came, fewer), TCP_AHEAD_MAX);
+	p->came = 0;
+	p->filled = false;
+}
+
 int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov)
 {
 	struct tcp_ahead *a = &c->tr->ahead;
@@ -74,7 +91,8 @@ int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov)
 	uint32_t wanted;
 
 	ASSERT(a->n == 0);
-	if (!lead)
+	adapt(&c->pattern);
+	if (!lead || c->pattern.pairs < PAIRS_MIN)
 		return 0;
 	wanted = pairs_wanted(c, lead, gap);
 	while (a->n < wanted) {
@@ -96,17 +114,6 @@ int tcp_ahead_offer(struct tcp_conn *c, struct iovec *iov)
 	return 2 * (int)a->n;
 }
 
-/* The next receive asks for more if this one was filled, for less if it brought little. */
-static void adapt(struct tcp_pattern *p, const struct tcp_ahead *a, size_t got)
-{
-	const uint32_t came = (uint32_t)(got / (a->gap + a->payload));
-
-	if (got == a->lead + a->payload + (a->n - 1) * (a->gap + a->payload))
-		p->pairs = (uint8_t)MIN(2u * p->pairs, TCP_AHEAD_MAX);
-	else
-		p->pairs = (uint8_t)MIN(MAX(came + 1, p->pairs - p->pairs / 4u), TCP_AHEAD_MAX);
-}
-
 /* The next part of up to len bytes between payloads; returns its length. */
 static size_t next_head(struct tcp_ahead *a, size_t len)
 {
@@ -120,7 +127,7 @@ void tcp_ahead_received(struct tcp_conn *c, size_t got)
 {
 	struct tcp_ahead *a = &c->tr->ahead;
 
-	adapt(&c->pattern, a, got);
+	c->pattern.filled = got == a->lead + a->payload + (a->n - 1) * (a->gap + a->payload);
 	a->received = true;
 	a->left = got;
 	a->head = a->heads;

@@ -116,6 +116,8 @@ struct tcp_pattern {
 	uint8_t header;   /* bytes before it, from the beginning of the PDU */
 	uint8_t run;      /* commands in a row that had it */
 	uint8_t pairs;    /* to ask for */
+	uint8_t came;     /* commands since the last receive */
+	bool filled;      /* the last receive brought all that it asked for by the pattern */
 };
 
 struct tcp_reactor { /* one per reactor; its own */
