@@ -3,6 +3,7 @@
 #ifndef LITEPOOL_TESTS_UNIT_POOL_RIG_H
 #define LITEPOOL_TESTS_UNIT_POOL_RIG_H
 
+#include "base/log.h"
 #include "disk/disk.h"
 #include "pool/priv.h"
 #include "unit/disk/blk_world.h"

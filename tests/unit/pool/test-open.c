@@ -103,5 +103,6 @@ int main(void)
 		cmocka_unit_test(what_was_committed_survives_a_power_cut),
 	};
 
+	log_set_level(LOG_LEVEL_WARN);
 	return cmocka_run_group_tests_name("open", tests, NULL, NULL);
 }
