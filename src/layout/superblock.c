@@ -40,7 +40,8 @@ F_AT(block_bytes, 200);
 F_AT(commit_percent, 204);
 F_AT(watermark, 208);
 F_AT(name, 216);
-F_AT(rsvd280, 280);
+F_AT(pages_lsn, 280);
+F_AT(rsvd288, 288);
 
 #define JOURNAL_BYTES_MIN (4 * MIB)
 #define JOURNAL_BYTES_AIM (64 * MIB)
@@ -99,7 +100,7 @@ static const char *state_fault(const struct superblock *sb)
 	if (sb->state != SUPERBLOCK_CLEAN && sb->state != SUPERBLOCK_OPEN)
 		return "the state is neither clean nor open";
 	if (sb->tail_lsn == 0 || sb->tail_lsn > LSN_MAX || sb->epoch_lsn == 0 ||
-	    sb->epoch_lsn > LSN_MAX)
+	    sb->epoch_lsn > LSN_MAX || sb->pages_lsn > LSN_MAX)
 		return "an LSN is not possible";
 	if (sb->epoch_lsn > sb->tail_lsn && sb->epoch_lsn - sb->tail_lsn > sb->journal_blocks)
 		return "the epoch begins behind the journal";
@@ -147,6 +148,7 @@ static void put_fields(const struct superblock *sb, struct superblock_format *f)
 	put_le64(&f->reserved_clusters, sb->reserved_clusters);
 	put_le64(&f->created_s, sb->created_s);
 	put_le64(&f->scrub_cluster, sb->scrub_cluster);
+	put_le64(&f->pages_lsn, sb->pages_lsn);
 	put_le32(&f->block_bytes, sb->block_bytes);
 	put_le32(&f->commit_percent, sb->commit_percent);
 	memcpy(f->watermark, sb->watermark, sizeof(sb->watermark));
@@ -191,6 +193,7 @@ static void get_fields(const struct superblock_format *f, struct superblock *sb)
 	sb->reserved_clusters = get_le64(&f->reserved_clusters);
 	sb->created_s = get_le64(&f->created_s);
 	sb->scrub_cluster = get_le64(&f->scrub_cluster);
+	sb->pages_lsn = get_le64(&f->pages_lsn);
 	sb->block_bytes = get_le32(&f->block_bytes);
 	sb->commit_percent = get_le32(&f->commit_percent);
 	memcpy(sb->watermark, f->watermark, sizeof(sb->watermark));
@@ -214,7 +217,7 @@ static const char *format_fault(const struct superblock_format *f, unsigned copy
 		return "clusters are not 1 MiB or pages not 4 KiB";
 	if (!has_unknown_features(sb) &&
 	    (f->watermark[3] || !layout_is_zero(f->rsvd212, sizeof(f->rsvd212)) ||
-	     !layout_is_zero(f->rsvd280, sizeof(f->rsvd280))))
+	     !layout_is_zero(f->rsvd288, sizeof(f->rsvd288))))
 		return "reserved bytes are not zero";
 	return superblock_fault(sb);
 }

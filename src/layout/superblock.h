@@ -47,7 +47,8 @@ struct superblock_format {
 	uint8_t watermark[4];
 	uint8_t rsvd212[4];
 	uint8_t name[64];
-	uint8_t rsvd280[LAYOUT_PAGE - 280];
+	le64 pages_lsn;
+	uint8_t rsvd288[LAYOUT_PAGE - 288];
 } __attribute__((packed));
 
 struct superblock {
@@ -68,6 +69,7 @@ struct superblock {
 	uint64_t reserved_clusters; /* kept from thin volumes */
 	uint64_t created_s;
 	uint64_t scrub_cluster;  /* where an interrupted scrub goes on */
+	uint64_t pages_lsn;      /* PAGES records up to it excuse no page any more */
 	uint32_t commit_percent; /* sum of volume sizes allowed, of the data space; 0: no limit */
 	uint8_t watermark[3];    /* percent, ascending */
 	char name[LAYOUT_NAME_MAX + 1];

@@ -254,6 +254,7 @@ static void edit_super(struct super_change *change, struct superblock *next)
 	next->tail_prev_epoch = c->tail.prev_epoch;
 	next->tail_prev_crc = c->tail.prev_crc;
 	next->next_id = c->pool->next_id;
+	next->pages_lsn = c->pool->log.durable.lsn - 1; /* no batch is under way */
 }
 
 static void super_done(struct super_change *change, int res)

@@ -36,7 +36,7 @@ static void free_all(struct msg *msg)
 	pool_done_fn done = c->done;
 	void *ctx = c->ctx;
 	struct err err = pool->fail_err;
-	int res = c->res;
+	int res = c->res && err.code ? err.code : c->res;
 
 	if (res && !err.code)
 		(void)err_set(&err, res, "pool %s was not closed cleanly: %s", pool->super.now.name,

@@ -82,6 +82,8 @@ static int gather_pages(struct pool_opening *o, const struct record *r)
 {
 	int rc = 0;
 
+	if (o->lsn <= o->pool->super.now.pages_lsn) /* its checkpoint has ended */
+		return 0;
 	for (uint32_t i = 0; i < r->pages.count && !rc; i++) {
 		uint64_t place = get_le64(r->pages.place + 8 * (size_t)i);
 

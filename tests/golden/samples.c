@@ -35,6 +35,7 @@ void sample_superblock(struct superblock *ret)
 	ret->reserved_clusters = 5;
 	ret->created_s = 1700000000;
 	ret->scrub_cluster = 77;
+	ret->pages_lsn = 99;
 	ret->commit_percent = 250;
 	ret->watermark[0] = 80;
 	ret->watermark[1] = 90;

@@ -118,7 +118,8 @@ static void impossible_fields_are_refused(void **state)
 		{208, 0x01000000},
 		{216, 0},
 		{216, 0x2f},
-		{280, 1},
+		{280, UINT64_MAX},
+		{288, 1},
 		{4088, 1},
 	};
 
