@@ -22,6 +22,12 @@ struct pool_slot *pool_slot(struct pool *pool)
 	return &pool->slots[index - 1];
 }
 
+struct pool_slot *pool_slots(struct pool *pool, unsigned *ret_n)
+{
+	*ret_n = pool->n_slots;
+	return pool->slots;
+}
+
 unsigned pool_slot_index(const struct pool_slot *slot)
 {
 	return (unsigned)(slot - slot->pool->slots);

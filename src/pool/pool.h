@@ -92,7 +92,7 @@ void pool_open(const struct pool_env *env, struct blk_dev *dev, const struct poo
 void pool_close(struct pool *pool, pool_done_fn done, void *ctx);
 
 struct blk_dev *pool_dev(const struct pool *pool);
-struct reactor *pool_home(const struct pool *pool);
+struct reactor *pool_home(const struct pool *pool); /* any thread */
 const struct superblock *pool_superblock(const struct pool *pool);
 enum pool_state pool_state(const struct pool *pool);
 /* Any thread: 0 or why writes are refused: -EROFS, -EIO. */

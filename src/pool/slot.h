@@ -43,6 +43,8 @@ struct pool_slot {
 
 /* The calling reactor's slot. The pool was opened with this reactor. */
 struct pool_slot *pool_slot(struct pool *pool);
+/* All of them, by index of the pool's users. */
+struct pool_slot *pool_slots(struct pool *pool, unsigned *ret_n);
 /* 0 .. number of users - 1. */
 unsigned pool_slot_index(const struct pool_slot *slot);
 
@@ -78,9 +80,12 @@ void pool_return_cluster(struct pool_slot *slot, enum pool_space space, uint64_t
 /*
  * Asks the pool's thread to prepare the map for that cluster and to refill the stock of this reactor. done on the asking reactor: 0: try again (somebody
  * else on this reactor may be faster: ask again then); -ENOSPC: the pool is full; -ENOMEM; -EROFS, -EIO: the pool takes no writes.
+ *
+ * Without space_wanted the answer comes at once, and the asker may stay in the gate. With it the answer may have to wait for a turn of the gate that sets clusters free, so the
+ * asker must be outside, and as the map may go meanwhile, map is NULL: only space.
  */
 struct pool_want {
-	struct map *map;
+	struct map *map; /* NULL: only space */
 	uint32_t cluster;
 	enum pool_space space;
 	bool space_wanted; /* else only the map is prepared */

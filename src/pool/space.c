@@ -289,7 +289,7 @@ static void want_arrives(struct msg *msg)
 
 	counter_add(&pool->space.want_count, 1);
 	log_kick_later(pool);
-	if (!res)
+	if (!res && want->map)
 		res = map_prepare(want->map, want->cluster);
 	if (res || !want->space_wanted || want_grant(pool, want)) {
 		want_answer(want, res);
