@@ -176,6 +176,7 @@ struct pool_listener {
 	void *ctx;
 };
 void pool_listen(struct pool *pool, const struct pool_listener *listener);
+void pool_unlisten(struct pool *pool, const void *ctx); /* those with that ctx */
 
 /* ---- Operations and transactions ---- */
 

@@ -65,6 +65,16 @@ void pool_listen(struct pool *pool, const struct pool_listener *listener)
 	pool->listener[pool->n_listeners++] = *listener;
 }
 
+void pool_unlisten(struct pool *pool, const void *ctx)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < pool->n_listeners; i++)
+		if (pool->listener[i].ctx != ctx)
+			pool->listener[kept++] = pool->listener[i];
+	pool->n_listeners = kept;
+}
+
 json_t *pool_stats_json(const struct pool *pool)
 {
 	const struct pool_checkpoint *c = pool->checkpoint;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For src/volume alone. Pool's thread. */
+/* For src/volume alone. Pool's thread, but for the data path. */
 #ifndef LITEPOOL_VOLUME_PRIV_H
 #define LITEPOOL_VOLUME_PRIV_H
 
 #include "volume/volume.h"
 
+struct lock;
 struct volume_job;
+struct volume_lane;
 
 struct volumes {
 	struct pool *pool;
@@ -18,11 +20,30 @@ struct volumes {
 	bool job_wanted;
 	struct task job_task;
 	bool closing;
+	struct pool_slot *slots; /* the pool's, by index of its users */
+	unsigned n_slots;
+	struct volume_lane **lane; /* by slot; each made by its reactor at the first I/O */
+	struct lock *lock;         /* of struct volume's info */
 };
 
-/* ---- view.c ---- */
+struct volume_dev {
+	struct blk_dev dev;
+	struct volume *v;
+};
 
-/* Ports that were held go on with what waits. On the slot's reactor, after port->view is the new one. */
+/* ---- io.c: the data path ---- */
+
+void volume_submit(struct blk_dev *dev, struct blk_io *io);
+void volume_lane_free(struct volume_lane *lane);
+
+/* ---- info.c: what describe() says; kept by the pool's thread for the control thread ---- */
+
+/* After v's layer, name or place in a chain has changed: its own, and that of those it is base or clone of. */
+void info_update(struct volume *v);
+void info_drop(struct volume *v);
+json_t *volume_describe(const struct blk_dev *dev);
+
+/* A port that was held goes on with what waits. On its reactor, after port->view is the new one. */
 void volume_port_release(struct volume_port *port);
 
 /* ---- thick.c ---- */

@@ -49,6 +49,9 @@ struct volume {
 	_Atomic uint64_t size_bytes;
 	uint32_t block_size;
 	void *user; /* the engine's */
+	/* What describe() says, under the set's lock: the control thread reads it. */
+	json_t *info;
+	const struct map *info_map;
 };
 
 /* Makes a struct volume for every object of an open pool and follows its changes. */
@@ -71,13 +74,22 @@ struct volume *volume_of_dev(const struct blk_dev *dev); /* NULL: no volume's de
 
 /* Builds the view of v's chain as it is now. NULL: no memory. */
 struct volume_view *view_new(struct volume *v);
-/* Publishes new views for all volumes whose chain contains layer (NULL: only v's); done after all reactors have turned and old I/O has ended. */
+/*
+ * Publishes new views of all volumes whose chain contains layer (NULL: only v's). publish->done is set by the caller, the rest zeroed: called after all reactors have turned and old I/O has
+ * ended (the old views are freed then), or with -ENOMEM and nothing changed; never inside.
+ */
+struct view_change {
+	struct volume *v;
+	struct volume_view *now, *old;
+};
 struct view_publish {
 	void (*done)(struct view_publish *publish, int res);
 	struct gate_turn turn;
 	struct volumes *set;
-	struct volume_view **old;
+	struct view_change *change;
 	unsigned n;
+	int res;
+	struct task task;
 };
 void view_publish(struct volumes *set, struct pool_layer *layer, struct volume *v,
 		  struct view_publish *publish);
