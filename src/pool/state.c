@@ -26,6 +26,11 @@ const struct superblock *pool_superblock(const struct pool *pool)
 	return &pool->super.now;
 }
 
+struct map_shared *pool_map_shared(struct pool *pool)
+{
+	return &pool->maps;
+}
+
 enum pool_state pool_state(const struct pool *pool)
 {
 	return pool->state;
