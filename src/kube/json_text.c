@@ -40,8 +40,8 @@ int kube_json_parse_up_to(const char *text, size_t len, size_t max, json_t **ret
 
 	if (len > max)
 		return kube_fail_set(fail, KUBE_TOO_LARGE,
-				     "Request entity too large: limit is %zu bytes, not %zu",
-				     max, len);
+				     "Request entity too large: limit is %zu bytes, not %zu", max,
+				     len);
 	if (text_depth(text, len) > KUBE_DEPTH_MAX)
 		return kube_fail_set(fail, KUBE_BAD_REQUEST,
 				     "the body is nested more than %d levels deep", KUBE_DEPTH_MAX);

@@ -167,7 +167,7 @@ static void schedule(struct workqueue *q, struct item *item, uint64_t now_ms, ui
 		if (due_ms >= item->due_ms)
 			break;
 		heap_remove(q, item);
-		/* fall through */
+		__attribute__((fallthrough));
 	case ITEM_IDLE:
 		if (due_ms <= now_ms)
 			make_ready(q, item);

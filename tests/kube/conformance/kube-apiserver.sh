@@ -29,7 +29,7 @@ wait_for() {
 }
 start() { # start NAME COMMAND...
     "${@:2}" > "$work/$1.log" 2>&1 &
-    pids=($! "${pids[@]}")
+    pids=("$!" "${pids[@]}")
 }
 key() { openssl ecparam -name prime256v1 -genkey -noout -out "$work/$1.key" 2> /dev/null; }
 cert() { # cert NAME CN ORG [SAN]
@@ -64,10 +64,14 @@ start etcd "$bin/etcd" --name t --data-dir "$work/etcd" --log-level warn --unsaf
     --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
     --initial-cluster "t=http://127.0.0.1:$peer"
 wait_for curl -fsS --noproxy '*' "http://127.0.0.1:$client/health"
-start apiserver "$bin/kube-apiserver" --etcd-servers="http://127.0.0.1:$client" --bind-address=127.0.0.1 --advertise-address=198.18.0.1 \
-    --secure-port="$api" --service-cluster-ip-range=10.96.0.0/24 --authorization-mode=RBAC --client-ca-file="$work/ca.crt" \
-    --tls-cert-file="$work/server.crt" --tls-private-key-file="$work/server.key" --service-account-issuer=https://kubernetes.default.svc \
-    --service-account-key-file="$work/sa.pub" --service-account-signing-key-file="$work/sa.key" --cert-dir="$work" --endpoint-reconciler-type=none
+start_apiserver() {
+    start apiserver "$bin/kube-apiserver" --etcd-servers="http://127.0.0.1:$client" --bind-address=127.0.0.1 --advertise-address=198.18.0.1 \
+        --secure-port="$api" --service-cluster-ip-range=10.96.0.0/24 --authorization-mode=RBAC --client-ca-file="$work/ca.crt" \
+        --tls-cert-file="$work/server.crt" --tls-private-key-file="$work/server.key" --service-account-issuer=https://kubernetes.default.svc \
+        --service-account-key-file="$work/sa.pub" --service-account-signing-key-file="$work/sa.key" --cert-dir="$work" --endpoint-reconciler-type=none
+    apiserver=$!
+}
+start_apiserver
 kubectl() { "$bin/kubectl" --kubeconfig "$work/kubeconfig" --cache-dir "$work/cache" "$@"; }
 wait_for kubectl get --raw /readyz
 start controllers "$bin/kube-controller-manager" --kubeconfig="$work/kubeconfig" --secure-port="$kcm" --bind-address=127.0.0.1 \
@@ -77,5 +81,62 @@ wait_for kubectl wait --for=condition=Established --timeout=1s -f "$source/deplo
 wait_for kubectl get namespace default
 wait_for kubectl get storagevolumes
 
-"$build/tests/kube/conformance/conformance" --kubeconfig "$work/kubeconfig" "$@" | sed "s/^conformance /# &/" # TAP: the count is a comment
-exit "${PIPESTATUS[0]}"
+# The suite; its lines are the first of ours.
+"$build/tests/kube/conformance/conformance" --kubeconfig "$work/kubeconfig" "$@" > "$work/suite"
+failed=$?
+grep -v '^1\.\.' "$work/suite" | sed 's/^conformance /# &/' # TAP: the count is a comment
+n=$(grep -cE '^(not )?ok ' "$work/suite")
+check() {
+    n=$((n + 1))
+    if "${@:2}" > "$work/out.log" 2>&1; then
+        echo "ok $n - $1"
+    else
+        echo "not ok $n - $1"
+        sed 's/^/# /' "$work/out.log"
+        failed=1
+    fi
+}
+
+# A service account's token out of a file, and the server under another name than its address.
+cat > "$work/by-token" << END
+current-context: c
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:$api/", certificate-authority: ca.crt, tls-server-name: localhost}}]
+users: [{name: u, user: {tokenFile: token}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+END
+sed 's/tls-server-name: localhost/tls-server-name: elsewhere/' "$work/by-token" > "$work/by-wrong-name"
+kubectl create serviceaccount tester > /dev/null
+kubectl create token tester > "$work/token"
+suite_by() { "$build/tests/kube/conformance/conformance" --kubeconfig "$work/$1" --only "create gives identity"; }
+refused_by() { ! suite_by "$1" > "$work/refused" && grep -q -- "$2" "$work/refused"; }
+check "a service account without a role is told that it may not" refused_by by-token Forbidden
+kubectl create clusterrolebinding tester --clusterrole=cluster-admin --serviceaccount=default:tester > /dev/null
+check "with a role it may; its token comes from a file, the server has another name" suite_by by-token
+check "a certificate of another name is refused" refused_by by-wrong-name certificate
+
+# An informer that slept while the server was started anew and an object went.
+told() { grep -qx -- "$1" "$work/told"; }
+make_volume() { echo "{apiVersion: litepool.io/v1alpha1, kind: StorageVolume, metadata: {name: $1}, spec: {size: 1Gi}}" | kubectl create -f -; }
+check "a volume" make_volume v1
+"$build/tests/kube/conformance/follow" --kubeconfig "$work/kubeconfig" > "$work/told" 2> "$work/follow.log" &
+follower=$!
+pids=("$follower" "${pids[@]}")
+check "is told by the list" wait_for told +v1
+check "another" make_volume v2
+check "is told by the watch" wait_for told +v2
+kill -STOP "$follower"
+check "one is deleted while the informer sleeps" kubectl delete storagevolume v1
+kill -9 "$apiserver"
+wait "$apiserver" 2> /dev/null
+start_apiserver
+wait_for kubectl get storagevolumes
+check "a third" make_volume v3
+kill -CONT "$follower"
+check "is told after the server's restart" wait_for told +v3
+check "and so is what went meanwhile" wait_for told -v1
+check "nothing was told twice" test "$(grep -cx -- '+v2' "$work/told")" = 1
+kill "$follower"
+wait "$follower"
+sed -n 's/^lists=/# follow: &/p' "$work/told"
+echo "1..$n"
+exit "$failed"
