@@ -242,6 +242,9 @@ int cli_cmd_explain(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 		res = inventory_fill(inv, objects, &cli->err);
 	if (res == 0)
 		res = request_make(cli, inv, objects, &request);
+	/* One that is placed is explained as if it were placed now: its own space is not in its way. */
+	if (res == 0)
+		(void)place_inventory_remove_volume(inv, request.name);
 	if (res == 0)
 		res = explain(cli, inv, &config, &request);
 	place_inventory_free(inv);

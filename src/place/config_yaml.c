@@ -176,14 +176,13 @@ static int take_pair(struct place_yaml *y, const struct yaml_field *table,
 static int take_map(struct place_yaml *y, const struct yaml_field *table, const yaml_node_t *node,
 		    const char *path, char *out)
 {
+	bool empty = node->type == YAML_SCALAR_NODE && !node->data.scalar.length;
 	uint64_t seen = 0;
 
-	if (node->type == YAML_SCALAR_NODE && !node->data.scalar.length)
-		return 0;
-	if (node->type != YAML_MAPPING_NODE)
+	if (!empty && node->type != YAML_MAPPING_NODE)
 		return wrong(y, node, path, "expected a mapping (name: value)");
-	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-	     pair < node->data.mapping.pairs.top; pair++) {
+	for (const yaml_node_pair_t *pair = empty ? NULL : node->data.mapping.pairs.start;
+	     pair && pair < node->data.mapping.pairs.top; pair++) {
 		int res = take_pair(y, table, pair, path, out, &seen);
 
 		if (res < 0)

@@ -93,6 +93,7 @@ static void what_is_wrong_is_told_with_its_line(void **state)
 		{"limits:\n  allowDegraded: yes",
 		 "place.yaml:2: limits.allowDegraded: expected true or false, got yes"},
 		{"plugins:\n- weight: 1\n", "place.yaml:2: plugins[0]: path is missing"},
+		{"plugins:\n-\n", "place.yaml:2: plugins[0]: path is missing"},
 		{"plugins:\n- path: p.so\n",
 		 "place.yaml: plugins[0].path: expected an absolute path"},
 		{"plugins:\n- path: /p.so\n  failure: maybe\n",
