@@ -124,14 +124,16 @@ static void apply_list(struct informer *inf, const struct kube_list *list)
 
 static void on_event(void *ctx, enum kube_event type, json_t *obj)
 {
+	const char *version = kube_str(obj, "metadata.resourceVersion");
 	struct informer *inf = ctx;
 	char key[KUBE_KEY_MAX + 1];
 
 	if (type != KUBE_BOOKMARK && kube_name(obj)[0] && kube_key(obj, key, sizeof(key)))
 		apply(inf, key, type == KUBE_DELETED ? NULL : obj);
 	lock_take(inf->lock);
-	(void)str_copy(inf->version, sizeof(inf->version),
-		       kube_str(obj, "metadata.resourceVersion"));
+	/* Without a version we would not know where to go on, and a watch from "" tells no deletions. */
+	if (!version[0] || !str_copy(inf->version, sizeof(inf->version), version))
+		inf->relist = true;
 	inf->contact_ms = kube_mono_ms(inf->config.clock);
 	inf->failures = 0;
 	inf->stats.events++;
