@@ -90,7 +90,7 @@ static void place_one(struct bench *b, uint64_t i, bool measured)
 	(void)snprintf(b->names[i], sizeof(b->names[i]), "v-%" PRIx64, rng_next(&b->rng));
 	r = request_of(b, b->names[i], node, group);
 	from = raw_now_ns();
-	res = place_decide(b->placer, b->inv, &b->config, NULL, &r, 0, &decision, &err);
+	res = place_decide(b->placer, b->inv, &b->config, &r, 0, &decision, &err);
 	ASSERT(res >= 0);
 	if (res == 0) {
 		ASSERT(place_assume_volume(b->inv, &r, decision.pool, &err) == 0);

@@ -208,8 +208,8 @@ static int explain(struct cli *cli, const struct place_inventory *inv,
 	_cleanup_(place_decision_fini) struct place_decision decision = {0};
 	struct placer *placer = placer_new();
 	_cleanup_free_ char *text = NULL;
-	int res = placer ? place_decide(placer, inv, config, NULL, request, PLACE_EXPLAIN,
-					&decision, &cli->err)
+	int res = placer ? place_decide(placer, inv, config, request, PLACE_EXPLAIN, &decision,
+					&cli->err)
 			 : -ENOMEM;
 
 	placer_free(placer);

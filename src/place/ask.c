@@ -14,6 +14,13 @@
 
 #define LABELS_MAX 64 /* of a node or pool that plugins see */
 
+/* What plugins are asked about. */
+struct asked {
+	struct litepool_place_request request;
+	struct litepool_place_pool pool;
+	const char *labels[LABELS_MAX], *node_labels[LABELS_MAX];
+};
+
 bool place_plugins_score(const struct place_hooks *hooks)
 {
 	for (uint32_t i = 0; hooks && i < hooks->n_plugins; i++)
@@ -39,73 +46,86 @@ static int failed(const struct place_ctx *ctx, const struct place_hook *hook, co
 		       why[0] ? ": " : "", why);
 }
 
-static int ask_one(const struct place_ctx *ctx, const struct place_hook *hook,
-		   const struct litepool_place_request *request,
-		   const struct litepool_place_pool *pool, uint16_t *part, bool *ret_refused,
-		   char *why, size_t size)
+/* 0, 1: refused with why, or negative. */
+static int ask_filter(const struct place_ctx *ctx, const struct place_hook *hook,
+		      const struct asked *asked, char *why, size_t size)
+{
+	int res;
+
+	why[0] = '\0';
+	if (!hook->filter || !hook->ops->filter)
+		return 0;
+	res = hook->ops->filter(hook->ctx, &asked->request, &asked->pool, why, size);
+	why[size - 1] = '\0';
+	return res < 0 ? failed(ctx, hook, why) : res > 0;
+}
+
+static int ask_score(const struct place_ctx *ctx, const struct place_hook *hook,
+		     const struct asked *asked, uint16_t *part)
 {
 	uint32_t score = 0;
 	int res;
 
-	why[0] = '\0';
-	if (hook->filter && hook->ops->filter) {
-		res = hook->ops->filter(hook->ctx, request, pool, why, size);
-		why[size - 1] = '\0';
-		if (res < 0)
-			return failed(ctx, hook, why);
-		*ret_refused = res > 0;
-		if (res > 0)
-			return 0;
-	}
+	*part = 0;
 	if (!hook->weight || !hook->ops->score)
 		return 0;
-	res = hook->ops->score(hook->ctx, request, pool, &score);
+	res = hook->ops->score(hook->ctx, &asked->request, &asked->pool, &score);
 	if (res < 0 || score > LITEPOOL_SCORE_MAX)
 		return failed(ctx, hook, res < 0 ? "no score" : "its score is above 1000");
 	*part = (uint16_t)score;
 	return 0;
 }
 
-int place_ask_plugins(const struct place_ctx *ctx, const struct place_pool *pool,
-		      uint16_t part[PLACE_PARTS_MAX], uint64_t *score, bool *ret_refused, char *why,
-		      size_t size)
+static void asked_init(struct asked *asked, const struct place_request *request,
+		       const struct place_pool *pool)
 {
-	const struct place_request *request = ctx->request;
-	const char *labels[LABELS_MAX], *node_labels[LABELS_MAX];
-	const struct litepool_place_request asked = {
-		.struct_size = sizeof(asked),
+	const struct place_node *node = pool->node;
+
+	asked->request = (struct litepool_place_request){
+		.struct_size = sizeof(asked->request),
 		.name = request->name,
 		.node = request->node,
 		.group = request->group,
 		.size_bytes = request->size,
 		.thick = request->thick,
 	};
-	struct litepool_place_pool about = {.struct_size = sizeof(about)};
+	asked->pool = (struct litepool_place_pool){
+		.struct_size = sizeof(asked->pool),
+		.name = pool->name,
+		.node = node->name,
+		.rack = node->domain[PLACE_LEVEL_RACK]->name,
+		.access_point = node->domain[PLACE_LEVEL_ACCESS_POINT]->name,
+		.zone = node->domain[PLACE_LEVEL_ZONE]->name,
+		.capacity_bytes = pool->capacity,
+		.free_bytes = place_pool_free(pool),
+		.real_bytes = pool->real,
+		.volumes = pool->n_volumes,
+		.labels = asked->labels,
+		.node_labels = asked->node_labels,
+		.labels_count = label_texts(&pool->labels, asked->labels),
+		.node_labels_count = label_texts(&node->labels, asked->node_labels),
+	};
+}
+
+int place_ask_plugins(const struct place_ctx *ctx, const struct place_pool *pool,
+		      uint16_t part[PLACE_PARTS_MAX], uint64_t *score, bool *ret_refused, char *why,
+		      size_t size)
+{
+	struct asked asked;
 
 	if (!ctx->hooks || !ctx->hooks->n_plugins)
 		return 0;
-	about.name = pool->name;
-	about.node = pool->node->name;
-	about.rack = pool->node->domain[PLACE_LEVEL_RACK]->name;
-	about.access_point = pool->node->domain[PLACE_LEVEL_ACCESS_POINT]->name;
-	about.zone = pool->node->domain[PLACE_LEVEL_ZONE]->name;
-	about.capacity_bytes = pool->capacity;
-	about.free_bytes = place_pool_free(pool);
-	about.real_bytes = pool->real;
-	about.volumes = pool->n_volumes;
-	about.labels = labels;
-	about.node_labels = node_labels;
-	about.labels_count = label_texts(&pool->labels, labels);
-	about.node_labels_count = label_texts(&pool->node->labels, node_labels);
+	asked_init(&asked, ctx->request, pool);
 	for (uint32_t i = 0; i < ctx->hooks->n_plugins; i++) {
 		const struct place_hook *hook = &ctx->hooks->plugins[i];
 		uint16_t *at = &part[PLACE_PRIORITIES + i];
-		int res;
+		int res = ask_filter(ctx, hook, &asked, why, size);
 
-		*at = 0;
-		res = ask_one(ctx, hook, &asked, &about, at, ret_refused, why, size);
-		if (res < 0 || *ret_refused)
-			return res;
+		*ret_refused = res > 0;
+		if (res == 0)
+			res = ask_score(ctx, hook, &asked, at);
+		if (res != 0)
+			return res < 0 ? res : 0;
 		*score += (uint64_t)hook->weight * *at;
 	}
 	return 0;

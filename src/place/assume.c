@@ -75,12 +75,12 @@ static int volume_names(struct place_inventory *inv, const struct place_request 
 }
 
 int place_assume_volume(struct place_inventory *inv, const struct place_request *request,
-			const char *name, struct err *err)
+			const char *pool_name, struct err *err)
 {
 	struct place_volume *volume = strmap_get(&inv->volumes, request->name);
 	struct place_space_need need = {.size = request->size, .thick = request->thick};
 	struct place_pool *pool = NULL;
-	int res = pool_find(inv, name, &pool, err);
+	int res = pool_find(inv, pool_name, &pool, err);
 
 	if (res < 0)
 		return res;
@@ -110,9 +110,10 @@ int place_assume_volume(struct place_inventory *inv, const struct place_request 
 	return 0;
 }
 
-int place_assume_grow(struct place_inventory *inv, const char *name, uint64_t size, struct err *err)
+int place_assume_grow(struct place_inventory *inv, const char *volume_name, uint64_t size,
+		      struct err *err)
 {
-	struct place_volume *volume = strmap_get(&inv->volumes, name);
+	struct place_volume *volume = strmap_get(&inv->volumes, volume_name);
 	struct place_space_need need = {0};
 	struct place_pool *pool = volume ? volume->charged_pool : NULL;
 	char have[32], want[32];
@@ -121,13 +122,14 @@ int place_assume_grow(struct place_inventory *inv, const char *name, uint64_t si
 
 	if (!pool || !pool->known)
 		return err_set(err, -ENOENT,
-			       "volume %s is on no pool that is known: place it first", name);
+			       "volume %s is on no pool that is known: place it first",
+			       volume_name);
 	now = volume->charged_confirmed + volume->charged_assumed;
 	if (size == now)
 		return 0;
 	if (size < now)
-		return err_set(err, -EINVAL, "volume %s has %s and cannot shrink to %s", name,
-			       str_size(now, have, sizeof(have)),
+		return err_set(err, -EINVAL, "volume %s has %s and cannot shrink to %s",
+			       volume_name, str_size(now, have, sizeof(have)),
 			       str_size(size, want, sizeof(want)));
 	need.size = size - now;
 	need.thick = volume->thick;
@@ -145,12 +147,12 @@ int place_assume_grow(struct place_inventory *inv, const char *name, uint64_t si
 }
 
 int place_assume_reservation(struct place_inventory *inv, const struct place_request *request,
-			     const char *name, struct err *err)
+			     const char *pool_name, struct err *err)
 {
 	struct place_reservation *reservation = strmap_get(&inv->reservations, request->name);
 	struct place_space_need need = {.size = request->size, .thick = true};
 	struct place_pool *pool = NULL;
-	int res = pool_find(inv, name, &pool, err);
+	int res = pool_find(inv, pool_name, &pool, err);
 
 	if (res < 0)
 		return res;

@@ -18,18 +18,18 @@
  * does not fit (any more); each with text.
  */
 int place_assume_volume(struct place_inventory *inv, const struct place_request *request,
-			const char *pool, struct err *err);
+			const char *pool_name, struct err *err);
 /* A placed volume gets the whole size: an absolute one, so that twice is once. A smaller one is -EINVAL; -ENOSPC, -ENOENT. */
-int place_assume_grow(struct place_inventory *inv, const char *volume, uint64_t size,
+int place_assume_grow(struct place_inventory *inv, const char *volume_name, uint64_t size,
 		      struct err *err);
 /* The reservation of the request (place_request.for_reservation) holds its size on pool. Errors as above. */
 int place_assume_reservation(struct place_inventory *inv, const struct place_request *request,
-			     const char *pool, struct err *err);
+			     const char *pool_name, struct err *err);
 
 /* The write came back as written (when there is no watch, or before it tells). False: nothing was assumed. */
-bool place_confirm_volume(struct place_inventory *inv, const char *volume);
+bool place_confirm_volume(struct place_inventory *inv, const char *name);
 /* The write failed for good: the space is free again. False: nothing was assumed. */
-bool place_forget_volume(struct place_inventory *inv, const char *volume);
-bool place_forget_reservation(struct place_inventory *inv, const char *reservation);
+bool place_forget_volume(struct place_inventory *inv, const char *name);
+bool place_forget_reservation(struct place_inventory *inv, const char *name);
 
 #endif

@@ -13,6 +13,7 @@ struct place_counts {
 };
 
 struct placer {
+	const struct place_hooks *hooks;
 	struct place_counts counts[PLACE_LEVELS];
 };
 

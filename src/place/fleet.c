@@ -16,6 +16,7 @@
 
 #define LIFE_MINUTES 720 /* mean of an instance */
 #define NAME_SIZE    24
+#define TB           ((uint64_t)1000000000000) /* as disks are sold */
 
 /* What instances are: cores, and GiB of disk for each core. The products' mean is 100 GiB a core. */
 static const uint32_t cores_of[] = {2, 4, 4, 8, 8, 16};
@@ -56,8 +57,7 @@ void fleet_options_default(struct fleet_options *options)
 {
 	*options = (struct fleet_options){
 		.seed = 1,
-		.shape = {{50, 96, 4 * 1000 * 1000 * (uint64_t)1000 * 1000},
-			  {50, 64, 20 * 1000 * 1000 * (uint64_t)1000 * 1000}},
+		.shape = {{50, 96, 4 * TB}, {50, 64, 20 * TB}},
 		.load_percent = 150,
 	};
 }
@@ -127,7 +127,7 @@ static int disk_place(struct fleet *f, struct instance *it)
 	int res;
 
 	(void)snprintf(name, sizeof(name), "v-%" PRIu64, it->id);
-	res = place_decide(f->placer, f->inv, f->config, NULL, &request, 0, &decision, f->err);
+	res = place_decide(f->placer, f->inv, f->config, &request, 0, &decision, f->err);
 	if (res != 0)
 		return res;
 	it->disk_server = (uint32_t)strtoul(decision.pool, NULL, 10);

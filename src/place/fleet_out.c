@@ -57,7 +57,9 @@ json_t *fleet_json(const struct fleet_result *result)
 
 static double x_of(int point)
 {
-	return LEFT + (double)PLOT_W * point / (FLEET_POINTS - 1);
+	const int last = FLEET_POINTS - 1;
+
+	return LEFT + (double)PLOT_W * point / last;
 }
 
 static double y_of(double percent)
@@ -71,7 +73,7 @@ static void grid(FILE *out)
 		fprintf(out,
 			"<line x1='%d' y1='%.1f' x2='%d' y2='%.1f' stroke='#ddd'/>"
 			"<text x='%d' y='%.1f' text-anchor='end'>%d %%</text>\n",
-			LEFT, y_of(p), LEFT + PLOT_W, y_of(p), LEFT - 6, y_of(p) + 4, p);
+			LEFT, y_of(p), LEFT + PLOT_W, y_of(p), LEFT - 6, y_of(p) + 4.0, p);
 	for (int h = 0; h <= 24; h += 4)
 		fprintf(out, "<text x='%.1f' y='%d' text-anchor='middle'>%02d:00</text>\n",
 			LEFT + (double)PLOT_W * h / 24, TOP + PLOT_H + 18, h);

@@ -99,9 +99,9 @@ struct place_space {
 	uint64_t reserved;        /* of that: reservations that no volume has used */
 	uint32_t volumes;
 };
-int place_inventory_space(const struct place_inventory *inv, const char *pool,
+int place_inventory_space(const struct place_inventory *inv, const char *name,
 			  struct place_space *ret);
 /* Where a volume is, by the API or assumed; "" when nowhere. Borrowed until the next change. */
-const char *place_inventory_volume_pool(const struct place_inventory *inv, const char *volume);
+const char *place_inventory_volume_pool(const struct place_inventory *inv, const char *name);
 
 #endif

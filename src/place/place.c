@@ -26,6 +26,11 @@ void placer_free(struct placer *placer)
 	free(placer);
 }
 
+void placer_use(struct placer *placer, const struct place_hooks *hooks)
+{
+	placer->hooks = hooks;
+}
+
 /* Between two decisions all counts are 0: clearing costs what the group is large, not what the cluster is. */
 static int counts_fit(struct placer *placer, const struct place_inventory *inv)
 {
@@ -176,12 +181,14 @@ static int decide(const struct place_ctx *ctx, unsigned flags, struct place_deci
 }
 
 int place_decide(struct placer *placer, const struct place_inventory *inv,
-		 const struct place_config *config, const struct place_hooks *hooks,
-		 const struct place_request *request, unsigned flags, struct place_decision *ret,
-		 struct err *err)
+		 const struct place_config *config, const struct place_request *request,
+		 unsigned flags, struct place_decision *ret, struct err *err)
 {
-	struct place_ctx ctx = {
-		.inv = inv, .config = config, .hooks = hooks, .request = request, .err = err};
+	struct place_ctx ctx = {.inv = inv,
+				.config = config,
+				.hooks = placer->hooks,
+				.request = request,
+				.err = err};
 	struct place_decision decision = {.pools = (uint32_t)inv->known_pools};
 	int res = ctx_init(&ctx, placer);
 

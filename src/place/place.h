@@ -89,15 +89,16 @@ enum {
 struct placer;
 struct placer *placer_new(void);
 void placer_free(struct placer *placer);
+/* Plugins and the way to extenders that its decisions ask, from now on; kept, not copied. NULL: none. */
+void placer_use(struct placer *placer, const struct place_hooks *hooks);
 
 /*
  * 0: placed; 1: nothing fits, the summary says why; -EINVAL: the request itself is wrong, with err; -EAGAIN: an extender or plugin that must
- * answer did not, with err: try again; -ENOMEM. hooks may be NULL. The decision is owned by the caller after 0 and 1: place_decision_fini().
+ * answer did not, with err: try again; -ENOMEM. The decision is owned by the caller after 0 and 1: place_decision_fini().
  */
 int place_decide(struct placer *placer, const struct place_inventory *inv,
-		 const struct place_config *config, const struct place_hooks *hooks,
-		 const struct place_request *request, unsigned flags, struct place_decision *ret,
-		 struct err *err);
+		 const struct place_config *config, const struct place_request *request,
+		 unsigned flags, struct place_decision *ret, struct err *err);
 void place_decision_fini(struct place_decision *decision);
 
 /* "NodeReady": as conditions and -o json have it. */

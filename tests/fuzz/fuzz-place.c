@@ -52,8 +52,8 @@ static void both_ways(struct place_inventory *inv, struct placer *placer, const 
 	if (place_request_volume(inv, object, "p", &request, &err) < 0)
 		return;
 	place_config_default(&config);
-	a = place_decide(placer, inv, &config, NULL, &request, 0, &search, &err);
-	b = place_decide(placer, inv, &config, NULL, &request, PLACE_EXPLAIN, &scan, &err);
+	a = place_decide(placer, inv, &config, &request, 0, &search, &err);
+	b = place_decide(placer, inv, &config, &request, PLACE_EXPLAIN, &scan, &err);
 	ASSERT(a == b);
 	if (a < 0)
 		return;

@@ -49,8 +49,8 @@ static struct place_decision explain(struct fixture *f, const struct place_reque
 {
 	struct place_decision decision;
 	struct err err = {0};
-	int res = place_decide(f->placer, f->inv, &f->config, NULL, request, PLACE_EXPLAIN,
-			       &decision, &err);
+	int res = place_decide(f->placer, f->inv, &f->config, request, PLACE_EXPLAIN, &decision,
+			       &err);
 
 	if (res < 0)
 		fail_msg("%s", err.text);
@@ -131,9 +131,8 @@ static void position_is_about_the_node_that_uses_it(void **state)
 	assert_string_not_equal(world_decide(f->inv, &request, NULL), "");
 	request.node = "";
 	request.position = PLACE_MUST_LOCAL;
-	assert_int_equal(
-		place_decide(f->placer, f->inv, &f->config, NULL, &request, 0, &decision, &err),
-		-EINVAL);
+	assert_int_equal(place_decide(f->placer, f->inv, &f->config, &request, 0, &decision, &err),
+			 -EINVAL);
 	assert_string_equal(err.text, "spec.nodeName: position MustLocal is relative to a node");
 }
 
@@ -225,9 +224,8 @@ static void selectors_that_nothing_has_refuse_and_are_not_ignored(void **state)
 	refused(f, &request, "p1", PLACE_POOL_SELECTOR,
 		"no pool has all labels that are asked for");
 	request.pool_selector = bad;
-	assert_int_equal(
-		place_decide(f->placer, f->inv, &f->config, NULL, &request, 0, &decision, &err),
-		-EINVAL);
+	assert_int_equal(place_decide(f->placer, f->inv, &f->config, &request, 0, &decision, &err),
+			 -EINVAL);
 	assert_string_equal(err.text, "spec.poolSelector.host: expected a string");
 }
 

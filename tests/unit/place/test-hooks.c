@@ -37,7 +37,10 @@ static int decide(const struct place_inventory *inv, const struct place_config *
 {
 	struct place_request request = world_request("v", 1);
 	struct placer *placer = placer_new();
-	int res = place_decide(placer, inv, config, hooks, &request, PLACE_EXPLAIN, ret, err);
+	int res;
+
+	placer_use(placer, hooks);
+	res = place_decide(placer, inv, config, &request, PLACE_EXPLAIN, ret, err);
 
 	placer_free(placer);
 	return res;
@@ -184,8 +187,7 @@ static void an_explanation_names_every_pool(void **state)
 
 	place_config_default(&config);
 	assert_int_equal(
-		place_decide(placer, inv, &config, NULL, &request, PLACE_EXPLAIN, &decision, &err),
-		0);
+		place_decide(placer, inv, &config, &request, PLACE_EXPLAIN, &decision, &err), 0);
 	text = place_explain_text(&request, &decision, 1);
 	assert_non_null(strstr(text, "volume v (100 GiB, thin): placed on pool p3 of node n3"));
 	assert_non_null(strstr(text, "CommitLimit"));

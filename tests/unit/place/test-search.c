@@ -171,8 +171,8 @@ static void both_ways(struct placer *placer, const struct place_inventory *inv,
 {
 	struct place_decision search, scan;
 	struct err err = {0};
-	int a = place_decide(placer, inv, config, NULL, request, 0, &search, &err);
-	int b = place_decide(placer, inv, config, NULL, request, PLACE_EXPLAIN, &scan, &err);
+	int a = place_decide(placer, inv, config, request, 0, &search, &err);
+	int b = place_decide(placer, inv, config, request, PLACE_EXPLAIN, &scan, &err);
 
 	if (a < 0)
 		fail_msg("%s", err.text);

@@ -106,7 +106,7 @@ const char *world_decide(const struct place_inventory *inv, const struct place_r
 	int res;
 
 	place_config_default(&config);
-	res = place_decide(placer, inv, &config, NULL, request, 0, &decision, &err);
+	res = place_decide(placer, inv, &config, request, 0, &decision, &err);
 	if (res < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(res, decision.pool ? 0 : 1);
