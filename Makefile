@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test check lint asan tsan sim fuzz guest bench install clean deps
+.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install clean deps
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -27,6 +27,11 @@ test:
 ## make check   the quick tests only: lint, unit, simulator, functional, on one build
 check: build
 	@meson test -C $(BUILD) --print-errorlogs --no-rebuild
+
+## make test-csi-sanity   csi-sanity, mount and block, over files and loop devices
+test-csi-sanity: build
+	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem mount
+	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem block
 
 ## make lint    include law, style, clang-format, clang-tidy, cppcheck
 lint:

@@ -52,11 +52,9 @@ void csi_opts_help(FILE *out)
 {
 	(void)fputs("usage: litepool-csi --endpoint URL [OPTION ...]\n\n", out);
 	for (size_t i = 0; i < N_OPTS; i++)
-		(void)fprintf(out, "  --%s %s (or $%s)\n        %s\n", rows[i].name, rows[i].meta,
-			      rows[i].env, rows[i].help);
-	(void)fputs("  --version\n        print the version and end\n  --help\n        print this "
-		    "and end\n",
-		    out);
+		(void)fprintf(out, "  --%s %s  %s (or $%s)\n", rows[i].name, rows[i].meta,
+			      rows[i].help, rows[i].env);
+	(void)fputs("  --version  print the version and end\n  --help  print this and end\n", out);
 }
 
 static int find_row(const char *name, size_t len, size_t *ret)

@@ -79,24 +79,32 @@ static void run_timers(struct evloop *loop)
 	}
 }
 
-/* False: the end was asked for, and nothing was posted before it. */
+/* Takes what was posted. False: the end was asked for, and nothing was posted before it. */
+static bool take_tasks(struct evloop *loop, struct list *taken, bool *ret_ending)
+{
+	list_init(taken);
+	(void)pthread_mutex_lock(&loop->lock);
+	list_splice_back(taken, &loop->tasks);
+	*ret_ending = loop->ending;
+	(void)pthread_mutex_unlock(&loop->lock);
+	return !*ret_ending || !list_empty(taken);
+}
+
+/* False: the loop is to end. While it ends it does not wait between tasks: the wake that came with the end may have been read with theirs. */
 static bool run_tasks(struct evloop *loop)
 {
 	struct list taken, *node;
 	bool ending;
 
-	list_init(&taken);
-	(void)pthread_mutex_lock(&loop->lock);
-	list_splice_back(&taken, &loop->tasks);
-	ending = loop->ending;
-	(void)pthread_mutex_unlock(&loop->lock);
-	if (ending && list_empty(&taken))
-		return false;
-	while ((node = list_pop_front(&taken))) {
-		struct evloop_task *task = list_entry(node, struct evloop_task, link);
+	do {
+		if (!take_tasks(loop, &taken, &ending))
+			return false;
+		while ((node = list_pop_front(&taken))) {
+			struct evloop_task *task = list_entry(node, struct evloop_task, link);
 
-		task->run(task);
-	}
+			task->run(task);
+		}
+	} while (ending);
 	return true;
 }
 

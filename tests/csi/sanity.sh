@@ -17,7 +17,7 @@ mkdir "$work/volumes"
 "$driver" "$work/volumes" --endpoint "unix://$work/s" --node-id node1 --max-volumes 16 2> "$work/log" &
 pid=$!
 end() {
-    kill "$pid" 2> /dev/null && wait "$pid"
+    [ -z "$pid" ] || { kill "$pid" 2> /dev/null && wait "$pid"; }
     for d in $(losetup -n -O NAME,BACK-FILE | awk -v w="$work" 'index($2, w) { print $1 }'); do
         umount "$d" 2> /dev/null
         losetup -d "$d"
@@ -34,6 +34,10 @@ mkdir "$work/run"
     --csi.testvolumesize=67108864 --csi.testvolumeexpandsize=134217728 --csi.testvolumeaccesstype="$kind" --csi.testnodevolumeattachlimit \
     --ginkgo.no-color --ginkgo.junit-report="$work/junit" > "$work/out" 2>&1
 status=$?
+# It ends with 0 after a signal, unless it died before or a sanitizer has something to say.
+kill "$pid"
+wait "$pid" || { status=1; echo "the driver ended with status $?"; tail -n 40 "$work/log"; }
+pid=
 [ $status = 0 ] || { grep -E '\[FAIL|Unexpected|rpc error|Expected' -A3 "$work/out" | head -150; tail -n 20 "$work/log"; }
 sed -n 's/.*Ran \([0-9]*\) of .*/ran=\1/p' "$work/out" > "$work/ran"
 sed 's/.*-- \([0-9]*\) Passed | \([0-9]*\) Failed | \([0-9]*\) Pending | \([0-9]*\) Skipped.*/passed=\1 failed=\2 skipped=\4 pending=\3/;t;d' "$work/out" > "$work/counts"
