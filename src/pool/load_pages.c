@@ -259,12 +259,14 @@ static void read_done(struct blk_io *io, int res)
 	open_soon(read->o);
 }
 
-static bool read_next(struct pool_opening *o, struct load_read *read)
+static int read_next(struct pool_opening *o, struct load_read *read)
 {
 	while (o->next_segment < o->n_segments && !o->segment[o->next_segment])
 		o->next_segment++;
 	if (o->next_segment == o->n_segments)
-		return false;
+		return 0;
+	if (!read->buf && !(read->buf = batch_alloc(LAYOUT_CLUSTER)))
+		return err_set(&o->err, -ENOMEM, "no memory to open a pool");
 	read->o = o;
 	read->index = o->next_segment++;
 	read->state = READ_BUSY;
@@ -277,7 +279,7 @@ static bool read_next(struct pool_opening *o, struct load_read *read)
 	};
 	o->reading++;
 	blk_submit(o->pool->dev, &read->io);
-	return true;
+	return 0;
 }
 
 static int take_read(struct pool_opening *o, struct load_read *read)
@@ -302,19 +304,19 @@ int load_segments(struct pool_opening *o)
 	for (unsigned i = 0; i < LOAD_READS; i++) {
 		struct load_read *read = &o->read[i];
 
-		if (!read->buf && !(read->buf = batch_alloc(LAYOUT_CLUSTER)))
-			return err_set(&o->err, -ENOMEM, "no memory to open a pool");
 		if (read->state == READ_READY) {
 			more = more || ready;
 			ready = ready ? ready : read;
 		} else if (read->state == READ_IDLE) {
-			(void)read_next(o, read);
+			rc = read_next(o, read);
+			if (rc)
+				return rc;
 		}
 	}
-	if (ready) {
+	if (ready)
 		rc = take_read(o, ready);
-		(void)read_next(o, ready);
-	}
+	if (ready && !rc)
+		rc = read_next(o, ready);
 	if (rc)
 		return rc;
 	if (more)

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lp-mount FILE TIB: how long a pool with that much mapped space takes to open. FILE is made anew, sparse. Prints the time of opening a pool that was closed and of one whose engine
+ * died, per TiB, and the RAM of its maps.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "disk/disk.h"
+#include "pool/priv.h"
+#include "rt/uring.h"
+
+#define LAYER_TIB 1 /* size of each volume */
+
+static struct reactor *home;
+static struct pool *pool;
+static struct blk_dev *dev;
+static struct pool_env env;
+static bool done;
+static int result;
+
+static void on_done(void *ctx, int res, const struct err *err)
+{
+	if (res)
+		(void)fprintf(stderr, "lp-mount: %s\n", err ? err->text : "failed");
+	result = res;
+	done = true;
+}
+
+static void (*todo)(void);
+static struct msg todo_msg;
+
+static void run_todo(struct msg *msg)
+{
+	todo();
+}
+
+/* fn runs on the reactor and leads to on_done(). */
+static void call(void (*fn)(void))
+{
+	todo = fn;
+	todo_msg.run = run_todo;
+	reactor_post(home, &todo_msg);
+	while (!done)
+		(void)reactor_pass(home, NSEC_PER_SEC);
+	done = false;
+	if (result)
+		exit(1);
+}
+
+static struct pool_txn txn;
+static struct pool_op op;
+
+static void txn_done(struct pool_txn *t, int res)
+{
+	pool_op_end(pool, &op);
+	on_done(NULL, res, NULL);
+}
+
+static void op_run(struct pool_op *o)
+{
+	pool_txn_commit(pool, &txn);
+}
+
+static void begin_op(void)
+{
+	op = (struct pool_op){.run = op_run};
+	pool_op_start(pool, &op);
+}
+
+static void add_layer(uint64_t first_phys)
+{
+	struct props *props = calloc(1, sizeof(*props));
+	struct record r = {.type = RECORD_LAYER_SET};
+	uint64_t object = pool_new_id(pool), clusters = LAYER_TIB * TIB / LAYOUT_CLUSTER;
+	struct pool_layer *layer;
+
+	ASSERT(props);
+	(void)snprintf(props->name, sizeof(props->name), "v%" PRIu64, object);
+	put_le64(props->uuid.b, object);
+	props->block_size = 4096;
+	r.layer_set = (struct layer){
+		.id = pool_new_id(pool), .object = object, .size_bytes = LAYER_TIB * TIB};
+	pool_txn_init(&txn, txn_done);
+	pool_txn_add(&txn, &r);
+	pool_txn_add_props(&txn, object, 1, props);
+	free(props);
+	call(begin_op);
+	pool_txn_fini(&txn);
+	layer = pool_layer_find(pool, r.layer_set.id);
+	for (uint32_t i = 0; i < clusters; i++) {
+		uint64_t phys = first_phys + (uint64_t)i * 7919 % clusters; /* scattered */
+
+		ASSERT(!space_own(pool, phys) && !map_put(layer->map, i, phys, NULL));
+		checkpoint_leaf_changed(pool, map_leaf_at(layer->map, i / MAP_LEAF_CLUSTERS));
+	}
+}
+
+static void begin_open(void)
+{
+	struct pool_open_opts opts = {0};
+
+	pool_open(&env, dev, &opts, &pool, on_done, NULL);
+}
+
+static void begin_close(void)
+{
+	pool_close(pool, on_done, NULL);
+}
+
+static void begin_create(void)
+{
+	struct pool_create_opts opts = {.name = "mount"};
+
+	pool_create(&env, dev, &opts, on_done, NULL);
+}
+
+static void begin_checkpoint(void)
+{
+	checkpoint_start(pool, on_done, NULL);
+}
+
+static double open_ms(void)
+{
+	uint64_t begin = reactor_now_exact(home);
+
+	call(begin_open);
+	return (double)(reactor_now_exact(home) - begin) / NSEC_PER_MSEC;
+}
+
+static void make_disk(const char *path, uint64_t bytes)
+{
+	struct disk_file_opts opts = {.name = "disk", .path = path};
+	struct err err = {0};
+	int fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) || close(fd)) {
+		perror(path);
+		exit(1);
+	}
+	if (disk_file_new(reactor_env(home), &opts, &dev, &err)) {
+		(void)fprintf(stderr, "lp-mount: %s\n", err.text);
+		exit(1);
+	}
+}
+
+static void fill(uint64_t tib)
+{
+	uint64_t clusters = LAYER_TIB * TIB / LAYOUT_CLUSTER;
+
+	call(begin_create);
+	(void)open_ms();
+	for (uint64_t i = 0; i < tib / LAYER_TIB; i++)
+		add_layer(pool->rules.first_cluster + i * clusters);
+	call(begin_checkpoint);
+}
+
+int main(int argc, char **argv)
+{
+	struct reactor_opts ropts = {.id = 0, .name = "bench", .cpu = -1, .poll_us = 0};
+	uint64_t tib = argc == 3 ? strtoull(argv[2], NULL, 10) : 0, bytes;
+	double crashed, closed;
+	struct env *kernel;
+	struct err err = {0};
+
+	if (!tib) {
+		(void)fprintf(stderr, "usage: lp-mount FILE TIB\n");
+		return 2;
+	}
+	log_set_level(LOG_LEVEL_WARN);
+	if (uring_env_new(NULL, &kernel, &err) || reactor_new(&ropts, kernel, &home, &err) ||
+	    reactor_prepare(home, &err)) {
+		(void)fprintf(stderr, "lp-mount: %s\n", err.text);
+		return 1;
+	}
+	env = (struct pool_env){home, &home, 1};
+	make_disk(argv[1], (tib + 1) * TIB);
+	fill(tib);
+	pool_free(pool); /* as if the engine had died */
+	crashed = open_ms();
+	bytes = atomic_load(&pool->maps.bytes);
+	call(begin_close);
+	closed = open_ms();
+	call(begin_close);
+	dev->ops->destroy(dev);
+	printf("mount tib=%" PRIu64
+	       " crashed_ms=%.1f closed_ms=%.1f ms_per_tib=%.2f ram_mib_per_tib=%.2f\n",
+	       tib, crashed, closed, (crashed > closed ? crashed : closed) / (double)tib,
+	       (double)bytes / (double)MIB / (double)tib);
+	reactor_leave(home);
+	reactor_free(home);
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A small pool whose bytes were changed, as a whole: opened, closed, opened again. Byte 0: 1: read-only, 2: all problems are asked for. Then changes of 12 bytes:
+ * which of the blocks that are not empty (2), offset in it (2), what to do (1: bit 0: the checksum is made right again; bit 1: xor instead of set), zero (3)... the value (4).
+ *
+ * It opens or is refused with a reason; nothing is written outside of the device, nor at all when it is refused; and what was opened for writing opens again.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "unit/pool/pool_rig.h"
+
+#include "fuzz.h"
+
+#define SIZE    (12 * MIB)
+#define BLOCKS  (SIZE / LAYOUT_PAGE)
+#define CHANGE  12u
+#define CHANGES 16u
+
+static uint8_t base[SIZE];
+static uint32_t used[BLOCKS]; /* blocks of base that are not empty */
+static uint32_t n_used;
+
+struct mem_dev {
+	struct blk_dev dev;
+	uint8_t *mem;
+	bool changed[BLOCKS];
+	unsigned writes;
+};
+
+static void mem_submit(struct blk_dev *dev, struct blk_io *io)
+{
+	struct mem_dev *m = container_of(dev, struct mem_dev, dev);
+
+	ASSERT(io->op == BLK_FLUSH || range_within(io->offset, io->length, SIZE));
+	if (io->op == BLK_READ)
+		memcpy(io->buf, m->mem + io->offset, io->length);
+	if (io->op == BLK_WRITE) {
+		memcpy(m->mem + io->offset, io->buf, io->length);
+		m->writes++;
+		for (uint64_t at = io->offset; at < io->offset + io->length; at += LAYOUT_PAGE)
+			m->changed[at / LAYOUT_PAGE] = true;
+	}
+	blk_complete(io, 0);
+}
+
+static void mem_destroy(struct blk_dev *dev)
+{
+	UNREACHABLE(); /* it lives as long as the process */
+}
+
+static const struct blk_ops mem_ops = {
+	.product = "fuzz", .submit = mem_submit, .destroy = mem_destroy};
+static struct mem_dev disk;
+static struct pool_rig rig;
+
+static void snapshot(uint64_t layer)
+{
+	struct record r = {.type = RECORD_SNAPSHOT};
+	struct props *props = calloc(1, sizeof(*props));
+
+	ASSERT(props);
+	r.snapshot.volume = pool_layer_find(rig.pool, layer)->disk.object;
+	r.snapshot.snapshot = pool_new_id(rig.pool);
+	r.snapshot.old_head = layer;
+	r.snapshot.new_head = pool_new_id(rig.pool);
+	(void)snprintf(props->name, sizeof(props->name), "s0");
+	props->uuid.b[3] = 9;
+	props->block_size = 4096;
+	rig_txn_begin(&rig);
+	pool_txn_add(&rig.txn, &r);
+	pool_txn_add_props(&rig.txn, r.snapshot.snapshot, 1, props);
+	free(props);
+	ASSERT(rig_commit(&rig) == 0);
+}
+
+/* Some of it in pages, some in the journal. */
+static void make_base(void)
+{
+	struct record run = {.type = RECORD_MAP_RUN};
+	struct block_mask mask = {{1, 2, 3, 4}};
+	uint64_t v0;
+
+	ASSERT(rig_create(&rig) == 0 && rig_open(&rig) == 0);
+	v0 = rig_add_volume(&rig, "v0", GIB);
+	rig_map(&rig, v0, 0, 10, NULL);
+	rig_map(&rig, v0, 1, 11 | MAP_PARTIAL, &mask);
+	ASSERT(rig_checkpoint(&rig) == 0 && rig_checkpoint(&rig) == 0);
+	(void)rig_add_volume(&rig, "v1", GIB);
+	snapshot(v0);
+	run.map_run.layer = v0 + 1;
+	run.map_run.entry = MAP_HIDE;
+	run.map_run.count = 3;
+	rig_txn_begin(&rig);
+	pool_txn_add(&rig.txn, &run);
+	ASSERT(rig_commit(&rig) == 0);
+	sim_run_for(rig.w.sim, NSEC_PER_SEC);
+	pool_free(rig.pool);
+	rig.pool = NULL;
+	memcpy(base, disk.mem, SIZE);
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		if (!layout_is_zero(base + (size_t)i * LAYOUT_PAGE, LAYOUT_PAGE))
+			used[n_used++] = i;
+}
+
+static void set_up(void)
+{
+	log_set_level(LOG_LEVEL_ERROR);
+	blk_world_init(&rig.w, 1);
+	rig.env = (struct pool_env){rig.w.r[0], &rig.w.r[1], WORLD_REACTORS - 1};
+	disk.mem = calloc(1, SIZE);
+	ASSERT(disk.mem);
+	ASSERT(blk_dev_init(&disk.dev, &mem_ops, "fuzz", &(struct uuid){{1}}, SIZE, 512, 0, NULL) ==
+	       0);
+	rig.dev = &disk.dev;
+	make_base();
+}
+
+static void restore(void)
+{
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (disk.changed[i])
+			memcpy(disk.mem + i * LAYOUT_PAGE, base + i * LAYOUT_PAGE, LAYOUT_PAGE);
+	memset(disk.changed, 0, sizeof(disk.changed));
+	disk.writes = 0;
+}
+
+static void make_right(uint8_t *block)
+{
+	size_t crc =
+		!memcmp(block, SUPERBLOCK_MAGIC, 8)
+			? offsetof(struct superblock_format, crc)
+			: offsetof(struct page_format, crc); /* a journal block has it there too */
+
+	put_le32(block + crc, layout_page_crc(block, crc));
+}
+
+static void change(const uint8_t *c)
+{
+	uint32_t i = used[get_le16(c) % n_used];
+	uint8_t *block = disk.mem + (size_t)i * LAYOUT_PAGE;
+	uint8_t *at = block + get_le16(c + 2) % (LAYOUT_PAGE - 3);
+
+	put_le32(at, c[4] & 2 ? get_le32(at) ^ get_le32(c + 8) : get_le32(c + 8));
+	if (c[4] & 1)
+		make_right(block);
+	disk.changed[i] = true;
+}
+
+static void problem(void *ctx, const struct pool_problem *p)
+{
+	ASSERT(p->kind && p->text[0] && p->severity <= POOL_DAMAGE);
+}
+
+static void open_and_close(unsigned how)
+{
+	int res;
+
+	rig.open =
+		(struct pool_open_opts){.read_only = how & 1, .problem = how & 2 ? problem : NULL};
+	res = rig_open(&rig);
+	if (res) {
+		ASSERT(rig.err.code == res && rig.err.text[0]);
+		ASSERT(!disk.writes);
+		return;
+	}
+	ASSERT(!(how & 3) || !disk.writes);
+	res = rig_close(&rig);
+	ASSERT(!(how & 3) || (!res && !disk.writes));
+	if (how & 3 || res)
+		return;
+	rig.open = (struct pool_open_opts){.read_only = true};
+	ASSERT(rig_open(&rig) == 0);
+	ASSERT(rig_close(&rig) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (!n_used)
+		set_up();
+	if (size < 1)
+		return 0;
+	restore();
+	for (size_t at = 1, n = 0; at + CHANGE <= size && n < CHANGES; at += CHANGE, n++)
+		change(data + at);
+	open_and_close(data[0]);
+	return 0;
+}
