@@ -78,7 +78,8 @@ static Csi__V1__VolumeHealth *health_to(struct arena *arena, const struct csi_vo
 	entry->status = CSI__V1__VOLUME_HEALTH_ERROR_TYPE__DEGRADED;
 	entry->reason = csi_text("VolumeAbnormal");
 	entry->message = csi_text(volume->condition);
-	health->health_statuses = arena_zalloc(arena, sizeof(entry));
+	health->health_statuses =
+		arena_zalloc(arena, sizeof(Csi__V1__VolumeHealth__VolumeHealthEntry *));
 	if (!health->health_statuses)
 		return NULL;
 	health->health_statuses[0] = entry;

@@ -67,7 +67,7 @@ bool csi_hold(struct csi_holds *holds, const char *kind, const char *name)
 	if (!hold)
 		return false;
 	hold->kind = kind;
-	memcpy(hold->name, name, strlen(name));
+	memcpy(hold->name, name, strlen(name) + 1);
 	lock_take(holds->lock);
 	free_to_go = !hold_find(holds, kind, name);
 	if (free_to_go)

@@ -54,13 +54,11 @@ static const struct grpc_method methods[] = {
 int csi_registration_start(const char *socket_path, const struct csi_registration *registration,
 			   struct grpc_server **ret, struct err *err)
 {
-	struct csi_registration *ctx;
 	struct grpc_server_config config = {.socket_path = socket_path,
 					    .methods = methods,
 					    .n_methods = ARRAY_LEN(methods),
 					    .workers = 1};
 
-	memcpy(&ctx, &registration, sizeof(ctx)); /* handlers only read it */
-	config.ctx = ctx;
+	config.ctx = (void *)(uintptr_t)registration; /* handlers only read it */
 	return grpc_server_start(&config, ret, err);
 }

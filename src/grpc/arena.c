@@ -84,8 +84,8 @@ char *arena_strdup(struct arena *arena, const char *text)
 	size_t len = text ? strlen(text) : 0;
 	char *copy = arena_zalloc(arena, len + 1);
 
-	if (copy && len)
-		memcpy(copy, text, len);
+	if (copy && text)
+		memcpy(copy, text, len + 1);
 	return copy;
 }
 

@@ -56,7 +56,7 @@ static void keep(struct command_result *result, const char *text, size_t len)
 		have = room - len;
 	}
 	for (size_t i = 0; i < len; i++)
-		result->output[have + i] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+		result->output[have + i] = (char)((unsigned char)text[i] < ' ' ? ' ' : text[i]);
 	result->output[have + len] = '\0';
 }
 
