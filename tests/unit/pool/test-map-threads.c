@@ -229,7 +229,8 @@ static void pool_round(struct shared *s, bool trim, uint8_t (*image)[LAYOUT_PAGE
 		while (leaf) {
 			struct map_leaf *next = map_leaf_next(leaf);
 
-			map_leaf_collect(leaf, check_change, s, image);
+			map_leaf_collect(leaf, check_change, s, image); /* the checkpoint's turn */
+			map_leaf_collect(leaf, check_change, s, NULL);
 			leaf = next;
 		}
 		map_set_durable(map, changes);

@@ -233,13 +233,13 @@ static void do_collect(struct fixture *f)
 		leaf = map_take_leaves(map);
 		while (leaf) {
 			struct map_leaf *next = map_leaf_next(leaf);
-			bool with_image = rng_chance(&f->rng, 0.5);
-
 			assert_ptr_equal(map_leaf_map(leaf), f->map);
 			assert_ptr_equal(map_leaf_at(f->map, map_leaf_index(leaf)), leaf);
-			map_leaf_collect(leaf, replay, f, with_image ? image : NULL);
-			if (with_image)
+			if (rng_chance(&f->rng, 0.5)) { /* the checkpoint's turn in between */
+				map_leaf_collect(leaf, replay, f, image);
 				check_images(f, leaf, image);
+			}
+			map_leaf_collect(leaf, replay, f, NULL);
 			leaf = next;
 		}
 		map_set_durable(f->map, changes);
@@ -248,6 +248,19 @@ static void do_collect(struct fixture *f)
 	assert_true(map_clean(f->map));
 	for (unsigned i = 0; i < HOT; i++)
 		check_cluster(f, f->copy, some_cluster(f));
+}
+
+/* What the checkpoint does, out of turn: the leaf stays where it is. */
+static void do_image(struct fixture *f)
+{
+	struct map_leaf *leaf = map_leaf_at(f->map, (uint32_t)rng_below(&f->rng, 3));
+	uint8_t(*image)[LAYOUT_PAGE] = calloc(1 + MAP_MASK_PAGES, LAYOUT_PAGE);
+
+	if (leaf) {
+		map_leaf_collect(leaf, replay, f, image);
+		check_images(f, leaf, image);
+	}
+	free(image);
 }
 
 static void do_trim(struct fixture *f)
@@ -302,6 +315,8 @@ static void run_model(uint64_t seed, bool over_parent)
 			do_collect(&f);
 		else if (what < 97)
 			do_trim(&f);
+		else if (what < 98)
+			do_image(&f);
 		check_cluster(&f, f.map, some_cluster(&f));
 		assert_int_equal(map_mapped(f.map), model_mapped(&f));
 		assert_int_equal(atomic_load(&f.shared.thick_mapped),
