@@ -317,15 +317,32 @@ void vio_child_start(struct volume_io *vio, enum blk_op op, unsigned flags, uint
 	blk_submit(vio->lane->base, &child->io);
 }
 
+/* Into the gate again after a wait, if what was looked up before still stands. */
+static bool vio_back(struct volume_io *vio)
+{
+	if (vio->port->held || vio->port->view != vio->view)
+		return false;
+	vio->phase = gate_enter(vio->lane->slot);
+	vio->inside = true;
+	return true;
+}
+
 static void claim_granted(struct map_claim *claim)
 {
-	vio_run(container_of(claim, struct volume_io, claim));
+	struct volume_io *vio = container_of(claim, struct volume_io, claim);
+
+	if (!vio_back(vio)) {
+		map_claim_drop(claim);
+		vio->state = VIO_ENTER;
+	}
+	vio_run(vio);
 }
 
 enum map_claim_result vio_claim(struct volume_io *vio, uint64_t block, unsigned count, bool whole,
 				bool no_mask)
 {
 	struct map_claim *claim = &vio->claim;
+	enum map_claim_result got;
 
 	claim->cluster = (uint32_t)(block / LAYOUT_CLUSTER_BLOCKS);
 	claim->first = whole ? 0 : block % LAYOUT_CLUSTER_BLOCKS;
@@ -333,7 +350,10 @@ enum map_claim_result vio_claim(struct volume_io *vio, uint64_t block, unsigned 
 	claim->no_mask = no_mask;
 	claim->reactor = vio->lane->slot->reactor;
 	claim->granted = claim_granted;
-	return map_claim_take(vio->view->chain[0], claim);
+	got = map_claim_take(vio->view->chain[0], claim);
+	if (got == MAP_CLAIM_WAITS)
+		vio_leave(vio); /* its holder may be a merge that waits for a turn */
+	return got;
 }
 
 static void want_done(struct pool_want *want, int res)

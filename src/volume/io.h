@@ -8,9 +8,9 @@
  *         -> FLUSH                                        FINISH -> [FREE] -> [COMMIT] -> end
  *
  * What it holds while it waits:
- *  - for the disk, a claim, memory for the map (pool_want without space), the answer to pool_free_clusters(): it stays in the gate. All of these come
+ *  - for the disk, memory for the map (pool_want without space), the answer to pool_free_clusters(): it stays in the gate. All of these come
  *    without a turn of the gate.
- *  - for space, a commit, the end of a cut: nothing, not even the gate. Space may come from clusters that a turn sets free; a commit may wait for the cut; so a turn must not
+ *  - for space, a claim, a commit, the end of a cut: nothing, not even the gate. A merge holds claims over a turn; space may come from clusters that a turn sets free; a commit may wait for the cut; so a turn must not
  *    wait for those. It enters again afterwards and looks at everything anew, under the view of then.
  *  - a bounce buffer is asked for last and held only while the disk works.
  */

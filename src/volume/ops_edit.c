@@ -15,6 +15,7 @@ struct edit_op {
 	char name[LAYOUT_NAME_MAX + 2]; /* one more, so that a name that is too long is seen */
 	uint64_t size_bytes;
 	bool force;
+	struct view_publish publish;
 	uint64_t promised;
 	uint64_t *phys; /* clusters that are cut off */
 	uint64_t n_phys;
@@ -121,13 +122,22 @@ void volume_rename(struct volume *v, const char *name, volume_done_fn done, void
 
 /* ---- size ---- */
 
+static void resize_published(struct view_publish *publish, int res)
+{
+	edit_end(container_of(publish, struct edit_op, publish), res, "resizing");
+}
+
 static void resize_durable(struct pool_txn *txn, int res)
 {
 	struct edit_op *op = container_of(txn, struct edit_op, base.txn);
 
 	for (uint64_t i = 0; !res && i < op->n_phys; i++)
 		pool_free_cluster(op->base.set->pool, op->phys[i]);
-	edit_end(op, res, "resizing");
+	op->publish.done = resize_published;
+	if (res)
+		edit_end(op, res, "resizing");
+	else
+		view_publish(op->base.set, NULL, op->base.volume, &op->publish);
 }
 
 static int check_shrink(struct edit_op *op, const struct pool_object *object)

@@ -18,7 +18,7 @@
 
 #define WORLD_REACTORS 3
 #define WORLD_DEADLINE (60 * NSEC_PER_SEC)
-#define WORLD_BUF      (256 * KIB)
+#define WORLD_BUF      (1u << 20)
 
 struct blk_world {
 	struct sim_world *sim;
