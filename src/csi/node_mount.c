@@ -37,13 +37,26 @@ static bool has_option(const char *options, const char *name)
 	return options && mnt_optstr_get_option(options, name, NULL, NULL) == 0;
 }
 
-/* A device node that is bound over a file: the mount shows the file system the node is in, the node itself is what counts. */
-static dev_t device_of(struct libmnt_fs *fs)
+static bool is_block(const char *path, dev_t *ret)
 {
 	struct stat st;
 
-	if (stat(mnt_fs_get_target(fs), &st) == 0 && S_ISBLK(st.st_mode))
-		return st.st_rdev;
+	if (!path || path[0] != '/' || stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
+		return false;
+	*ret = st.st_rdev;
+	return true;
+}
+
+/*
+ * The block device that a mount is about. A device node that is bound over a file shows the file system the node is in; the node itself is what counts. A btrfs
+ * shows a number of its own; its source is what counts.
+ */
+static dev_t device_of(struct libmnt_fs *fs)
+{
+	dev_t device;
+
+	if (is_block(mnt_fs_get_target(fs), &device) || is_block(mnt_fs_get_source(fs), &device))
+		return device;
 	return mnt_fs_get_devno(fs);
 }
 

@@ -68,8 +68,7 @@ static enum grpc_code check_staged(struct csi_op *op, const struct csi_stage *re
 	code = node_device_number(op, device, &number);
 	if (code != GRPC_OK)
 		return code;
-	/* btrfs shows a device number of its own. */
-	if (mount.device != number && strcmp(mount.fs, "btrfs") != 0)
+	if (mount.device != number)
 		return csi_fail(op, GRPC_ALREADY_EXISTS,
 				"another file system is mounted at the staging path %s", req->path);
 	if (strcmp(mount.fs, fs) != 0)

@@ -27,7 +27,7 @@ static enum grpc_code locate(struct csi_node *node, struct csi_op *op, const cha
 		code = node_device_number(op, device, &number);
 	if (code != GRPC_OK)
 		return code;
-	if (!ret->mounted || (ret->device != number && strcmp(ret->fs, "btrfs") != 0))
+	if (!ret->mounted || ret->device != number)
 		return csi_fail(op, GRPC_NOT_FOUND, "volume %s is not at %s", volume_id, path);
 	return GRPC_OK;
 }

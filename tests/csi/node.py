@@ -263,7 +263,11 @@ def order_is_checked():
     v, c = Volume(), cap()
     assert v.publish(c) == "FAILED_PRECONDITION"
     ok(v.stage(c), v.publish(c))
-    assert v.unstage() != "OK"  # still published
+    assert v.unstage() == "FAILED_PRECONDITION"  # still published
+    ok(v.unpublish(), v.unstage())
+    v, c = Volume(), cap("btrfs")
+    ok(v.stage(c), v.publish(c))
+    assert v.unstage() == "FAILED_PRECONDITION"
     ok(v.unpublish(), v.unstage())
     ok(v.unpublish("never"))
     assert rig.code("Node", "NodeStageVolume", pb.NodeStageVolumeRequest(
