@@ -112,7 +112,7 @@ struct pool_opening {
 	struct load_maskless *maskless;
 	size_t n_maskless, maskless_capacity;
 	uint32_t next_slot; /* where the owners are */
-	uint64_t next_cluster;
+	uint64_t next_leaf;
 };
 
 /*

@@ -149,26 +149,28 @@ static int put_partial(struct pool_opening *o, struct pool_layer *layer, uint32_
 static int take_map(struct pool_opening *o, const struct load_page *page)
 {
 	struct pool_layer *layer = pool_layer_find(o->pool, page->info.id.owner);
-	uint64_t first = page->info.id.index * PAGE_ENTRIES;
-	int rc = 0;
+	uint64_t first = page->info.id.index * PAGE_ENTRIES, end = first + PAGE_ENTRIES;
+	int rc;
 
 	if (!layer) /* gone, or all of it is in the journal */
 		return 0;
-	for (unsigned i = 0; i < PAGE_ENTRIES && !rc; i++) {
-		uint64_t entry = page_entry(page->page, i), cluster = first + i;
+	while (end > first && !page_entry(page->page, (unsigned)(end - first - 1)))
+		end--;
+	if (end == first)
+		return 0;
+	if (end > o->pool->tables.max_clusters)
+		return load_problem(o, POOL_DAMAGE, "page", page->place,
+				    "the map page at %" PRIu64 " maps cluster %" PRIu64
+				    " of layer %" PRIu64 ", which is behind its end",
+				    page->place, end - 1, layer->disk.id);
+	rc = reach(o, layer->map, end);
+	if (!rc && map_load_page(layer->map, (uint32_t)page->info.id.index, page->page))
+		rc = no_memory(o);
+	for (uint64_t cluster = first; cluster < end && !rc; cluster++) {
+		uint64_t entry = page_entry(page->page, (unsigned)(cluster - first));
 
-		if (!entry)
-			continue;
-		if (cluster >= o->pool->tables.max_clusters)
-			return load_problem(o, POOL_DAMAGE, "page", page->place,
-					    "the map page at %" PRIu64 " maps cluster %" PRIu64
-					    " of layer %" PRIu64 ", which is behind its end",
-					    page->place, cluster, layer->disk.id);
-		rc = reach(o, layer->map, cluster + 1);
-		if (!rc && entry & MAP_PARTIAL)
+		if (entry & MAP_PARTIAL)
 			rc = put_partial(o, layer, (uint32_t)cluster, entry);
-		else if (!rc && map_put(layer->map, (uint32_t)cluster, entry, NULL))
-			rc = no_memory(o);
 	}
 	return rc;
 }

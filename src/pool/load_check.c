@@ -6,8 +6,8 @@
 
 #include "pool/load.h"
 
-#define SLICE_ENTRIES 65536u /* map entries that are looked at in a pass */
-#define NO_PLACE      UINT64_MAX
+#define SLICE_LEAVES 64u /* of 504 entries that are looked at in a pass */
+#define NO_PLACE     UINT64_MAX
 
 /* The next layer at or behind slot, NULL: none. */
 static struct pool_layer *layer_from(const struct pool *pool, uint32_t *slot)
@@ -193,38 +193,48 @@ int load_check(struct pool_opening *o)
 
 /* ---- one owner per cluster ---- */
 
-static int own(struct pool_opening *o, const struct pool_layer *layer, uint32_t cluster)
+static int own_leaf(struct pool_opening *o, const struct pool_layer *layer,
+		    const struct map_leaf *leaf)
 {
-	uint64_t phys = map_phys(map_get(layer->map, cluster, NULL));
+	for (unsigned i = 0; i < MAP_LEAF_CLUSTERS; i++) {
+		uint64_t phys = map_phys(map_leaf_entry(leaf, i));
+		int rc;
 
-	if (!phys || !space_own(o->pool, phys))
-		return 0;
-	return load_problem(o, POOL_DAMAGE, "cluster", phys * LAYOUT_CLUSTER_BLOCKS,
-			    "cluster %" PRIu64 " is cluster %" PRIu32 " of layer %" PRIu64
-			    ", and has another owner too",
-			    phys, cluster, layer->disk.id);
+		if (!phys || !space_own(o->pool, phys))
+			continue;
+		rc = load_problem(o, POOL_DAMAGE, "cluster", phys * LAYOUT_CLUSTER_BLOCKS,
+				  "cluster %" PRIu64 " is cluster %" PRIu64 " of layer %" PRIu64
+				  ", and has another owner too",
+				  phys, (uint64_t)map_leaf_index(leaf) * MAP_LEAF_CLUSTERS + i,
+				  layer->disk.id);
+		if (rc)
+			return rc;
+	}
+	return 0;
 }
 
 int load_owners(struct pool_opening *o)
 {
-	unsigned left = SLICE_ENTRIES;
+	unsigned left = SLICE_LEAVES;
 
 	for (; o->next_slot < o->pool->tables.n_slots; o->next_slot++) {
 		const struct pool_layer *layer = o->pool->tables.by_slot[o->next_slot];
-		uint64_t cluster = layer ? map_next(layer->map, o->next_cluster) : UINT64_MAX;
+		uint64_t clusters = layer ? layer_clusters(&layer->disk) : 0;
+		uint64_t leaves = (clusters + MAP_LEAF_CLUSTERS - 1) / MAP_LEAF_CLUSTERS;
 
-		for (; cluster != UINT64_MAX; cluster = map_next(layer->map, cluster + 1)) {
-			int rc;
+		for (; o->next_leaf < leaves; o->next_leaf++) {
+			const struct map_leaf *leaf =
+				map_leaf_at(layer->map, (uint32_t)o->next_leaf);
+			int rc = leaf ? own_leaf(o, layer, leaf) : 0;
 
-			if (!left--) {
-				o->next_cluster = cluster;
-				return LOAD_AGAIN;
-			}
-			rc = own(o, layer, (uint32_t)cluster);
 			if (rc)
 				return rc;
+			if (leaf && !--left) {
+				o->next_leaf++;
+				return LOAD_AGAIN;
+			}
 		}
-		o->next_cluster = 0;
+		o->next_leaf = 0;
 	}
 	return LOAD_NEXT;
 }

@@ -138,6 +138,10 @@ int map_prepare(struct map *map, uint32_t cluster);
 uint64_t map_get(const struct map *map, uint32_t cluster, struct block_mask *ret_mask);
 /* Puts what a record says (replay, loading, merging under a claim of the whole cluster). Not marked as a change. -ENOMEM, -ERANGE. */
 int map_put(struct map *map, uint32_t cluster, uint64_t entry, const struct block_mask *mask);
+/* Opening a pool, nobody else has the map: all entries of a MAP page but those with PARTIAL, into a leaf that has none of them yet. -ENOMEM, -ERANGE. */
+int map_load_page(struct map *map, uint32_t index, const uint8_t page[LAYOUT_PAGE]);
+/* Likewise: entry i of the leaf. */
+uint64_t map_leaf_entry(const struct map_leaf *leaf, unsigned i);
 /* Marks the cluster as changed, as map_set_valid() does. */
 void map_touch(struct map *map, uint32_t cluster);
 /* First cluster at or behind from whose entry is not 0; UINT64_MAX: none. Skips leaves that are not there. */
