@@ -22,7 +22,7 @@
 #define BACKLOG   1024
 #define TICK_MS   1000
 #define CLOSED_MS 5000 /* between two looks for watches whose clients have gone */
-#define DEAD_S    60                 /* a silent TCP peer that does not answer probes */
+#define DEAD_S    60   /* a silent TCP peer that does not answer probes */
 
 static void random_bytes(void *buf, size_t len)
 {
@@ -74,7 +74,8 @@ static int load(const struct http_config *config, struct users **ret_users,
 	if (rc || !config->tls)
 		return rc;
 	rc = tls_load(config->tls, now_ns, ret_tls, err);
-	if (!rc && !tls_cert_end(ret_tls, &end_ns) && end_ns < now_ns + 30 * 86400 * NSEC_PER_SEC)
+	if (!rc && !tls_cert_end(ret_tls, &end_ns) &&
+	    end_ns < now_ns + (uint64_t)30 * 86400 * NSEC_PER_SEC)
 		log_warn("api.cert_ends", "file=%s days=%u", config->tls->cert,
 			 (unsigned)((end_ns - now_ns) / NSEC_PER_SEC / 86400));
 	return rc;

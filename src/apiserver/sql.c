@@ -135,7 +135,8 @@ int sql_verify(struct sql *sql)
 			(void)snprintf(sql->why, sizeof(sql->why), "%.200s",
 				       said ? said : "nothing said");
 		for (char *p = sql->why; *p; p++)
-			*p = *p == '\n' ? ' ' : *p;
+			if (*p == '\n')
+				*p = ' ';
 	} else if (rc == 0) {
 		rc = -EUCLEAN;
 	}
