@@ -63,6 +63,11 @@ void api_response_fini(struct api_response *rsp);
 enum api_watch_result { API_WATCH_TEXT, API_WATCH_IDLE, API_WATCH_END };
 /* TEXT: *ret is malloc'ed. IDLE: nothing until a change or api_watch_due(). One thread at a time. */
 enum api_watch_result api_watch_next(struct api_watch *watch, char **ret, size_t *ret_len);
+/*
+ * Of a watch that was idle: whether there may be something for it. If not, it is moved on, so that changes of other kinds do not let it fall
+ * behind the history. Not while api_watch_next() runs.
+ */
+bool api_watch_behind(struct api_watch *watch);
 /* When it has to be asked even without a change, wall clock ns. */
 uint64_t api_watch_due(const struct api_watch *watch);
 void api_watch_free(struct api_watch *watch);

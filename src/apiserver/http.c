@@ -36,8 +36,7 @@ static void http_changed(void *ctx)
 	struct background *background;
 
 	lock_take(http->lock);
-	http->seq++;
-	watch_wake(http, UINT64_MAX);
+	watch_wake_behind(http);
 	background = http->background;
 	lock_drop(http->lock);
 	if (background)

@@ -36,7 +36,6 @@ struct http {
 	struct users *users;
 	struct list conns;
 	struct list suspended;         /* streams */
-	uint64_t seq;                  /* of changes: a stream that saw an older one looks again */
 	uint64_t looked_ms;            /* when closed connections were looked for */
 	struct background *background; /* NULL until it runs */
 };
@@ -79,7 +78,9 @@ void conn_cut_slow(struct http *http, uint64_t now_ms);
 /* http_watch.c */
 struct MHD_Response *watch_response(struct front *front, struct MHD_Connection *connection,
 				    struct api_response *rsp);
-/* With the lock. Wakes those whose time has come; wall clock; UINT64_MAX: all. */
+/* With the lock. Wakes those for which something has changed: not all, so that Leases of many nodes do not wake those who watch volumes. */
+void watch_wake_behind(struct http *http);
+/* With the lock. Wakes those whose time has come; wall clock. */
 void watch_wake(struct http *http, uint64_t wall_ns);
 /* With the lock: wakes those of the front, or those whose clients have gone, to their end. */
 void watch_end_front(struct front *front);

@@ -43,6 +43,16 @@ void watch_wake(struct http *http, uint64_t wall_ns)
 	}
 }
 
+void watch_wake_behind(struct http *http)
+{
+	list_for_each_safe (it, &http->suspended) {
+		struct stream *stream = list_entry(it, struct stream, link);
+
+		if (api_watch_behind(stream->watch))
+			resume(stream);
+	}
+}
+
 void watch_end_front(struct front *front)
 {
 	front->ending = true;
@@ -81,14 +91,17 @@ void watch_end_closed(struct http *http)
 	}
 }
 
-/* True: suspended. False: something changed since seq, look again. */
-static bool stream_suspend(struct stream *stream, uint64_t seq)
+/*
+ * True: suspended. False: something changed, look again. A change is committed before http_changed() takes the lock: either it is seen here,
+ * or http_changed() finds the stream in the list.
+ */
+static bool stream_suspend(struct stream *stream)
 {
 	struct http *http = stream->front->http;
 	bool suspend;
 
 	lock_take(http->lock);
-	suspend = http->seq == seq && !stream->front->ending;
+	suspend = !stream->front->ending && !api_watch_behind(stream->watch);
 	if (suspend) {
 		stream->due_ns = api_watch_due(stream->watch);
 		list_push_back(&http->suspended, &stream->link);
@@ -98,17 +111,16 @@ static bool stream_suspend(struct stream *stream, uint64_t seq)
 	return suspend;
 }
 
-static uint64_t seq_now(struct stream *stream, bool *ret_ending, bool *ret_gone)
+static bool ending(struct stream *stream, bool *ret_gone)
 {
 	struct http *http = stream->front->http;
-	uint64_t seq;
+	bool end;
 
 	lock_take(http->lock);
-	seq = http->seq;
-	*ret_ending = stream->front->ending;
+	end = stream->front->ending || stream->gone;
 	*ret_gone = stream->gone;
 	lock_drop(http->lock);
-	return seq;
+	return end;
 }
 
 static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
@@ -117,18 +129,18 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 	size_t n;
 
 	while (!stream->text) {
-		bool ending, gone;
-		uint64_t seq = seq_now(stream, &ending, &gone);
+		bool gone;
 		enum api_watch_result result =
-			ending || gone ? API_WATCH_END
-				       : api_watch_next(stream->watch, &stream->text, &stream->len);
+			ending(stream, &gone)
+				? API_WATCH_END
+				: api_watch_next(stream->watch, &stream->text, &stream->len);
 
 		stream->sent = 0;
 		if (gone)
 			return MHD_CONTENT_READER_END_WITH_ERROR;
 		if (result == API_WATCH_END)
 			return MHD_CONTENT_READER_END_OF_STREAM;
-		if (result == API_WATCH_IDLE && stream_suspend(stream, seq))
+		if (result == API_WATCH_IDLE && stream_suspend(stream))
 			return 0;
 	}
 	n = MIN(max, stream->len - stream->sent);

@@ -74,6 +74,35 @@ static int read_meta(struct store *store, struct err *err)
 	return 0;
 }
 
+static unsigned kind_index(const struct kube_resource *res)
+{
+	unsigned i = 0;
+
+	while (kube_resource_at(i) != res)
+		i++;
+	ASSERT(i < STORE_KINDS_MAX);
+	return i;
+}
+
+/* The kinds before the version: who sees the version sees what it changed. */
+static void publish(struct store *store)
+{
+	for (unsigned i = 0; i < STORE_KINDS_MAX; i++)
+		if (store->touched & 1u << i)
+			atomic_store(&store->kind_changed[i], store->version);
+	atomic_store(&store->committed, store->version);
+}
+
+uint64_t store_committed(struct store *store)
+{
+	return atomic_load(&store->committed);
+}
+
+uint64_t store_kind_changed(struct store *store, const struct kube_resource *res)
+{
+	return atomic_load(&store->kind_changed[kind_index(res)]);
+}
+
 int store_open(const struct store_config *config, struct store **ret, struct err *err)
 {
 	struct store *store = calloc(1, sizeof(*store));
@@ -114,6 +143,7 @@ int store_open(const struct store_config *config, struct store **ret, struct err
 		store_close(store);
 		return rc;
 	}
+	publish(store);
 	*ret = store;
 	return 0;
 }
@@ -133,6 +163,7 @@ int store_begin(struct store *store, bool change)
 
 	lock_take(store->lock);
 	store->changing = change;
+	store->touched = 0;
 	store->new_version = store->version;
 	store->new_oldest = store->oldest;
 	if (change)
@@ -173,6 +204,7 @@ int store_end(struct store *store, bool keep)
 	if (store->changing && keep && !rc) {
 		store->version = store->new_version;
 		store->oldest = store->new_oldest;
+		publish(store);
 	}
 	store->changing = false;
 	lock_drop(store->lock);
@@ -291,6 +323,7 @@ static int put_history(struct store *store, const struct store_key *key, const c
 				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
 	char res[STORE_RES_SIZE];
 
+	store->touched |= 1u << kind_index(key->res);
 	sql_bind_i64(q, 1, (int64_t)store->new_version);
 	sql_bind_text(q, 2, store_res_text(key->res, res));
 	sql_bind_text(q, 3, key->ns);

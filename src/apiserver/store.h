@@ -55,6 +55,13 @@ int store_remove(struct store *store, const struct store_key *key, json_t *old);
 uint64_t store_version(struct store *store); /* the latest */
 uint64_t store_oldest(struct store *store);
 
+/*
+ * Any thread, without begin: the latest version that was committed, and that of the last change of the kind, 0 when there was none since the
+ * store was opened. All changes of a kind up to what store_committed() told are told by a later store_kind_changed().
+ */
+uint64_t store_committed(struct store *store);
+uint64_t store_kind_changed(struct store *store, const struct kube_resource *res);
+
 /* > 0 ends the scan early and is returned. obj is borrowed. */
 typedef int (*store_scan_fn)(void *ctx, const char *ns, const char *name, json_t *obj);
 struct store_scan {

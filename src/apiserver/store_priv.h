@@ -3,7 +3,11 @@
 #ifndef LITEPOOL_APISERVER_STORE_PRIV_H
 #define LITEPOOL_APISERVER_STORE_PRIV_H
 
+#include <stdatomic.h>
+
 #include "apiserver/store.h"
+
+#define STORE_KINDS_MAX 32
 
 struct lock;
 struct sql;
@@ -17,6 +21,9 @@ struct store {
 	uint64_t version, oldest;         /* committed */
 	uint64_t new_version, new_oldest; /* within a change */
 	bool changing;
+	uint32_t touched; /* within a change: kinds, by their place in the table of resources */
+	/* Written under the lock at commit, read by any thread: the latest version, and that of the last change of each kind since the start. */
+	_Atomic uint64_t committed, kind_changed[STORE_KINDS_MAX];
 	char why[256];
 };
 

@@ -195,6 +195,16 @@ enum api_watch_result api_watch_next(struct api_watch *w, char **ret, size_t *re
 	return API_WATCH_TEXT;
 }
 
+bool api_watch_behind(struct api_watch *w)
+{
+	uint64_t now = store_committed(w->api->store); /* first: see store.h */
+
+	if (w->initial || store_kind_changed(w->api->store, w->view.res) > w->version)
+		return true;
+	w->version = MAX(w->version, now);
+	return false;
+}
+
 uint64_t api_watch_due(const struct api_watch *w)
 {
 	return w->bookmarks && w->bookmark_ns < w->end_ns ? w->bookmark_ns : w->end_ns;

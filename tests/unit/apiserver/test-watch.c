@@ -226,6 +226,30 @@ static void bookmarks_tell_how_far_a_watch_is(void **state)
 	api_watch_free(w);
 }
 
+/* History keeps 200 changes, and nobody asks this watch, for nothing of its kind changes: it is only looked at, as the HTTP front does. */
+static void changes_of_other_kinds_neither_wake_a_watch_nor_leave_it_behind(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ json_t *event = NULL, *pending = NULL;
+	struct api_watch *w = watch_open(f, VOLUMES "?watch=true&resourceVersion=1");
+
+	assert_null(watch_event(w, &pending));
+	for (int i = 0; i < 600; i++) {
+		assert_int_equal(
+			call(f, "POST", LEASES, NULL, "{\"metadata\":{\"generateName\":\"l-\"}}"),
+			201);
+		(void)api_work(f->api);
+		assert_false(api_watch_behind(w));
+	}
+	assert_int_equal(create_volume(f, "a", ""), 201);
+	assert_true(api_watch_behind(w));
+	event = watch_event(w, &pending);
+	assert_string_equal(kube_str(event, "type"), "ADDED");
+	assert_null(watch_event(w, &pending));
+	assert_false(api_watch_behind(w));
+	api_watch_free(w);
+}
+
 static void a_watch_ends_at_its_time(void **state)
 {
 	struct fixture *f = *state;
@@ -285,6 +309,7 @@ int main(void)
 		T(pages_show_the_state_of_the_first),
 		T(what_history_forgot_is_410),
 		T(bookmarks_tell_how_far_a_watch_is),
+		T(changes_of_other_kinds_neither_wake_a_watch_nor_leave_it_behind),
 		T(a_watch_ends_at_its_time),
 		T(initial_events_end_with_a_marked_bookmark),
 		T(a_table_watch_names_its_columns_once),
