@@ -187,7 +187,8 @@ static int set_layer(struct pool *pool, const struct layer *disk, bool live, str
 	if (rc)
 		return rc;
 	table_bind(pool, layer);
-	checkpoint_layer_changed(pool, layer->slot);
+	if (checkpoint_layer_changed(pool, layer->slot))
+		return err_set(err, -ENOMEM, "no memory for layer %" PRIu64, disk->id);
 	tell_layer_set(pool, layer, is_new);
 	return 0;
 }
@@ -212,6 +213,7 @@ static int apply_layer_delete(struct pool *pool, const struct record *r, bool li
 		return err_set(err, -EUCLEAN, "layer %" PRIu64 " is deleted and has children",
 			       layer->disk.id);
 	tell_layer_gone(pool, layer);
+	(void)checkpoint_layer_changed(pool, layer->slot); /* its page is known */
 	checkpoint_layer_gone(pool, layer);
 	table_layer_remove(pool, layer);
 	if (!live) {
@@ -225,7 +227,6 @@ static int apply_layer_delete(struct pool *pool, const struct record *r, bool li
 		if (phys)
 			pool_free_cluster(pool, phys);
 	}
-	log_forget_map(pool, layer->map);
 	layer->reap = (struct gate_turn){.drained = layer_drained};
 	gate_turn(pool, &layer->reap);
 	return 0;

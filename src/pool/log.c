@@ -394,6 +394,8 @@ void log_forget_map(struct pool *pool, struct map *map)
 {
 	struct map_leaf *leaf = pool->log.leaves;
 
+	if (!pool->log.blocks) /* the pool is being opened */
+		return;
 	pool->log.leaves = NULL;
 	while (leaf) {
 		struct map_leaf *next = map_leaf_next(leaf);
