@@ -51,16 +51,21 @@ static void commit_done(struct pool_commit *commit, int res)
 {
 	struct volume_io *vio = container_of(commit, struct volume_io, pool_commit);
 
-	if (res && !vio->res)
-		vio->res = res;
+	if (res)
+		vio->state = vio_fail(vio, res);
 	vio_run(vio);
+}
+
+enum vio_state vio_wait_for_commit(struct volume_io *vio, enum vio_state then)
+{
+	vio_leave(vio);
+	vio->pool_commit.done = commit_done;
+	pool_commit(vio->lane->pool, &vio->pool_commit);
+	return vio_wait(vio, then);
 }
 
 enum vio_state vio_commit(struct volume_io *vio)
 {
-	ASSERT(!vio->inside);
 	vio->commit = false;
-	vio->pool_commit.done = commit_done;
-	pool_commit(vio->lane->pool, &vio->pool_commit);
-	return vio_wait(vio, VIO_FINISH);
+	return vio_wait_for_commit(vio, VIO_FINISH);
 }

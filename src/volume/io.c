@@ -317,11 +317,17 @@ void vio_child_start(struct volume_io *vio, enum blk_op op, unsigned flags, uint
 	blk_submit(vio->lane->base, &child->io);
 }
 
-/* Into the gate again after a wait, if what was looked up before still stands. */
+/*
+ * Into the gate again with a claim that had to wait. False: the claim is of a head that is none any more. (The map tells; a new view may lie where the old one was.)
+ */
 static bool vio_back(struct volume_io *vio)
 {
-	if (vio->port->held || vio->port->view != vio->view)
+	const struct volume_view *view = vio->port->view;
+
+	if (vio->port->held || !view->writable || vio->end > view->size_bytes ||
+	    view->chain[0] != map_leaf_map(vio->claim.leaf))
 		return false;
+	vio->view = view;
 	vio->phase = gate_enter(vio->lane->slot);
 	vio->inside = true;
 	return true;

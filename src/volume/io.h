@@ -10,7 +10,8 @@
  * What it holds while it waits:
  *  - for the disk, memory for the map (pool_want without space), the answer to pool_free_clusters(): it stays in the gate. All of these come
  *    without a turn of the gate.
- *  - for space, a claim, a commit, the end of a cut: nothing, not even the gate. A merge holds claims over a turn; space may come from clusters that a turn sets free; a commit may wait for the cut; so a turn must not
+ *  - for space, a claim, a commit, the end of a cut (a part of a block that is filled up from below a fresh cut): nothing, not even the gate. A merge holds claims over a turn;
+ *    space may come from clusters that a turn sets free; a commit may wait for the cut; so a turn must not
  *    wait for those. It enters again afterwards and looks at everything anew, under the view of then.
  *  - a bounce buffer is asked for last and held only while the disk works.
  */
@@ -129,6 +130,8 @@ void vio_child_start(struct volume_io *vio, enum blk_op op, unsigned flags, uint
 /* Asks for memory of the map for a cluster (stays in the gate), or for space (leaves it); then VIO_WANTED. */
 enum vio_state vio_want_memory(struct volume_io *vio, uint32_t cluster);
 enum vio_state vio_want_space(struct volume_io *vio);
+/* Outside of the gate: all map changes are durable, and a cut under way has ended; then goes on with that state, or FINISH after an error. */
+enum vio_state vio_wait_for_commit(struct volume_io *vio, enum vio_state then);
 /* What the head shows is durable but for the device's cache. */
 bool vio_clean(const struct volume_io *vio);
 /* Fills the claim for blocks of the head; granted: VIO_RUN with the state that was set. */

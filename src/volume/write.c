@@ -97,6 +97,17 @@ enum vio_state vio_write(struct volume_io *vio)
 
 /* ---- first touch ---- */
 
+/*
+ * Until a cut is through, writes that began before it may still be going to other parts of the block below, which would be lost by filling up from there now. A commit ends when the
+ * cut has ended; the gate is left meanwhile, as the cut waits for those who are in it.
+ */
+static enum vio_state wait_for_cut(struct volume_io *vio)
+{
+	vio_bounce_put(vio);
+	map_claim_drop(&vio->claim);
+	return vio_wait_for_commit(vio, VIO_ENTER);
+}
+
 enum vio_state vio_write_claim(struct volume_io *vio)
 {
 	uint64_t left = vio->wend - vio->at, block = vio_block(vio);
@@ -180,6 +191,8 @@ enum vio_state vio_write_bounce(struct volume_io *vio)
 		return vio_wait(vio, VIO_DATA);
 	}
 	found = map_claim_block(&vio->claim, vio->claim.first);
+	if (found == MAP_ABSENT && atomic_load(&vio->v->cut_pending))
+		return wait_for_cut(vio);
 	if (found == MAP_HERE) { /* since then; others may be writing the rest of it in place */
 		memcpy(vio->bounce, vio_data(vio), vio->piece);
 		vio_child_start(vio, BLK_WRITE, 0, claimed_offset(vio) + vio->at % LAYOUT_PAGE,

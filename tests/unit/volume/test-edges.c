@@ -294,6 +294,62 @@ static void a_failed_flush_ends_writing_but_not_reading(void **state)
 	vrig_fini(&rig);
 }
 
+/*
+ * A write that began before a cut ends in the old head, while later ones go to the new head and fill up their blocks from the old one: different parts of one block
+ * must not lose each other.
+ */
+static void parts_of_a_block_around_a_cut(uint64_t seed)
+{
+	enum { BLOCKS = 16, N = BLOCKS * 8, CUTS = 4 };
+	struct volume_rig_opts opts = {.seed = seed, .size = 32 * MIB, .block_size = 512};
+	struct world_io *wio = calloc(N, sizeof(*wio));
+	uint8_t *buf = aligned_alloc(4096, N * LAYOUT_PAGE);
+	struct volume_rig rig;
+	struct blk_dev *dev;
+	char name[16];
+
+	vrig_init(&rig, &opts);
+	dev = vrig_dev(vrig_create(&rig, "v", 8 * MIB, 512, false));
+	for (unsigned cut = 0; cut < CUTS; cut++) {
+		for (unsigned i = 0; i < N; i++) {
+			unsigned at = (unsigned)(i * 37) % N; /* neighbours are far apart in time */
+
+			memset(buf + (size_t)i * LAYOUT_PAGE, (int)(cut * 50 + at % 47 + 1), 512);
+			wio[i] = (struct world_io){.io = {.op = BLK_WRITE,
+							  .offset = at * 512,
+							  .length = 512,
+							  .buf = buf + (size_t)i * LAYOUT_PAGE}};
+			world_io_start(&wio[i], rig.p.w.r[1 + i % 2], dev);
+			if (i % 3 == 0)
+				sim_run_for(rig.p.w.sim, 20 * NSEC_PER_USEC);
+			if (i == N / 2) {
+				snprintf(name, sizeof(name), "s%u", cut);
+				vrig_snapshot_begin(&rig, "v", name);
+			}
+		}
+		assert_true(sim_run_until(rig.p.w.sim, rig_is_done, &rig.p, WORLD_DEADLINE));
+		assert_int_equal(rig.p.res, 0);
+		for (unsigned i = 0; i < N; i++) {
+			assert_true(sim_run_until(rig.p.w.sim, world_io_is_done, &wio[i],
+						  WORLD_DEADLINE));
+			assert_int_equal(wio[i].result, 0);
+		}
+		for (unsigned at = 0; at < N; at++)
+			assert_true(vrig_reads(&rig, dev, at * 512, 512,
+					       (uint8_t)(cut * 50 + at % 47 + 1)));
+	}
+	dev->ops->destroy(dev);
+	vrig_fini(&rig);
+	free(buf);
+	free(wio);
+}
+
+static void parts_of_a_block_written_around_a_cut_are_all_there(void **state)
+{
+	for (uint64_t seed = 1; seed <= 30; seed++)
+		parts_of_a_block_around_a_cut(seed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +358,7 @@ int main(void)
 		cmocka_unit_test(a_discard_of_many_tib_ends),
 		cmocka_unit_test(snapshots_and_clones_refuse_and_say_what_they_are),
 		cmocka_unit_test(io_goes_on_after_each_of_many_turns),
+		cmocka_unit_test(parts_of_a_block_written_around_a_cut_are_all_there),
 		cmocka_unit_test(many_requests_at_once_all_end),
 		cmocka_unit_test(a_failed_first_write_shows_nothing),
 		cmocka_unit_test(a_failed_flush_ends_writing_but_not_reading),

@@ -117,6 +117,18 @@ static inline struct volume *vrig_snapshot(struct volume_rig *rig, const char *v
 	return volume_find(rig->set, snapshot);
 }
 
+/* Begins it only; rig_is_done(). */
+static inline void vrig_snapshot_begin(struct volume_rig *rig, const char *volume,
+				       const char *snapshot)
+{
+	rig->name = volume;
+	rig->other = snapshot;
+	rig->p.done = false;
+	rig->p.call = vrig_call_snapshot;
+	rig->p.msg.run = rig_arrives;
+	reactor_post(rig->p.env.home, &rig->p.msg);
+}
+
 static inline struct blk_dev *vrig_dev(struct volume *v)
 {
 	char name[BLK_NAME_MAX];
