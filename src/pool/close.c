@@ -49,12 +49,21 @@ static void free_all(struct msg *msg)
 	done(ctx, res, res ? &err : NULL);
 }
 
+static void leave(struct pool *pool)
+{
+	pool->space.when_idle = NULL;
+	pool->closing->msg.run = free_all;
+	reactor_post(pool->home, &pool->closing->msg);
+}
+
 static void gate_done(struct gate_turn *turn)
 {
-	struct pool_closing *c = container_of(turn, struct pool_closing, turn);
+	struct pool *pool = container_of(turn, struct pool_closing, turn)->pool;
 
-	c->msg.run = free_all;
-	reactor_post(c->pool->home, &c->msg);
+	if (pool->space.turning) /* freed clusters are being discarded on the device */
+		pool->space.when_idle = leave;
+	else
+		leave(pool);
 }
 
 static void super_done(struct super_change *change, int res)

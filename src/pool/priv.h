@@ -26,7 +26,8 @@ struct pool_gate {
 int gate_init(struct pool *pool);
 void gate_fini(struct pool *pool);
 
-/* ---- space.c ---- */
+/* ---- space.c, free.c ---- */
+#define SPACE_TRIMS 64u /* discards of the device after one turn at most */
 struct pool_room {
 	struct bitmap used; /* by device cluster; below first_cluster set */
 	uint64_t free;      /* clear bits */
@@ -42,9 +43,12 @@ struct pool_room {
 	struct gate_turn turn; /* after which in_turn is free */
 	struct list wants;     /* struct pool_want that wait for space to come back */
 	uint8_t level;         /* watermarks that are exceeded */
+	struct batch trim;     /* in_turn on its way to the device */
+	void (*when_idle)(struct pool *pool); /* closing: no turn and no trim is left */
+	struct batch_xfer trim_xfer[SPACE_TRIMS];
 	struct gate_turn recall;
 	struct pool_want *recalled_from; /* one per slot; only n and granted are used */
-	counter want_count, refused;
+	counter want_count, refused, trim_errors;
 };
 int space_init(struct pool *pool);
 void space_fini(struct pool *pool);
@@ -54,6 +58,9 @@ int space_own(struct pool *pool, uint64_t phys);
 void space_round_begins(struct pool *pool);
 void space_round_durable(struct pool *pool);
 int space_grow(struct pool *pool, uint64_t end_cluster);
+void space_put(struct pool *pool, uint64_t phys); /* is free */
+void space_serve(struct pool *pool);              /* space may have come: looks at who waits */
+void space_watch(struct pool *pool);              /* watermarks */
 int space_alloc_metadata(struct pool *pool, uint64_t *ret_phys); /* beyond what others may have */
 void space_failed(struct pool *pool); /* the pool takes no writes any more */
 

@@ -2,7 +2,7 @@
 /*
  * Clusters: who may have the free ones, and when a detached one is free again.
  *
- *   free --grant--> stock of a reactor --map_attach--> mapped --map_clear--> freed --round--> durable --turn of the gate--> free
+ *   free --grant--> stock of a reactor --map_attach--> mapped --map_clear--> on its way back (free.c) --> free
  *
  * Invariants:
  *  1. free + what thick stocks hold >= what thick volumes are still promised + what the checkpoint may need. Thin volumes get only what is beyond.
@@ -98,7 +98,7 @@ static uint64_t available(const struct pool *pool, enum pool_space space)
 	return pool->space.free > keep ? pool->space.free - keep : 0;
 }
 
-static void watch_level(struct pool *pool)
+void space_watch(struct pool *pool)
 {
 	uint64_t total = pool->rules.end_cluster - pool->rules.first_cluster;
 	uint64_t used =
@@ -134,7 +134,7 @@ static uint64_t take_free(struct pool *pool)
 	return bit;
 }
 
-static void put_free(struct pool *pool, uint64_t phys)
+void space_put(struct pool *pool, uint64_t phys)
 {
 	ASSERT(bitmap_test(&pool->space.used, phys));
 	bitmap_clear(&pool->space.used, phys);
@@ -146,13 +146,13 @@ int pool_alloc_cluster(struct pool *pool, enum pool_space space, uint64_t *ret_p
 	if (!available(pool, space))
 		return -ENOSPC;
 	*ret_phys = take_free(pool);
-	watch_level(pool);
+	space_watch(pool);
 	return 0;
 }
 
 void pool_unalloc_cluster(struct pool *pool, uint64_t phys)
 {
-	put_free(pool, phys);
+	space_put(pool, phys);
 }
 
 int space_own(struct pool *pool, uint64_t phys)
@@ -202,7 +202,7 @@ static bool want_grant(struct pool *pool, struct pool_want *want)
 	for (uint32_t i = 0; i < want->n; i++)
 		want->granted[i] = take_free(pool);
 	atomic_fetch_add_explicit(&slot->coming[want->space], want->n, memory_order_relaxed);
-	watch_level(pool);
+	space_watch(pool);
 	return true;
 }
 
@@ -226,7 +226,7 @@ static void recall_turn(struct gate_turn *turn, struct pool_slot *slot)
 	}
 }
 
-static void serve_wants(struct pool *pool)
+void space_serve(struct pool *pool)
 {
 	struct list waiting;
 
@@ -255,7 +255,7 @@ static void recall_turned(struct gate_turn *turn)
 
 	for (unsigned i = 0; i < pool->n_slots; i++)
 		for (uint32_t k = 0; k < pool->space.recalled_from[i].n; k++)
-			put_free(pool, pool->space.recalled_from[i].granted[k]);
+			space_put(pool, pool->space.recalled_from[i].granted[k]);
 }
 
 static void recall_drained(struct gate_turn *turn)
@@ -263,7 +263,7 @@ static void recall_drained(struct gate_turn *turn)
 	struct pool *pool = container_of(turn, struct pool, space.recall);
 
 	pool->space.recalling = false;
-	serve_wants(pool);
+	space_serve(pool);
 }
 
 /* Before anybody is refused: what other reactors have in stock, and what is on its way back. */
@@ -297,117 +297,7 @@ static void want_arrives(struct msg *msg)
 	}
 	list_push_back(&pool->space.wants, &want->link);
 	look_for_space(pool);
-	serve_wants(pool);
-}
-
-/* ---- clusters on their way back ---- */
-
-static int vec_push(struct cluster_vec *vec, uint64_t phys)
-{
-	if (vec->n == vec->capacity) {
-		size_t capacity = vec->capacity ? vec->capacity * 2 : 256;
-		uint64_t *p = reallocarray(vec->phys, capacity, sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		vec->phys = p;
-		vec->capacity = capacity;
-	}
-	vec->phys[vec->n++] = phys;
-	return 0;
-}
-
-/* dst is empty; keeps both arrays in use. */
-static void vec_move(struct cluster_vec *dst, struct cluster_vec *src)
-{
-	struct cluster_vec empty = *dst;
-
-	ASSERT(!dst->n);
-	*dst = *src;
-	*src = empty;
-}
-
-void pool_free_cluster(struct pool *pool, uint64_t phys)
-{
-	ASSERT(bitmap_test(&pool->space.used, phys));
-	if (vec_push(&pool->space.freed, phys))
-		log_warn("pool.free",
-			 "pool=%s cluster=%" PRIu64
-			 " reason=\"out of memory\" effect=\"free after the next opening\"",
-			 pool->super.now.name, phys);
-	log_kick_later(pool);
-}
-
-static void free_returns(struct msg *msg)
-{
-	struct pool_free *req = container_of(msg, struct pool_free, msg);
-
-	req->done(req);
-}
-
-static void free_arrives(struct msg *msg)
-{
-	struct pool_free *req = container_of(msg, struct pool_free, msg);
-
-	for (uint32_t i = 0; i < req->n; i++)
-		pool_free_cluster(req->pool, req->phys[i]);
-	if (!list_empty(&req->pool->space.wants))
-		log_kick(req->pool);
-	req->msg.run = free_returns;
-	reactor_post(req->reactor, &req->msg);
-}
-
-void pool_free_clusters(struct pool *pool, struct pool_free *req)
-{
-	req->pool = pool;
-	req->reactor = reactor_current();
-	req->msg.run = free_arrives;
-	reactor_post(pool->home, &req->msg);
-}
-
-void space_round_begins(struct pool *pool)
-{
-	vec_move(&pool->space.in_round, &pool->space.freed);
-}
-
-static void turn_if_needed(struct pool *pool);
-
-static void free_drained(struct gate_turn *turn)
-{
-	struct pool *pool = container_of(turn, struct pool, space.turn);
-	struct pool_room *space = &pool->space;
-
-	for (size_t i = 0; i < space->in_turn.n; i++)
-		put_free(pool, space->in_turn.phys[i]);
-	space->in_turn.n = 0;
-	space->turning = false;
-	watch_level(pool);
-	turn_if_needed(pool);
-	serve_wants(pool);
-}
-
-static void turn_if_needed(struct pool *pool)
-{
-	struct pool_room *space = &pool->space;
-
-	if (space->turning || !space->durable.n)
-		return;
-	space->turning = true;
-	vec_move(&space->in_turn, &space->durable);
-	space->turn = (struct gate_turn){.drained = free_drained};
-	gate_turn(pool, &space->turn);
-}
-
-void space_round_durable(struct pool *pool)
-{
-	struct pool_room *space = &pool->space;
-
-	for (size_t i = 0; i < space->in_round.n; i++)
-		(void)vec_push(
-			&space->durable,
-			space->in_round.phys[i]); /* lost ones come back at the next opening */
-	space->in_round.n = 0;
-	turn_if_needed(pool);
+	space_serve(pool);
 }
 
 /* ---- life and numbers ---- */
@@ -446,14 +336,14 @@ int space_grow(struct pool *pool, uint64_t end_cluster)
 	if (bitmap_resize(&pool->space.used, end_cluster))
 		return -ENOMEM;
 	pool->space.free += end_cluster - bits;
-	serve_wants(pool);
-	watch_level(pool);
+	space_serve(pool);
+	space_watch(pool);
 	return 0;
 }
 
 void space_failed(struct pool *pool)
 {
-	serve_wants(pool);
+	space_serve(pool);
 }
 
 void pool_thick_total(struct pool *pool, int64_t delta_clusters)
