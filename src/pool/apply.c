@@ -47,20 +47,22 @@ static void tell_object_gone(struct pool *pool, struct pool_object *object)
 
 /* ---- maps ---- */
 
-/* While loading the sizes of layers go back and forth with the records; maps only grow. */
-static int map_reach(struct pool *pool, struct pool_layer *layer, uint64_t end, bool live,
-		     struct err *err)
+/*
+ * While loading, maps only grow: a page or record may be older than the size that the layer has in its own page by now. load_check.c cuts them to size, when nothing is
+ * behind it any more.
+ */
+static int map_reach(struct pool_layer *layer, uint64_t end, bool live, struct err *err)
 {
-	uint64_t have = map_clusters(layer->map), max = pool->tables.max_clusters;
+	uint64_t have = map_clusters(layer->map);
 
 	if (end <= have)
 		return 0;
-	if (live || end > max)
+	if (live)
 		return err_set(err, -EUCLEAN,
 			       "a record maps cluster %" PRIu64 " of layer %" PRIu64
 			       ", which has %" PRIu64,
-			       end - 1, layer->disk.id, live ? have : max);
-	if (map_resize(layer->map, MIN(MAX(end, have * 2), max), NULL))
+			       end - 1, layer->disk.id, have);
+	if (table_map_reach(layer, end))
 		return err_set(err, -ENOMEM, "no memory for the map of layer %" PRIu64,
 			       layer->disk.id);
 	return 0;
@@ -87,7 +89,7 @@ static int apply_map_set(struct pool *pool, const struct record *r, bool live, s
 
 	if (!layer)
 		return 0;
-	rc = map_reach(pool, layer, (uint64_t)r->map_set.cluster + 1, live, err);
+	rc = map_reach(layer, (uint64_t)r->map_set.cluster + 1, live, err);
 	return rc ? rc
 		  : put_entry(pool, layer, r->map_set.cluster, r->map_set.entry, &r->map_set.mask,
 			      err);
@@ -119,7 +121,7 @@ static int apply_map_run(struct pool *pool, const struct record *r, bool live, s
 	if (r->map_run.count > RUN_MAX)
 		return err_set(err, -EUCLEAN, "a run of %" PRIu32 " clusters is longer than %u",
 			       r->map_run.count, RUN_MAX);
-	rc = map_reach(pool, layer, end, live, err);
+	rc = map_reach(layer, end, live, err);
 	for (uint64_t i = first; i < end && !rc; i++) {
 		rc = put_entry(pool, layer, (uint32_t)i, entry, NULL, err);
 		entry += map_phys(entry) != 0;

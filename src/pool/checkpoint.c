@@ -442,8 +442,7 @@ static void free_pairs(struct pool_checkpoint *c, uint64_t *pair, unsigned n)
 
 void checkpoint_layer_gone(struct pool *pool, struct pool_layer *layer)
 {
-	uint32_t leaves =
-		(uint32_t)((map_clusters(layer->map) + MAP_LEAF_CLUSTERS - 1) / MAP_LEAF_CLUSTERS);
+	uint32_t leaves = map_leaf_count(layer->map);
 
 	for (uint32_t i = 0; i < leaves; i++) {
 		struct map_leaf *leaf = map_leaf_at(layer->map, i);

@@ -55,13 +55,13 @@ struct load_read {
 
 struct pool_opening {
 	enum open_step {
-		OPEN_SUPER,   /* the four copies are read */
-		OPEN_CHOOSE,  /* the winner, and whether it may be opened */
-		OPEN_HEAD,    /* segment table pages are read */
-		OPEN_JOURNAL, /* the whole ring is read */
-		OPEN_SCAN,    /* what counts in it, and whether that can be believed */
-		OPEN_GATHER,  /* what of it must be known before pages: PAGES, SEGMENT_SET, sizes */
-		OPEN_SEGTAB,  /* which clusters are segments */
+		OPEN_SUPER,     /* the four copies are read */
+		OPEN_CHOOSE,    /* the winner, and whether it may be opened */
+		OPEN_HEAD,      /* segment table pages are read */
+		OPEN_JOURNAL,   /* the whole ring is read */
+		OPEN_SCAN,      /* what counts in it, and whether that can be believed */
+		OPEN_GATHER,    /* what of it must be known before pages: PAGES, SEGMENT_SET */
+		OPEN_SEGTAB,    /* which clusters are segments */
 		OPEN_SEGMENTS,  /* all pages are read; winners are kept */
 		OPEN_LAYERS,    /* out of pages: layers, properties */
 		OPEN_MAPS,      /* out of pages: maps */

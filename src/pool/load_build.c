@@ -25,14 +25,11 @@ static int no_memory(struct pool_opening *o)
 static int add_layer(struct pool_opening *o, const struct load_page *page, const struct layer *disk,
 		     uint32_t slot)
 {
-	struct pool_tables *tables = &o->pool->tables;
-
 	if (pool_layer_find(o->pool, disk->id))
 		return load_problem(o, POOL_DAMAGE, "layer", page->place,
 				    "layer %" PRIu64
 				    " is there twice; once in the page at %" PRIu64,
 				    disk->id, page->place);
-	tables->max_clusters = MAX(tables->max_clusters, layer_clusters(disk));
 	return table_layer_new(o->pool, disk, slot) ? 0 : no_memory(o);
 }
 
@@ -119,18 +116,6 @@ static int note_maskless(struct pool_opening *o, uint64_t layer, uint32_t cluste
 	return 0;
 }
 
-/* While loading a map has room for whatever its pages have: a layer that shrank and grew again since the tail may have any size now. */
-static int reach(struct pool_opening *o, struct map *map, uint64_t end)
-{
-	uint64_t max = o->pool->tables.max_clusters;
-
-	if (end <= map_clusters(map))
-		return 0;
-	return map_resize(map, MIN(MAX(end, 2 * map_clusters(map)), MAX(end, max)), NULL)
-		       ? no_memory(o)
-		       : 0;
-}
-
 static int put_partial(struct pool_opening *o, struct pool_layer *layer, uint32_t cluster,
 		       uint64_t entry)
 {
@@ -158,12 +143,7 @@ static int take_map(struct pool_opening *o, const struct load_page *page)
 		end--;
 	if (end == first)
 		return 0;
-	if (end > o->pool->tables.max_clusters)
-		return load_problem(o, POOL_DAMAGE, "page", page->place,
-				    "the map page at %" PRIu64 " maps cluster %" PRIu64
-				    " of layer %" PRIu64 ", which is behind its end",
-				    page->place, end - 1, layer->disk.id);
-	rc = reach(o, layer->map, end);
+	rc = table_map_reach(layer, end) ? no_memory(o) : 0;
 	if (!rc && map_load_page(layer->map, (uint32_t)page->info.id.index, page->page))
 		rc = no_memory(o);
 	for (uint64_t cluster = first; cluster < end && !rc; cluster++) {

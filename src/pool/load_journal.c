@@ -95,17 +95,12 @@ static int gather_pages(struct pool_opening *o, const struct record *r)
 
 static int gather(struct pool_opening *o, const struct record *r)
 {
-	struct pool_tables *tables = &o->pool->tables;
-
 	switch (r->type) {
 	case RECORD_PAGES:
 		return gather_pages(o, r);
 	case RECORD_SEGMENT_SET: /* what the table pages say of it does not count */
 		o->segment[r->segment_set.index] =
 			r->segment_set.phys ? r->segment_set.phys : UINT64_MAX;
-		return 0;
-	case RECORD_LAYER_SET:
-		tables->max_clusters = MAX(tables->max_clusters, layer_clusters(&r->layer_set));
 		return 0;
 	default:
 		return 0;

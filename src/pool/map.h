@@ -148,6 +148,8 @@ void map_touch(struct map *map, uint32_t cluster);
 uint64_t map_next(const struct map *map, uint64_t from);
 
 struct map_leaf *map_leaf_at(const struct map *map, uint32_t index); /* NULL: none */
+/* Leaves there may be: also behind the end, of a map that has shrunk. */
+uint32_t map_leaf_count(const struct map *map);
 struct map *map_leaf_map(const struct map_leaf *leaf);
 uint32_t map_leaf_index(const struct map_leaf *leaf);
 /*

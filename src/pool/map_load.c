@@ -34,6 +34,11 @@ int map_load_page(struct map *map, uint32_t index, const uint8_t page[LAYOUT_PAG
 	return 0;
 }
 
+uint32_t map_leaf_count(const struct map *map)
+{
+	return atomic_load_explicit(&map->table, memory_order_acquire)->n;
+}
+
 uint64_t map_leaf_entry(const struct map_leaf *leaf, unsigned i)
 {
 	return atomic_load_explicit(&leaf->entry[i], memory_order_relaxed);

@@ -167,10 +167,9 @@ struct pool_tables {
 	struct props *props; /* for decoding, too large for a stack */
 	/*
 	 * While the pool is loaded: layers are no tree yet (all are roots), objects are not decoded and in no hash but that of ids, maps grow as records need
-	 * it, up to max_clusters. table_settle_object() and table_link() come at the end.
+	 * it. table_settle_object() and table_link() come at the end.
 	 */
 	bool loading;
-	uint64_t max_clusters;
 };
 int table_init(struct pool *pool);
 void table_fini(struct pool *pool);
@@ -186,6 +185,8 @@ int table_link(struct pool *pool, struct pool_layer *layer, struct err *err);
 void table_bind(struct pool *pool, struct pool_layer *layer);
 void table_layer_remove(struct pool *pool, struct pool_layer *layer); /* out of all tables */
 void table_layer_free(struct pool_layer *layer);
+/* While loading: the map has room for clusters up to end, whatever the layer's size is. -ENOMEM. */
+int table_map_reach(struct pool_layer *layer, uint64_t end);
 /* Takes one chunk; when all of its revision are there the object has them. 1: so it is; 0: not yet; -ENOMEM, -EUCLEAN. *ret_is_new with 1. */
 int table_props_chunk(struct pool *pool, uint64_t object, const struct props_chunk *chunk,
 		      bool *ret_is_new, struct err *err);

@@ -73,6 +73,13 @@ void table_layer_free(struct pool_layer *layer)
 	free(layer);
 }
 
+int table_map_reach(struct pool_layer *layer, uint64_t end)
+{
+	uint64_t have = map_clusters(layer->map), most = LAYER_BYTES_MAX / LAYOUT_CLUSTER;
+
+	return end <= have ? 0 : map_resize(layer->map, MAX(end, MIN(have * 2, most)), NULL);
+}
+
 static void object_free(struct pool_object *object)
 {
 	free(object->blob);

@@ -8,7 +8,7 @@
 
 #include "unit/pool/pool_rig.h"
 
-#define SEEDS   25
+#define SEEDS   20
 #define STEPS   60
 #define SIZE    (48 * MIB)
 #define LAYERS  64
@@ -268,12 +268,26 @@ static void delete_layer(void)
 	commit();
 }
 
-static void crash_and_compare(void)
+/* A checkpoint changes nothing that can be seen, however far it came: torn pages, half a segment, an old or a new superblock. */
+static void begin_checkpoint(void)
+{
+	rig.done = false;
+	rig.call = rig_call_checkpoint;
+	rig.msg.run = rig_arrives;
+	reactor_post(rig.env.home, &rig.msg);
+	sim_run_for(rig.w.sim, rng_below(rng, 4 * NSEC_PER_MSEC));
+	sim_file_power_cut(rig.w.sim, RIG_PATH);
+	CHECK(sim_run_until(rig.w.sim, rig_is_done, &rig, WORLD_DEADLINE));
+}
+
+static void crash_and_compare(bool in_checkpoint)
 {
 	struct state before = dump(), after;
 	struct pool_space_info info;
 	uint64_t owned = 0;
 
+	if (in_checkpoint)
+		begin_checkpoint();
 	rig_crash(&rig, rng_chance(rng, 0.7));
 	CHECK(rig_open(&rig) == 0);
 	after = dump();
@@ -315,7 +329,7 @@ static void step(void)
 		CHECK(rig_checkpoint(&rig) == 0);
 		break;
 	case 8:
-		crash_and_compare();
+		crash_and_compare(rng_chance(rng, 0.6));
 		break;
 	default:
 		write_cluster();
@@ -332,10 +346,10 @@ static void what_is_opened_is_what_was_live(void **state)
 		CHECK(rig_open(&rig) == 0);
 		for (unsigned i = 0; i < STEPS; i++)
 			step();
-		crash_and_compare();
+		crash_and_compare(false);
 		CHECK(rig_close(&rig) == 0);
 		CHECK(rig_open(&rig) == 0);
-		crash_and_compare();
+		crash_and_compare(false);
 		rig_fini(&rig);
 	}
 }
