@@ -200,11 +200,6 @@ static int apply_layer_set(struct pool *pool, const struct record *r, bool live,
 	return set_layer(pool, &r->layer_set, live, err);
 }
 
-static void layer_drained(struct gate_turn *turn)
-{
-	table_layer_free(container_of(turn, struct pool_layer, reap));
-}
-
 static int apply_layer_delete(struct pool *pool, const struct record *r, bool live, struct err *err)
 {
 	struct pool_layer *layer = pool_layer_find(pool, r->layer_delete.layer);
@@ -222,15 +217,7 @@ static int apply_layer_delete(struct pool *pool, const struct record *r, bool li
 		table_layer_free(layer);
 		return 0;
 	}
-	for (uint64_t i = map_next(layer->map, 0); i != UINT64_MAX;
-	     i = map_next(layer->map, i + 1)) {
-		uint64_t phys = map_phys(map_get(layer->map, (uint32_t)i, NULL));
-
-		if (phys)
-			pool_free_cluster(pool, phys);
-	}
-	layer->reap = (struct gate_turn){.drained = layer_drained};
-	gate_turn(pool, &layer->reap);
+	reap_layer(pool, layer);
 	return 0;
 }
 

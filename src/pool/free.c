@@ -88,15 +88,12 @@ static void turn_if_needed(struct pool *pool);
 
 /* ---- the end: told to the device, then free ---- */
 
-static void trim_done(struct batch *batch, int res)
+static void trim_next(struct pool *pool);
+
+static void turn_over(struct pool *pool)
 {
-	struct pool *pool = container_of(batch, struct pool, space.trim);
 	struct pool_room *space = &pool->space;
 
-	if (res && res != -EOPNOTSUPP)
-		counter_add(&space->trim_errors, 1); /* costs space on the device, nothing else */
-	for (size_t i = 0; i < space->in_turn.n; i++)
-		space_put(pool, space->in_turn.phys[i]);
 	space->in_turn.n = 0;
 	space->turning = false;
 	space_watch(pool);
@@ -106,40 +103,58 @@ static void trim_done(struct batch *batch, int res)
 		space->when_idle(pool);
 }
 
-static int by_cluster(const void *a, const void *b)
+static void trim_done(struct batch *batch, int res)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	struct pool *pool = container_of(batch, struct pool, space.trim);
+	struct pool_room *space = &pool->space;
 
-	return x < y ? -1 : x > y;
+	if (res && res != -EOPNOTSUPP)
+		counter_add(&space->trim_errors, 1); /* costs space on the device, nothing else */
+	while (space->trim_at < space->trim_end)
+		space_put(pool, space->in_turn.phys[space->trim_at++]);
+	if (space->trim_at < space->in_turn.n)
+		trim_next(pool);
+	else
+		turn_over(pool);
 }
 
-/* Runs of the clusters that are about to be free. */
+/* The next runs of those that are about to be free; ends at trim_end. */
 static unsigned trim_runs(struct pool_room *space)
 {
 	const uint64_t *phys = space->in_turn.phys;
+	size_t i = space->trim_at, end;
 	unsigned n = 0;
 
-	qsort(space->in_turn.phys, space->in_turn.n, sizeof(*phys), by_cluster);
-	for (size_t i = 0, end; i < space->in_turn.n && n < SPACE_TRIMS; i = end) {
+	for (; i < space->in_turn.n && n < SPACE_TRIMS; i = end) {
 		for (end = i + 1; end < space->in_turn.n && end - i < TRIM_CLUSTERS_MAX; end++)
 			if (phys[end] != phys[i] + (end - i))
 				break;
 		space->trim_xfer[n++] = (struct batch_xfer){
 			phys[i] * LAYOUT_CLUSTER, (uint32_t)((end - i) * LAYOUT_CLUSTER), NULL};
 	}
+	space->trim_end = i;
 	return n;
 }
 
 /* Nobody has them any more. The device may have them back, unless somebody waits for space. */
-static void free_drained(struct gate_turn *turn)
+static void trim_next(struct pool *pool)
 {
-	struct pool *pool = container_of(turn, struct pool, space.turn);
 	struct pool_room *space = &pool->space;
 	bool hurry = !list_empty(&space->wants) || pool_writable(pool) || pool->closing ||
 		     !(pool->dev->caps & BLK_CAP_DISCARD);
+	unsigned n = hurry ? 0 : trim_runs(space);
 
-	batch_run(&space->trim, pool->dev, BLK_DISCARD, 0, space->trim_xfer,
-		  hurry ? 0 : trim_runs(space), trim_done);
+	if (hurry)
+		space->trim_end = space->in_turn.n;
+	batch_run(&space->trim, pool->dev, BLK_DISCARD, 0, space->trim_xfer, n, trim_done);
+}
+
+static void free_drained(struct gate_turn *turn)
+{
+	struct pool *pool = container_of(turn, struct pool, space.turn);
+
+	pool->space.trim_at = 0;
+	trim_next(pool);
 }
 
 static void turn_if_needed(struct pool *pool)
@@ -158,10 +173,13 @@ void space_round_durable(struct pool *pool)
 {
 	struct pool_room *space = &pool->space;
 
-	for (size_t i = 0; i < space->in_round.n; i++)
-		(void)vec_push(
-			&space->durable,
-			space->in_round.phys[i]); /* lost ones come back at the next opening */
-	space->in_round.n = 0;
+	if (!space->durable.n) {
+		vec_move(&space->durable, &space->in_round);
+	} else {
+		for (size_t i = 0; i < space->in_round.n;
+		     i++) /* lost ones come back at the next opening */
+			(void)vec_push(&space->durable, space->in_round.phys[i]);
+		space->in_round.n = 0;
+	}
 	turn_if_needed(pool);
 }

@@ -46,6 +46,7 @@ void pool_free(struct pool *pool)
 		return;
 	timer_stop(&pool->log.timer);
 	task_cancel(&pool->op_task);
+	reap_fini(pool);
 	table_fini(pool);
 	checkpoint_fini(pool);
 	log_fini(pool);
@@ -94,6 +95,7 @@ static struct pool *pool_new(const struct pool_env *env, struct blk_dev *dev)
 	pool->tables.loading = true;
 	pool->slots = calloc(env->n_users ? env->n_users : 1, sizeof(*pool->slots));
 	op_init(pool);
+	reap_init(pool);
 	if (!pool->slots)
 		goto fail;
 	slots_init(pool, env);

@@ -45,6 +45,7 @@ struct pool_room {
 	uint8_t level;         /* watermarks that are exceeded */
 	struct batch trim;     /* in_turn on its way to the device */
 	void (*when_idle)(struct pool *pool); /* closing: no turn and no trim is left */
+	size_t trim_at, trim_end;             /* of in_turn: under way */
 	struct batch_xfer trim_xfer[SPACE_TRIMS];
 	struct gate_turn recall;
 	struct pool_want *recalled_from; /* one per slot; only n and granted are used */
@@ -63,6 +64,12 @@ void space_serve(struct pool *pool);              /* space may have come: looks 
 void space_watch(struct pool *pool);              /* watermarks */
 int space_alloc_metadata(struct pool *pool, uint64_t *ret_phys); /* beyond what others may have */
 void space_failed(struct pool *pool); /* the pool takes no writes any more */
+
+/* ---- reap.c ---- */
+void reap_init(struct pool *pool);
+/* The layer is durably gone and in no table: its clusters are freed slice by slice, then its memory. */
+void reap_layer(struct pool *pool, struct pool_layer *layer);
+void reap_fini(struct pool *pool);
 
 /* ---- log.c ---- */
 #define LOG_ROUND_BLOCKS 512u /* of a round at most; what is left goes into the next one */
@@ -222,6 +229,8 @@ struct pool {
 	struct task op_task;
 	struct pool_listener listener[4];
 	unsigned n_listeners;
+	struct list reaps; /* struct pool_layer.sibling */
+	struct timer reap_timer;
 	struct pool_opening *opening;
 	struct pool_closing *closing;
 };
