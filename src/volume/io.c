@@ -39,6 +39,7 @@ static struct volume_lane *lane_new(struct volumes *set, struct pool_slot *slot)
 		return NULL;
 	}
 	lane->slot = slot;
+	lane->index = pool_slot_index(slot);
 	lane->pool = set->pool;
 	lane->base = base;
 	list_init(&lane->idle);
@@ -133,7 +134,7 @@ static void vio_init(struct volume_io *vio, struct blk_io *parent)
 	struct volume *v = vdev->v;
 
 	vio->v = v;
-	vio->port = &v->port[vio->lane->slot - v->set->slots];
+	vio->port = &v->port[vio->lane->index];
 	vio->parent = parent;
 	vio->state = VIO_ENTER;
 	vio->work = first_work[parent->op];
@@ -154,22 +155,22 @@ static void vio_init(struct volume_io *vio, struct blk_io *parent)
 void volume_submit(struct blk_dev *dev, struct blk_io *io)
 {
 	struct volume *v = container_of(dev, struct volume_dev, dev)->v;
-	struct pool_slot *slot = pool_slot(v->pool);
-	struct volume_lane **lane = &v->set->lane[slot - v->set->slots];
+	struct volume_lane *lane = v->set->lane[reactor_id(io->reactor)];
 	struct volume_io *vio;
 
-	if (__builtin_expect(!*lane, 0)) {
-		*lane = lane_new(v->set, slot);
-		if (!*lane) {
+	if (__builtin_expect(!lane, 0)) {
+		lane = lane_new(v->set, pool_slot(v->pool));
+		if (!lane) {
 			blk_complete(io, -ENOMEM);
 			return;
 		}
+		v->set->lane[reactor_id(io->reactor)] = lane;
 	}
-	if (__builtin_expect(list_empty(&(*lane)->idle), 0)) {
-		list_push_back(&(*lane)->parents, &io->task.link);
+	if (__builtin_expect(list_empty(&lane->idle), 0)) {
+		list_push_back(&lane->parents, &io->task.link);
 		return;
 	}
-	vio = list_entry(list_pop_front(&(*lane)->idle), struct volume_io, link);
+	vio = list_entry(list_pop_front(&lane->idle), struct volume_io, link);
 	vio_init(vio, io);
 	vio_run(vio);
 }

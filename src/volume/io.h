@@ -94,6 +94,7 @@ struct volume_io {
 #define LANE_JOINED 2u
 struct volume_lane { /* one per reactor and pool */
 	struct pool_slot *slot;
+	unsigned index; /* of the slot */
 	struct pool *pool;
 	struct blk_dev *base;
 	struct list idle;    /* struct volume_io */

@@ -22,8 +22,9 @@ struct volumes {
 	bool closing;
 	struct pool_slot *slots; /* the pool's, by index of its users */
 	unsigned n_slots;
-	struct volume_lane **lane; /* by slot; each made by its reactor at the first I/O */
-	struct lock *lock;         /* of struct volume's info */
+	struct volume_lane
+		*lane[REACTORS_MAX + 1]; /* by id of the reactor, which makes it at its first I/O */
+	struct lock *lock;               /* of struct volume's info */
 };
 
 struct volume_dev {

@@ -99,9 +99,8 @@ static void set_free(struct volumes *set)
 {
 	while (!list_empty(&set->list))
 		volume_free(list_first(&set->list, struct volume, link));
-	for (unsigned i = 0; set->lane && i < set->n_slots; i++)
+	for (unsigned i = 0; i <= REACTORS_MAX; i++)
 		volume_lane_free(set->lane[i]);
-	free(set->lane);
 	if (set->lock)
 		lock_free(set->lock);
 	free(set);
@@ -110,16 +109,14 @@ static void set_free(struct volumes *set)
 int volumes_new(struct pool *pool, struct volumes **ret, struct err *err)
 {
 	struct volumes *set = calloc(1, sizeof(*set));
-	int rc = -ENOMEM;
+	int rc;
 
 	if (!set)
 		return err_set(err, -ENOMEM, "no memory for the volumes of a pool");
 	set->pool = pool;
 	list_init(&set->list);
 	set->slots = pool_slots(pool, &set->n_slots);
-	set->lane = calloc(set->n_slots, sizeof(struct volume_lane *));
-	if (set->lane)
-		rc = lock_new(&set->lock);
+	rc = lock_new(&set->lock);
 	list_for_each (node, pool_objects(pool))
 		if (!rc)
 			rc = volume_new(set, list_entry(node, struct pool_object, link));

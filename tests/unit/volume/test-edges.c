@@ -350,6 +350,51 @@ static void parts_of_a_block_written_around_a_cut_are_all_there(void **state)
 		parts_of_a_block_around_a_cut(seed);
 }
 
+/* The engine dies with the power; another one opens the pool. */
+static struct blk_dev *crash(struct volume_rig *rig, struct blk_dev *dev)
+{
+	dev->ops->destroy(dev);
+	assert_int_equal(rig_run(&rig->p, vrig_volumes_free), 0);
+	rig_crash(&rig->p, true);
+	assert_int_equal(rig_open(&rig->p), 0);
+	assert_int_equal(rig_run(&rig->p, vrig_volumes_new), 0);
+	return vrig_dev(volume_find(rig->set, "v"));
+}
+
+static void what_was_flushed_or_fua_survives_a_power_cut(void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct volume_rig_opts opts = {.seed = seed, .size = 32 * MIB, .block_size = 512};
+		struct volume_rig rig;
+		struct blk_dev *dev;
+
+		vrig_init(&rig, &opts);
+		dev = vrig_dev(vrig_create(&rig, "v", 8 * MIB, 512, false));
+		assert_int_equal(vrig_write(&rig, dev, 512, 8192, 1), 0);
+		assert_int_equal(vrig_write(&rig, dev, MIB, 8192, 1), 0);
+		assert_int_equal(vrig_io(&rig, dev, BLK_FLUSH, 0, 0, 0), 0);
+		assert_int_equal(vrig_write(&rig, dev, 512, 4096, 2), 0); /* in place */
+		assert_int_equal(vrig_io(&rig, dev, BLK_FLUSH, 0, 0, 0), 0);
+		dev = crash(&rig, dev);
+		assert_true(vrig_reads(&rig, dev, 0, 512, 0));
+		assert_true(vrig_reads(&rig, dev, 512, 4096, 2));
+		assert_true(vrig_reads(&rig, dev, 512 + 4096, 4096, 1));
+
+		memset(rig.p.w.buf, 3, 4096);
+		assert_int_equal(vrig_io(&rig, dev, BLK_WRITE, BLK_FUA, 512, 4096), 0);
+		assert_int_equal(vrig_io(&rig, dev, BLK_WRITE, BLK_FUA, 5 * MIB + 512, 512), 0);
+		assert_int_equal(vrig_io(&rig, dev, BLK_WRITE_ZEROES, BLK_FUA, MIB, MIB), 0);
+		dev = crash(&rig, dev);
+		assert_true(vrig_reads(&rig, dev, 512, 4096, 3));
+		assert_true(vrig_reads(&rig, dev, 5 * MIB, 512, 0));
+		assert_true(vrig_reads(&rig, dev, 5 * MIB + 512, 512, 3));
+		assert_true(vrig_reads(&rig, dev, 5 * MIB + 1024, 4096, 0));
+		assert_true(vrig_reads(&rig, dev, MIB, 8192, 0));
+		dev->ops->destroy(dev);
+		vrig_fini(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +404,7 @@ int main(void)
 		cmocka_unit_test(snapshots_and_clones_refuse_and_say_what_they_are),
 		cmocka_unit_test(io_goes_on_after_each_of_many_turns),
 		cmocka_unit_test(parts_of_a_block_written_around_a_cut_are_all_there),
+		cmocka_unit_test(what_was_flushed_or_fua_survives_a_power_cut),
 		cmocka_unit_test(many_requests_at_once_all_end),
 		cmocka_unit_test(a_failed_first_write_shows_nothing),
 		cmocka_unit_test(a_failed_flush_ends_writing_but_not_reading),
