@@ -118,7 +118,9 @@ struct map_shared {
 
 /* clusters: of the layer's size. NULL: no memory. */
 struct map *map_new(struct map_shared *shared, uint64_t layer, uint64_t clusters);
-/* Nobody is in the gate with it any more. It leaves the dirty stack. */
+/* Does anybody hold or wait for a claim? */
+bool map_claimed(const struct map *map);
+/* Nobody is in the gate with it any more or has a claim. It leaves the dirty stack. */
 void map_free(struct map *map);
 uint64_t map_layer(const struct map *map);
 uint64_t map_clusters(const struct map *map);

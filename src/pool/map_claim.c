@@ -112,6 +112,30 @@ void map_claim_drop(struct map_claim *claim)
 	}
 }
 
+static bool leaf_claimed(struct map_leaf *leaf)
+{
+	bool claimed = false;
+
+	leaf_lock(leaf);
+	for (unsigned b = 0; b < MAP_CLAIM_BUCKETS && !claimed; b++)
+		claimed = !list_empty(&leaf->bucket[b]);
+	leaf_unlock(leaf);
+	return claimed;
+}
+
+bool map_claimed(const struct map *map)
+{
+	const struct map_table *table = atomic_load_explicit(&map->table, memory_order_acquire);
+
+	for (uint32_t i = 0; i < table->n; i++) {
+		struct map_leaf *leaf = atomic_load_explicit(&table->leaf[i], memory_order_acquire);
+
+		if (leaf && leaf_claimed(leaf))
+			return true;
+	}
+	return false;
+}
+
 static unsigned entry_index(const struct map_claim *claim)
 {
 	ASSERT(claim->held);

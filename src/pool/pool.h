@@ -125,6 +125,7 @@ struct pool_layer {
 	bool emptied;               /* merged away: views leave it out */
 	uint32_t slot;              /* entry in the LAYER pages: page * PAGE_LAYERS + entry */
 	struct gate_turn reap;      /* when it is deleted: its memory goes after this turn */
+	struct pool *reaper;        /* while it is reaped */
 	uint64_t reap_at;           /* next cluster to free then */
 };
 

@@ -10,12 +10,19 @@
 
 static void layer_drained(struct gate_turn *turn)
 {
-	table_layer_free(container_of(turn, struct pool_layer, reap));
+	struct pool_layer *layer = container_of(turn, struct pool_layer, reap);
+
+	/* It was a head once: who waited for a claim on it then, outside of the gate, gives it up when it is granted. One after the other; each turn lets them go on. */
+	if (map_claimed(layer->map))
+		gate_turn(layer->reaper, turn);
+	else
+		table_layer_free(layer);
 }
 
 static void reap_end(struct pool *pool, struct pool_layer *layer)
 {
 	list_remove(&layer->sibling);
+	layer->reaper = pool;
 	layer->reap = (struct gate_turn){.drained = layer_drained};
 	gate_turn(pool, &layer->reap);
 }

@@ -150,7 +150,9 @@ static void a_claim_without_memory_says_so(void **state)
 
 	assert_int_equal(map_claim_take(map, &look), MAP_CLAIM_UNPREPARED);
 	assert_int_equal(map_prepare(map, 10), 0);
+	assert_false(map_claimed(map));
 	assert_int_equal(map_claim_take(map, &claim), MAP_CLAIM_HELD);
+	assert_true(map_claimed(map));
 	assert_int_equal(map_leaf_trim(map_leaf_at(map, 0), old), 0); /* somebody may need it */
 	map_claim_drop(&claim);
 	assert_int_equal(map_leaf_trim(map_leaf_at(map, 0), old), 1);
