@@ -132,7 +132,7 @@ static int walk(struct pool_opening *o, unsigned n,
 int load_gather(struct pool_opening *o)
 {
 	if (!o->segment)
-		o->segment = calloc(SEGMENTS_MAX, sizeof(uint64_t));
+		o->segment = calloc((size_t)SEGMENTS_MAX, sizeof(uint64_t));
 	if (!o->segment)
 		return err_set(&o->err, -ENOMEM, "no memory to open a pool");
 	return walk(o, SLICE_BLOCKS, gather);
