@@ -67,7 +67,9 @@ struct pool_opening {
 		OPEN_MAPS,      /* out of pages: maps */
 		OPEN_REPLAY,    /* every record from the tail on */
 		OPEN_HOMES,     /* where each page is, for the checkpoint */
-		OPEN_CHECK,     /* names, parents, sizes */
+		OPEN_MATCH,     /* objects and their layers */
+		OPEN_OBJECTS,   /* properties, names */
+		OPEN_CHECK,     /* parents, sizes */
 		OPEN_OWNERS,    /* each cluster has one */
 		OPEN_FLUSH,     /* what was read is durable (FORMAT.md §2, opening for writing) */
 		OPEN_EPOCH,     /* superblock with the next epoch */
@@ -113,6 +115,7 @@ struct pool_opening {
 	size_t n_maskless, maskless_capacity;
 	uint32_t next_slot; /* where the owners are */
 	uint64_t next_leaf;
+	struct list *next_object;
 };
 
 /*
@@ -146,6 +149,8 @@ void load_pages_fini(struct load_pages *pages);
 int load_layers(struct pool_opening *o);
 int load_maps(struct pool_opening *o);
 /* load_check.c */
+int load_match(struct pool_opening *o);
+int load_objects(struct pool_opening *o);
 int load_check(struct pool_opening *o);
 int load_owners(struct pool_opening *o);
 /* open.c: batch callbacks of steps that return LOAD_WAIT; and a slice soon. */

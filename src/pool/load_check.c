@@ -6,8 +6,9 @@
 
 #include "pool/load.h"
 
-#define SLICE_LEAVES 64u /* of 504 entries that are looked at in a pass */
-#define NO_PLACE     UINT64_MAX
+#define SLICE_LEAVES  64u /* of 504 entries that are looked at in a pass */
+#define SLICE_OBJECTS 64u /* whose properties are decoded in a pass */
+#define NO_PLACE      UINT64_MAX
 
 /* The next layer at or behind slot, NULL: none. */
 static struct pool_layer *layer_from(const struct pool *pool, uint32_t *slot)
@@ -64,18 +65,31 @@ static int settle_object(struct pool_opening *o, struct pool_object *object)
 	return load_problem(o, POOL_DAMAGE, "object", NO_PLACE, "%s", why.text);
 }
 
-static int check_objects(struct pool_opening *o)
+int load_match(struct pool_opening *o)
 {
 	struct pool_layer *layer;
 	int rc = 0;
 
 	for (uint32_t slot = 0; !rc && (layer = layer_from(o->pool, &slot));)
 		rc = match_object(o, layer);
-	list_for_each_safe (it, &o->pool->tables.objects) {
-		if (!rc)
-			rc = settle_object(o, list_entry(it, struct pool_object, link));
+	o->next_object = o->pool->tables.objects.next;
+	return rc ? rc : LOAD_NEXT;
+}
+
+int load_objects(struct pool_opening *o)
+{
+	for (unsigned left = SLICE_OBJECTS; left; left--) {
+		struct list *it = o->next_object;
+		int rc;
+
+		if (it == &o->pool->tables.objects)
+			return LOAD_NEXT;
+		o->next_object = it->next;
+		rc = settle_object(o, list_entry(it, struct pool_object, link));
+		if (rc)
+			return rc;
 	}
-	return rc;
+	return LOAD_AGAIN;
 }
 
 /* ---- layers ---- */
@@ -176,11 +190,10 @@ static void bind_all(struct pool *pool)
 
 int load_check(struct pool_opening *o)
 {
-	int rc = check_objects(o);
+	int rc;
 
 	o->pool->tables.loading = false;
-	if (!rc)
-		rc = each_layer(o, check_parent);
+	rc = each_layer(o, check_parent);
 	if (!rc)
 		rc = each_layer(o, check_layer);
 	if (!rc)

@@ -17,6 +17,10 @@ static void super_read_done(struct pool_super *super, int res)
 
 int load_super(struct pool_opening *o)
 {
+	if (atomic_load(&o->pool->dev->size_bytes) < LAYOUT_HEAD)
+		return err_set(&o->err, -ENOENT,
+			       "%s holds no pool: it is smaller than a pool's head",
+			       o->pool->dev->name);
 	super_read(&o->pool->super, super_read_done);
 	return LOAD_WAIT;
 }

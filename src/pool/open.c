@@ -176,6 +176,11 @@ static int fence(struct pool_opening *o)
 {
 	struct pool_super *super = &o->pool->super;
 
+	if (super->unread)
+		return err_set(&o->err, -EIO,
+			       "pool %s on %s: %u of the superblock copies that were just written "
+			       "cannot be read back: the device fails",
+			       super->now.name, o->pool->dev->name, super->unread);
 	for (unsigned i = 0; i < SUPERBLOCK_COPIES; i++) {
 		struct superblock sb;
 
@@ -247,6 +252,10 @@ static int step(struct pool_opening *o)
 		return load_replay(o);
 	case OPEN_HOMES:
 		return load_homes(o);
+	case OPEN_MATCH:
+		return load_match(o);
+	case OPEN_OBJECTS:
+		return load_objects(o);
 	case OPEN_CHECK:
 		return load_check(o);
 	case OPEN_OWNERS:

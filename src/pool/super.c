@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 
@@ -45,12 +46,21 @@ static void transfer(struct pool_super *super, enum blk_op op, unsigned first, u
 	batch_run(&super->batch, super->dev, op, 0, super->xfer, n, done);
 }
 
-static void read_done(struct batch *batch, int res)
+static void read_next(struct batch *batch, int res)
 {
 	struct pool_super *super = container_of(batch, struct pool_super, batch);
+	unsigned copy = super->copy++;
 
+	if (res) {
+		memset(super->page[copy], 0, LAYOUT_PAGE);
+		super->unread++;
+	}
+	if (super->copy < SUPERBLOCK_COPIES) {
+		transfer(super, BLK_READ, super->copy, 1, 1, read_next);
+		return;
+	}
 	super->step = SUPER_IDLE;
-	super->done(super, res);
+	super->done(super, super->unread == SUPERBLOCK_COPIES ? res : 0);
 }
 
 void super_read(struct pool_super *super, void (*done)(struct pool_super *super, int res))
@@ -58,7 +68,9 @@ void super_read(struct pool_super *super, void (*done)(struct pool_super *super,
 	ASSERT(super->step == SUPER_IDLE);
 	super->step = SUPER_LOOK;
 	super->done = done;
-	transfer(super, BLK_READ, 0, 1, SUPERBLOCK_COPIES, read_done);
+	super->copy = 0;
+	super->unread = 0;
+	transfer(super, BLK_READ, 0, 1, 1, read_next);
 }
 
 /*

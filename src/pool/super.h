@@ -29,13 +29,14 @@ struct pool_super {
 	struct batch_xfer xfer[SUPERBLOCK_COPIES];
 	struct batch batch;
 	struct blk_dev *dev;
+	unsigned copy, unread; /* of super_read(): being read, failed */
 	void (*done)(struct pool_super *super, int res);
 	struct list changes; /* the first is under way */
 };
 
 int super_init(struct pool_super *super, struct blk_dev *dev);
 void super_fini(struct pool_super *super);
-/* Reads the four copies to super->page. */
+/* Reads the four copies to super->page. One that cannot be read is zeros there; an error only if none can. */
 void super_read(struct pool_super *super, void (*done)(struct pool_super *super, int res));
 /*
  * Writes super->next with the next generation; on success it is ->now. -ESTALE: somebody else has the pool: nothing was written. skip_look: the first write of an

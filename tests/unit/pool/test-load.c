@@ -169,6 +169,36 @@ static void get_super(struct superblock *sb)
 	assert_int_equal(superblock_decode(image, 0, sb, NULL), SUPERBLOCK_GOOD);
 }
 
+/* A medium error under some copies is no reason not to read the pool. */
+static void a_superblock_copy_that_cannot_be_read_is_not_needed(void **state)
+{
+	unsigned opened = 0;
+
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct pool_rig rig;
+
+		rig_init(&rig, seed, SIZE);
+		restore(&rig);
+		rig.open.read_only = true;
+		sim_file_fail(rig.w.sim, RIG_PATH, 1u << FILE_READ, 0.15, -EIO);
+		opened += rig_open(&rig) == 0;
+		sim_file_fail(rig.w.sim, RIG_PATH, 0, 0, 0);
+		if (rig.pool)
+			check_state(&rig);
+		rig_fini(&rig);
+	}
+	assert_in_range(opened, 1, 20);
+}
+
+static void a_device_without_room_has_no_pool(void **state)
+{
+	struct pool_rig rig;
+
+	rig_init(&rig, 1, 2 * MIB);
+	assert_int_equal(rig_open(&rig), -ENOENT);
+	rig_fini(&rig);
+}
+
 static void two_pools_need_a_choice(void **state)
 {
 	struct superblock sb;
@@ -495,6 +525,8 @@ int main(void)
 		cmocka_unit_test(mounting_twice_gives_the_same),
 		cmocka_unit_test(read_only_writes_nothing),
 		cmocka_unit_test(any_one_superblock_copy_is_enough),
+		cmocka_unit_test(a_superblock_copy_that_cannot_be_read_is_not_needed),
+		cmocka_unit_test(a_device_without_room_has_no_pool),
 		cmocka_unit_test(two_pools_need_a_choice),
 		cmocka_unit_test(features_decide_who_may_open),
 		cmocka_unit_test(who_was_fenced_writes_nothing),
