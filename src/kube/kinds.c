@@ -217,6 +217,9 @@ static const struct kube_prop volume_status[] = {
 	{"poolName", KUBE_STRING, .format = NODE_NAME},
 	{"nodeName", KUBE_STRING, .format = NODE_NAME},
 	{"uuid", KUBE_STRING, .format = KUBE_FMT_UUID},
+	{"promised", KUBE_SIZE,
+	 .doc = "bytes that the controller has set aside on the pool: the agent makes it so large, "
+		"and no larger"},
 	{"size", KUBE_SIZE},
 	{"allocated", KUBE_SIZE},
 	{"targets", KUBE_OBJECT, KUBE_LIST, .props = volume_target, .items_max = 16},

@@ -102,7 +102,7 @@ static int apply_pool(struct place_inventory *inv, const json_t *object, struct 
 	return 0;
 }
 
-/* What was granted is in status.size; a larger spec.size is a wish until then. */
+/* What was granted is in status.promised, what was made in status.size; a larger spec.size is a wish until then. */
 static int apply_volume(struct place_inventory *inv, const json_t *object, struct err *err)
 {
 	struct place_volume_info info = {
@@ -112,14 +112,16 @@ static int apply_volume(struct place_inventory *inv, const json_t *object, struc
 		.group = kube_str(object, "spec.antiAffinityGroup"),
 		.reservation = kube_str(object, "spec.reservationName"),
 	};
-	uint64_t wished;
+	uint64_t wished, made;
 	int thick = 0;
 
 	if (place_read_size(object, "spec.size", true, &wished, err) < 0 ||
-	    place_read_size(object, "status.size", false, &info.size, err) < 0 ||
+	    place_read_size(object, "status.promised", false, &info.size, err) < 0 ||
+	    place_read_size(object, "status.size", false, &made, err) < 0 ||
 	    place_read_size(object, "status.allocated", false, &info.allocated, err) < 0 ||
 	    place_read_choice(object, "spec.provisioning", provisionings, &thick, err) < 0)
 		return -EINVAL;
+	info.size = MAX(info.size, made);
 	info.size = info.size ? info.size : wished;
 	info.thick = thick;
 	if (place_inventory_put_volume(inv, &info) < 0)

@@ -117,11 +117,30 @@ static void a_reservation_is_a_request(void **state)
 	place_inventory_free(inv);
 }
 
+/* What was set aside counts, and what was made if that is more; a wish does not. */
+static void a_volume_counts_with_what_was_promised(void **state)
+{
+	struct place_inventory *inv = place_inventory_new(1);
+
+	world_node(inv, "n", "r", "z");
+	world_pool(inv, "p", "n", 100);
+	world_apply(inv,
+		    "{'kind': 'StorageVolume', 'metadata': {'name': 'v'}, 'spec': {'size': '9Gi'}, "
+		    "'status': {'poolName': 'p', 'promised': '5Gi', 'size': '3Gi'}}");
+	assert_int_equal(world_promised(inv, "p"), 5);
+	world_apply(inv,
+		    "{'kind': 'StorageVolume', 'metadata': {'name': 'v'}, 'spec': {'size': '9Gi'}, "
+		    "'status': {'poolName': 'p', 'promised': '5Gi', 'size': '7Gi'}}");
+	assert_int_equal(world_promised(inv, "p"), 7);
+	place_inventory_free(inv);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_objects_are_named),
 		cmocka_unit_test(other_kinds_are_left),
+		cmocka_unit_test(a_volume_counts_with_what_was_promised),
 		cmocka_unit_test(a_bare_volume_is_a_request),
 		cmocka_unit_test(a_clone_goes_to_its_source),
 		cmocka_unit_test(a_reservation_is_a_request),
