@@ -457,6 +457,60 @@ static void what_pages_say_of_each_other_is_checked(void **state)
 	}
 }
 
+/* The newest LAYER page as somebody else or a later time would have written it. */
+static void reseal_as(struct pool_rig *rig, uint64_t lsn, uint64_t epoch)
+{
+	static uint8_t page[LAYOUT_PAGE];
+	uint64_t place = find_page(PAGE_LAYER);
+	struct layout_rules rules;
+	struct superblock sb;
+	struct page_info info;
+
+	get_super(&sb);
+	superblock_rules(&sb, &rules);
+	memcpy(page, image + place * LAYOUT_PAGE, LAYOUT_PAGE);
+	assert_int_equal(page_open(page, &rules, place, &info, NULL), PAGE_GOOD);
+	info.lsn = lsn;
+	info.epoch = epoch;
+	page_seal(page, &rules, &info, place);
+	rig_write(rig, place * LAYOUT_PAGE, page, LAYOUT_PAGE);
+}
+
+static void pages_that_cannot_be_yet_are_damage(void **state)
+{
+	struct superblock sb;
+	struct pool_rig rig;
+
+	get_super(&sb);
+	begin(&rig);
+	reseal_as(&rig, sb.epoch_lsn, sb.epoch - 1);
+	expect_damage(&rig, "an engine that had lost the pool", find_page(PAGE_LAYER));
+	begin(&rig);
+	reseal_as(&rig, sb.tail_lsn + 500, sb.epoch);
+	expect_damage(&rig, "its end is missing", find_page(PAGE_LAYER));
+	begin(&rig);
+	reseal_as(&rig, 1, sb.epoch + 1);
+	expect_damage(&rig, "LSN or epoch", find_page(PAGE_LAYER));
+}
+
+static void all_problems_are_reported(void **state)
+{
+	struct problems seen = {0};
+	struct pool_rig rig;
+
+	begin(&rig);
+	flip(&rig, find_page(PAGE_MAP) * LAYOUT_PAGE + 1000);
+	flip(&rig, find_page(PAGE_PROPS) * LAYOUT_PAGE + 1000);
+	flip(&rig, SUPERBLOCK_COPY_OFFSET(2) + 100);
+	rig.open.problem = take_problem;
+	rig.open.problem_ctx = &seen;
+	assert_int_equal(rig_open(&rig), 0);
+	assert_in_range(seen.damages, 3, 4); /* two pages, and an object without its properties */
+	assert_int_equal(seen.notes, 1);
+	assert_non_null(pool_object_by_name(rig.pool, "v1"));
+	rig_fini(&rig);
+}
+
 /* A wiped slot of the newest page: what it had is gone, and the mask or properties are missed. */
 static void a_page_that_is_gone_is_missed(void **state)
 {
@@ -533,6 +587,8 @@ int main(void)
 		cmocka_unit_test(a_flipped_bit_in_a_page_is_named),
 		cmocka_unit_test(a_flipped_bit_in_the_journal_is_named),
 		cmocka_unit_test(what_pages_say_of_each_other_is_checked),
+		cmocka_unit_test(pages_that_cannot_be_yet_are_damage),
+		cmocka_unit_test(all_problems_are_reported),
 		cmocka_unit_test(a_page_that_is_gone_is_missed),
 		cmocka_unit_test(a_read_error_is_an_error),
 		cmocka_unit_test(a_shrunk_device_is_refused),
