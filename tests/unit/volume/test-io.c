@@ -228,6 +228,45 @@ static void run_load(uint64_t seed, bool ram, uint32_t dev_block, uint32_t block
 	free(load);
 }
 
+/* The same without waiting for anything: the volume must not lose a byte, whatever the cuts come across. */
+static void run_cuts(uint64_t seed, bool ram)
+{
+	struct volume_rig_opts opts = {
+		.seed = seed, .size = 256 * MIB, .block_size = 512, .ram = ram};
+	struct load *load = calloc(1, sizeof(*load));
+	char name[16];
+
+	load_init(load, &opts, 512);
+	load->rig.p.done = true;
+	for (unsigned cut = 0; cut < 40; cut++) {
+		for (unsigned i = 0; i < DEPTH; i++) {
+			assert_true(
+				sim_run_until(load->rig.p.w.sim, one_free, load, WORLD_DEADLINE));
+			for (unsigned k = 0; k < DEPTH; k++)
+				if (!load->io[k].busy)
+					load_start(load, &load->io[k]);
+		}
+		if (!load->rig.p.done)
+			continue;
+		assert_int_equal(load->rig.p.res, 0);
+		snprintf(name, sizeof(name), "s%u", cut);
+		vrig_snapshot_begin(&load->rig, "v0", name);
+	}
+	assert_true(sim_run_until(load->rig.p.w.sim, all_free, load, WORLD_DEADLINE));
+	assert_true(sim_run_until(load->rig.p.w.sim, rig_is_done, &load->rig.p, WORLD_DEADLINE));
+	check_image(load, &load->image[0]);
+	load_fini(load);
+	free(load);
+}
+
+static void cuts_under_load_lose_nothing(void **state)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		run_cuts(seed, false);
+		run_cuts(seed, true);
+	}
+}
+
 static void one_volume_is_what_was_written(void **state)
 {
 	for (uint64_t seed = 1; seed <= 3; seed++) {
@@ -253,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_volume_is_what_was_written),
 		cmocka_unit_test(chains_of_snapshots_keep_each_moment),
+		cmocka_unit_test(cuts_under_load_lose_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
