@@ -8,7 +8,7 @@
 
 #include "unit/pool/pool_rig.h"
 
-#define SEEDS   20
+#define SEEDS   40
 #define STEPS   60
 #define SIZE    (48 * MIB)
 #define LAYERS  64
@@ -128,9 +128,57 @@ static void add_props(uint64_t object, uint64_t revision)
 	free(props);
 }
 
-static void commit(void)
+static void check_space(void)
 {
-	CHECK(rig_commit(&rig) == 0);
+	struct pool_space_info info;
+	uint64_t owned = 0;
+
+	for (uint32_t i = 0; i < rig.pool->tables.n_slots; i++)
+		if (rig.pool->tables.by_slot[i])
+			owned += map_mapped(rig.pool->tables.by_slot[i]->map);
+	pool_space_info(rig.pool, &info);
+	CHECK(info.free == info.total - owned - info.metadata);
+}
+
+static void cut_while(void (*call)(struct pool_rig *rig))
+{
+	rig.done = false;
+	rig.call = call;
+	rig.msg.run = rig_arrives;
+	reactor_post(rig.env.home, &rig.msg);
+	sim_run_for(rig.w.sim, rng_below(rng, 4 * NSEC_PER_MSEC));
+	sim_file_power_cut(rig.w.sim, RIG_PATH);
+	CHECK(sim_run_until(rig.w.sim, rig_is_done, &rig, WORLD_DEADLINE));
+}
+
+/* False: the power went; the transaction counts or not, and the pool is another one. What was answered counts. */
+static bool commit(void)
+{
+	struct state before, after;
+	bool answered;
+
+	if (!rng_chance(rng, 0.05)) {
+		CHECK(rig_commit(&rig) == 0);
+		return true;
+	}
+	before = dump();
+	cut_while(rig_call_commit);
+	pool_txn_fini(&rig.txn);
+	answered = rig.res == 0;
+	if (answered) {
+		free(before.text);
+		before = dump();
+	}
+	after = before;
+	rig_crash(&rig, false);
+	CHECK(rig_open(&rig) == 0);
+	check_space();
+	before = dump();
+	if (answered)
+		CHECK(strcmp(before.text ? before.text : "", after.text ? after.text : "") == 0);
+	free(before.text);
+	free(after.text);
+	return false;
 }
 
 static void create(void)
@@ -147,7 +195,7 @@ static void create(void)
 		pool_txn_add(&rig.txn, &r);
 	add_props(r.layer_set.object, 1);
 	pool_txn_add(&rig.txn, &r);
-	commit();
+	(void)commit();
 }
 
 static void snapshot(void)
@@ -164,7 +212,7 @@ static void snapshot(void)
 	rig_txn_begin(&rig);
 	pool_txn_add(&rig.txn, &r);
 	add_props(r.snapshot.snapshot, 1);
-	commit();
+	(void)commit();
 }
 
 static void rename_object(void)
@@ -175,7 +223,7 @@ static void rename_object(void)
 		return;
 	rig_txn_begin(&rig);
 	add_props(l->object->id, l->object->revision + 1);
-	commit();
+	(void)commit();
 }
 
 static void put(struct pool_layer *l, uint32_t cluster, uint64_t entry)
@@ -190,8 +238,7 @@ static void put(struct pool_layer *l, uint32_t cluster, uint64_t entry)
 	r.map_set.mask = mask;
 	rig_txn_begin(&rig);
 	pool_txn_add(&rig.txn, &r);
-	commit();
-	if (old && old != map_phys(entry))
+	if (commit() && old && old != map_phys(entry))
 		pool_free_cluster(rig.pool, old);
 }
 
@@ -250,7 +297,7 @@ static void resize(void)
 		pool_txn_add(&rig.txn, &run);
 	}
 	pool_txn_add(&rig.txn, &r);
-	commit();
+	(void)commit();
 }
 
 static void delete_layer(void)
@@ -265,29 +312,16 @@ static void delete_layer(void)
 	rig_txn_begin(&rig);
 	pool_txn_add(&rig.txn, &p);
 	pool_txn_add(&rig.txn, &r);
-	commit();
+	(void)commit();
 }
 
 /* A checkpoint changes nothing that can be seen, however far it came: torn pages, half a segment, an old or a new superblock. */
-static void begin_checkpoint(void)
-{
-	rig.done = false;
-	rig.call = rig_call_checkpoint;
-	rig.msg.run = rig_arrives;
-	reactor_post(rig.env.home, &rig.msg);
-	sim_run_for(rig.w.sim, rng_below(rng, 4 * NSEC_PER_MSEC));
-	sim_file_power_cut(rig.w.sim, RIG_PATH);
-	CHECK(sim_run_until(rig.w.sim, rig_is_done, &rig, WORLD_DEADLINE));
-}
-
 static void crash_and_compare(bool in_checkpoint)
 {
 	struct state before = dump(), after;
-	struct pool_space_info info;
-	uint64_t owned = 0;
 
 	if (in_checkpoint)
-		begin_checkpoint();
+		cut_while(rig_call_checkpoint);
 	rig_crash(&rig, rng_chance(rng, 0.7));
 	CHECK(rig_open(&rig) == 0);
 	after = dump();
@@ -296,11 +330,7 @@ static void crash_and_compare(bool in_checkpoint)
 			 after.text);
 	free(before.text);
 	free(after.text);
-	for (uint32_t i = 0; i < rig.pool->tables.n_slots; i++)
-		if (rig.pool->tables.by_slot[i])
-			owned += map_mapped(rig.pool->tables.by_slot[i]->map);
-	pool_space_info(rig.pool, &info);
-	CHECK(info.free == info.total - owned - info.metadata);
+	check_space();
 }
 
 static void step(void)
