@@ -357,7 +357,7 @@ static void finish_durable(struct pool_txn *txn, int res)
 		return;
 	}
 	job->publish.done = finish_views;
-	view_publish(job->set, job->target, NULL, &job->publish);
+	volume_views_publish(job->set, job->target, NULL, &job->publish);
 }
 
 static void finish(struct volume_job *job)
@@ -368,7 +368,7 @@ static void finish(struct volume_job *job)
 		job->step = JOB_VIEWS;
 		job->source->emptied = true;
 		job->publish.done = finish_views;
-		view_publish(job->set, job->source, NULL, &job->publish);
+		volume_views_publish(job->set, job->source, NULL, &job->publish);
 		return;
 	}
 	job->step = JOB_FINISH;

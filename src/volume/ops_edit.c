@@ -137,7 +137,7 @@ static void resize_durable(struct pool_txn *txn, int res)
 	if (res)
 		edit_end(op, res, "resizing");
 	else
-		view_publish(op->base.set, NULL, op->base.volume, &op->publish);
+		volume_views_publish(op->base.set, NULL, op->base.volume, &op->publish);
 }
 
 static int check_shrink(struct edit_op *op, const struct pool_object *object)

@@ -40,7 +40,7 @@ static void revert_durable(struct pool_txn *txn, int res)
 	if (res)
 		revert_end(op, res);
 	else
-		view_publish(op->base.set, NULL, op->base.volume, &op->publish);
+		volume_views_publish(op->base.set, NULL, op->base.volume, &op->publish);
 }
 
 static bool in_chain(const struct pool_layer *head, const struct pool_layer *layer)

@@ -102,8 +102,8 @@ static bool stands_on(const struct volume *v, const struct pool_layer *layer)
 	return false;
 }
 
-void view_publish(struct volumes *set, struct pool_layer *layer, struct volume *v,
-		  struct view_publish *publish)
+void volume_views_publish(struct volumes *set, struct pool_layer *layer, struct volume *v,
+			  struct view_publish *publish)
 {
 	publish->set = set;
 	publish->change = NULL;

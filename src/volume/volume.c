@@ -135,6 +135,11 @@ int volumes_new(struct pool *pool, struct volumes **ret, struct err *err)
 	return 0;
 }
 
+void volumes_stop(struct volumes *set, void (*done)(void *ctx), void *ctx)
+{
+	jobs_stop(set, done, ctx);
+}
+
 void volumes_free(struct volumes *set)
 {
 	ASSERT(!set->job);

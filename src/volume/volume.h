@@ -56,7 +56,9 @@ struct volume {
 
 /* Makes a struct volume for every object of an open pool and follows its changes. */
 int volumes_new(struct pool *pool, struct volumes **ret, struct err *err);
-/* No blk_dev is left. */
+/* Ends background work at its next slice; it goes on after the next opening. Then no operation may begin. */
+void volumes_stop(struct volumes *set, void (*done)(void *ctx), void *ctx);
+/* No blk_dev is left, and work has been stopped. */
 void volumes_free(struct volumes *set);
 struct volume *volume_find(struct volumes *set, const char *name);
 struct volume *volume_find_uuid(struct volumes *set, const struct uuid *uuid);
@@ -91,8 +93,8 @@ struct view_publish {
 	int res;
 	struct task task;
 };
-void view_publish(struct volumes *set, struct pool_layer *layer, struct volume *v,
-		  struct view_publish *publish);
+void volume_views_publish(struct volumes *set, struct pool_layer *layer, struct volume *v,
+			  struct view_publish *publish);
 
 /* ---- Operations: ops_*.c. Each is an op of the pool; done when durable. ---- */
 
