@@ -26,7 +26,8 @@ struct bdev *bdev_find(struct bdev_registry *reg, const char *name)
 	list_for_each (it, &reg->list) {
 		struct bdev *bdev = list_entry(it, struct bdev, link);
 
-		if (strcmp(bdev->dev->name, name) == 0 || strcasecmp(bdev->uuid_text, name) == 0)
+		if (strcmp(bdev->dev->name, name) == 0 || strcasecmp(bdev->uuid_text, name) == 0 ||
+		    (bdev->alias[0] && strcmp(bdev->alias, name) == 0))
 			return bdev;
 	}
 	return NULL;
@@ -93,6 +94,7 @@ void bdev_remove(struct bdev_registry *reg, struct bdev *bdev)
 	bdev->dev->ops->destroy(bdev->dev);
 	nvme_qos_free(bdev->qos);
 	json_decref(bdev->create_params);
+	json_decref(bdev->props);
 	free(bdev);
 }
 
@@ -141,9 +143,9 @@ json_t *bdev_info_json(const struct bdev *bdev)
 	json_t *driver = dev->ops->describe ? dev->ops->describe(dev) : NULL;
 	json_t *info = json_pack(
 		"{s:s, s:[s], s:s, s:I, s:I, s:s, s:o*, s:b, s:b, s:o*, s:[], s:o}", "name",
-		dev->name, "aliases", bdev->uuid_text, "product_name", dev->ops->product,
-		"block_size", (json_int_t)dev->block_size, "num_blocks",
-		(json_int_t)(atomic_load(&dev->size_bytes) / dev->block_size), "uuid",
+		dev->name, "aliases", bdev->alias[0] ? bdev->alias : bdev->uuid_text,
+		"product_name", dev->ops->product, "block_size", (json_int_t)dev->block_size,
+		"num_blocks", (json_int_t)(atomic_load(&dev->size_bytes) / dev->block_size), "uuid",
 		bdev->uuid_text, "assigned_rate_limits", limits_json(&bdev->limits), "claimed",
 		dev->claims > 0, "zoned", false, "supported_io_types", io_types_json(dev),
 		"memory_domains", "driver_specific", driver ? driver : json_object());
@@ -236,6 +238,8 @@ int bdev_config_append(const struct bdev *bdev, json_t *array)
 		       limits->r_bytes_per_sec || limits->w_bytes_per_sec;
 	json_t *params;
 
+	if (bdev->pool)
+		return 0; /* its disk tells */
 	if (json_array_append_new(array, json_pack("{s:s, s:O}", "method", bdev->create_method,
 						   "params", bdev->create_params)) < 0)
 		return -ENOMEM;

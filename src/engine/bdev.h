@@ -23,6 +23,14 @@ struct bdev {
 	json_t *create_params;     /* owned; with the UUID spelled out */
 	struct bdev *base;         /* fault: what it stands on */
 	char uuid_text[UUID_TEXT_SIZE];
+
+	/* Of volumes and snapshots only (create_params is NULL); engine/store.h. */
+	struct store_pool *pool;
+	struct volume *volume;    /* belongs to the pool reactor */
+	char alias[BLK_NAME_MAX]; /* "pool/volume"; "": none */
+	json_t *props;            /* owned; store_props_json() */
+	bool exports_live;        /* what props say of exports has been carried out */
+	uint64_t seen;            /* mark of the catalog */
 };
 
 struct bdev_registry {
@@ -31,7 +39,7 @@ struct bdev_registry {
 };
 
 void bdev_registry_init(struct bdev_registry *reg);
-/* By name, or by UUID, which is an alias. NULL. */
+/* By name, alias or UUID. NULL. */
 struct bdev *bdev_find(struct bdev_registry *reg, const char *name);
 struct bdev *bdev_of(struct bdev_registry *reg, const struct blk_dev *dev);
 /* -EEXIST when the name or the UUID is taken, as name or as alias. */

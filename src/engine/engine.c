@@ -34,6 +34,7 @@ const char *const engine_state_name[] = {
 	[ENGINE_STOP_SAVE] = "saving",
 	[ENGINE_STOP_TARGET] = "closing-controllers",
 	[ENGINE_STOP_TRANSPORT] = "closing-connections",
+	[ENGINE_STOP_POOLS] = "closing-pools",
 	[ENGINE_STOP_DISKS] = "closing-disks",
 	[ENGINE_STOPPED] = "stopped",
 };
@@ -62,6 +63,7 @@ int engine_new(const struct engine_opts *opts, void (*on_end)(struct engine *e),
 	list_init(&e->listeners);
 	list_init(&e->init_waiters);
 	config_problems_init(&e->problems);
+	store_init(e);
 	res = uring_probe_kernel(err);
 	if (res == 0)
 		res = state_dir_take(e, err);
@@ -125,7 +127,7 @@ static int reactor_make(struct engine *e, unsigned id, const char *name, int cpu
 
 	if (res < 0)
 		return res;
-	if (id == e->n_data)
+	if (id == e->n_data + 1)
 		opts.poll_us = POLL_US_NEVER; /* control: nobody waits for it in microseconds */
 	res = reactor_new(&opts, env, ret, err);
 	if (res < 0) {
@@ -142,7 +144,7 @@ static int reactors_new(struct engine *e, struct err *err)
 
 	for (unsigned i = 0; i < IOBUF_CLASSES; i++)
 		e->iobufs.n[i] = e->opts->iobuf[i];
-	res = iobuf_arena_new(&e->iobufs, e->n_data + 1, &e->arena, err);
+	res = iobuf_arena_new(&e->iobufs, e->n_data + 2, &e->arena, err);
 	for (unsigned i = 0; res == 0 && i < e->n_data; i++) {
 		char name[16];
 
@@ -150,8 +152,10 @@ static int reactors_new(struct engine *e, struct err *err)
 		res = reactor_make(e, i, name, e->opts->data_cpu[i], &e->data[i], err);
 	}
 	if (res == 0)
-		res = reactor_make(e, e->n_data, "lp-control", e->opts->control_cpu, &e->control,
-				   err);
+		res = reactor_make(e, e->n_data, "lp-pools", -1, &e->pools, err);
+	if (res == 0)
+		res = reactor_make(e, e->n_data + 1, "lp-control", e->opts->control_cpu,
+				   &e->control, err);
 	return res;
 }
 
@@ -166,6 +170,9 @@ int engine_start(struct engine *e, struct err *err)
 			return res;
 		e->n_started++;
 	}
+	if (reactor_start(e->pools, err) < 0)
+		return err->code;
+	e->pools_started = true;
 	reactor_post(e->control, &e->start_msg);
 	if (reactor_start(e->control, err) < 0)
 		return err->code;
@@ -351,16 +358,19 @@ static void hop_on(struct msg *msg)
 {
 	struct engine *e = container_of(msg, struct engine, hop_msg);
 
-	if (reactor_current() == e->control && e->hops == e->n_data + 1) {
+	if (reactor_current() == e->control && e->hops == e->n_data + 2) {
 		stop_step(e);
 		return;
 	}
 	e->hops++;
-	reactor_post(e->hops <= e->n_data ? e->data[e->hops - 1] : e->control, msg);
+	if (e->hops <= e->n_data)
+		reactor_post(e->data[e->hops - 1], msg);
+	else
+		reactor_post(e->hops == e->n_data + 1 ? e->pools : e->control, msg);
 }
 
-/* Nobody submits any more. Users go before what they use. */
-static void disks_close(struct engine *e)
+/* Nobody submits any more. Users go before what they use: namespaces, volumes' devices, pools, disks. */
+static void pools_close(struct engine *e)
 {
 	rpc_listeners_free(e);
 	if (e->tcp)
@@ -368,6 +378,11 @@ static void disks_close(struct engine *e)
 	e->tcp = NULL;
 	nvme_target_free(e->target);
 	e->target = NULL;
+	store_close_all(e, stop_step);
+}
+
+static void disks_close(struct engine *e)
+{
 	bdev_remove_all(&e->bdevs);
 	e->hop_msg.run = hop_on;
 	e->hops = 0;
@@ -406,6 +421,10 @@ static void stop_step(struct engine *e)
 		}
 		__attribute__((fallthrough));
 	case ENGINE_STOP_TRANSPORT:
+		e->state = ENGINE_STOP_POOLS;
+		pools_close(e);
+		return;
+	case ENGINE_STOP_POOLS:
 		e->state = ENGINE_STOP_DISKS;
 		disks_close(e);
 		return;
@@ -433,6 +452,10 @@ static void reactors_end(struct engine *e)
 		reactor_stop(e->data[i]);
 	for (unsigned i = 0; i < e->n_started; i++)
 		reactor_join(e->data[i]);
+	if (e->pools_started) {
+		reactor_stop(e->pools);
+		reactor_join(e->pools);
+	}
 	if (e->control_started) {
 		reactor_stop(e->control);
 		reactor_join(e->control);
@@ -450,9 +473,11 @@ void engine_free(struct engine *e)
 		tcp_transport_free(e->tcp);
 	if (e->target)
 		nvme_target_free(e->target);
+	store_fini(e);
 	bdev_remove_all(&e->bdevs);
 	for (unsigned i = 0; i < e->n_data; i++)
 		reactor_free(e->data[i]);
+	reactor_free(e->pools);
 	reactor_free(e->control);
 	if (e->arena)
 		iobuf_arena_free(e->arena);

@@ -19,9 +19,11 @@
 #include "config.h"
 #include "engine/bdev.h"
 #include "engine/configfile.h"
+#include "engine/notify.h"
 #include "engine/options.h"
 #include "engine/resv_store.h"
 #include "engine/saver.h"
+#include "engine/store.h"
 #include "nvme/target.h"
 #include "rpc/rpc.h"
 #include "rt/reactor.h"
@@ -40,6 +42,7 @@ enum engine_state {
 	ENGINE_STOP_SAVE,      /* RPC takes no calls; what was changed is being written */
 	ENGINE_STOP_TARGET,    /* controllers close */
 	ENGINE_STOP_TRANSPORT, /* sockets close */
+	ENGINE_STOP_POOLS,     /* pools close */
 	ENGINE_STOP_DISKS,     /* block devices close */
 	ENGINE_STOPPED,
 };
@@ -57,6 +60,7 @@ struct replay {          /* engine/replay.c */
 	size_t index;
 	unsigned failed;
 	bool stop_at_failure; /* else a failed entry becomes a problem */
+	bool from_disks;      /* second pass: what the volumes say of their exports */
 	struct err first_err;
 	struct task task;
 	struct timer timer;   /* pause before an entry is tried again */
@@ -74,8 +78,9 @@ struct engine {
 	struct iobuf_arena *arena;
 	struct iobuf_counts iobufs;
 	struct reactor *control, *data[ENGINE_DATA_MAX];
+	struct reactor *pools; /* where pools live */
 	unsigned n_data, n_started;
-	bool control_started;
+	bool control_started, pools_started;
 	struct worker_pool *workers;
 	struct nvme_target *target;
 	struct tcp_transport *tcp; /* NULL until nvmf_create_transport */
@@ -86,6 +91,8 @@ struct engine {
 	uint64_t start_ns;
 
 	struct bdev_registry bdevs;
+	struct store store;
+	struct notify notify;
 	struct list listeners;
 	struct saver config;
 	struct config_problems problems;
@@ -95,6 +102,7 @@ struct engine {
 	struct list init_waiters; /* framework_wait_init */
 
 	struct saver_wait stop_wait;
+	struct store_sync load_sync;
 	struct timer start_timer; /* pause before the RPC socket is tried again */
 	struct msg start_msg, stop_msg, hop_msg;
 	unsigned hops; /* reactors that hop_msg has been sent to */

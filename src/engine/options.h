@@ -14,7 +14,7 @@
 
 #define ENGINE_STATE_DIR  "/var/lib/litepool/engine"
 #define ENGINE_RPC_SOCKET "/run/litepool/engine.sock"
-#define ENGINE_DATA_MAX   (REACTORS_MAX - 1) /* one is for control */
+#define ENGINE_DATA_MAX   (REACTORS_MAX - 2) /* one is for control, one for pools */
 
 struct engine_opts {
 	const char *config_path; /* NULL: none */

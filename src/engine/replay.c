@@ -9,6 +9,8 @@
  * A subsystem of which a namespace could not be made does not listen: a host that came in would find the namespace gone and remove its device for
  * good, where one that finds nobody waits and tries again. Its listeners are problems, too, and come back with the namespace.
  *
+ * A second pass carries out what the volumes of pools say of their exports; entries about those are left out of the first, since the disks know better (exports.c).
+ *
  * A predecessor that was killed may hold its disks and addresses for a moment after its process is gone: the kernel takes its rings down later. So at
  * start, what is in use is tried again for a while before it counts as failed.
  */
@@ -23,6 +25,7 @@
 #define RETRY_NS    20000000ull
 
 static void replay_step(struct task *task);
+static void replay_end(struct engine *e);
 static void replay_again(struct timer *timer);
 static bool held_back(struct engine *e, const json_t *entry, struct err *err);
 static void replay_answered(void *ctx, const json_t *result, const struct err *err);
@@ -37,6 +40,7 @@ void engine_replay(struct engine *e, json_t *entries, bool stop_at_failure,
 	replay->index = 0;
 	replay->failed = 0;
 	replay->stop_at_failure = stop_at_failure;
+	replay->from_disks = false;
 	replay->first_err.code = 0;
 	replay->done = done;
 	replay->task.run = replay_step;
@@ -75,12 +79,16 @@ static void replay_step(struct task *task)
 
 	if (e->stopping || replay->index >= json_array_size(replay->entries) ||
 	    (replay->failed && replay->stop_at_failure)) {
-		json_decref(replay->entries);
-		replay->entries = NULL;
-		replay->done(e, replay->failed ? -EINVAL : 0);
+		replay_end(e);
 		return;
 	}
 	entry = json_array_get(replay->entries, replay->index);
+	if (!replay->from_disks && !replay->stop_at_failure &&
+	    store_owns_entry(e, json_string_value(json_object_get(entry, "method")),
+			     json_object_get(entry, "params"))) {
+		replay_answered(e, NULL, NULL);
+		return;
+	}
 	if (held_back(e, entry, &err)) {
 		replay_answered(e, NULL, &err);
 		return;
@@ -89,6 +97,27 @@ static void replay_step(struct task *task)
 	rpc_call_local(e->rpc, json_string_value(json_object_get(entry, "method")),
 		       json_object_get(entry, "params"), replay_answered, e);
 	e->in_replay = false;
+}
+
+/* After the entries, what volumes say of their exports (exports.c); pools may come while that is carried out. */
+static void replay_end(struct engine *e)
+{
+	struct replay *replay = &e->replay;
+	json_t *more = e->stopping ? NULL : store_export_entries(e);
+
+	json_decref(replay->entries);
+	replay->entries = NULL;
+	if (json_array_size(more) > 0) {
+		replay->entries = more;
+		replay->index = 0;
+		replay->stop_at_failure = false;
+		replay->from_disks = true;
+		reactor_defer(e->control, &replay->task);
+		return;
+	}
+	json_decref(more);
+	replay->done(e, replay->failed ? -EINVAL : 0);
+	store_sync_go_on(e);
 }
 
 /* True, and err says why, when the entry would let hosts in to a subsystem that is not whole. */
@@ -144,5 +173,7 @@ static void replay_answered(void *ctx, const json_t *result, const struct err *e
 	replay->index++;
 	if (err)
 		replay_failed(e, entry, method, err);
+	else if (replay->from_disks && strcmp(method, "nvmf_subsystem_add_listener") == 0)
+		store_waiting_drop(e, json_object_get(entry, "params"));
 	reactor_defer(e->control, &replay->task);
 }

@@ -18,6 +18,7 @@ struct create {
 	uint32_t block_size;
 	const char *filename; /* aio */
 	bool readonly, fallocate, buffered;
+	bool no_examine;  /* what stands on it looks itself */
 	const char *base; /* fault */
 	uint64_t seed;
 	struct uuid uuid;
@@ -75,6 +76,7 @@ static const struct json_field aio_fields[] = {
 	{"readonly", JSON_KIND_BOOL, CREATE_AT(readonly)},
 	{"fallocate", JSON_KIND_BOOL, CREATE_AT(fallocate)},
 	{"buffered", JSON_KIND_BOOL, CREATE_AT(buffered)},
+	{"litepool_no_examine", JSON_KIND_BOOL, CREATE_AT(no_examine)},
 	{"uuid", JSON_KIND_STRING, CREATE_AT(uuid_text)},
 };
 
@@ -214,7 +216,7 @@ static json_t *create_params(enum create_kind kind, const struct create *c,
 }
 
 static int create_register(struct engine *e, enum create_kind kind, const struct create *c,
-			   struct err *err)
+			   struct bdev **ret, struct err *err)
 {
 	struct blk_dev *dev;
 	struct bdev *bdev = NULL;
@@ -232,34 +234,85 @@ static int create_register(struct engine *e, enum create_kind kind, const struct
 		return res;
 	}
 	bdev->base = kind == CREATE_FAULT ? bdev_find(&e->bdevs, c->base) : NULL;
+	/* At the next start the base would be examined before the fault layer is there. */
+	if (bdev->base && strcmp(bdev->base->create_method, kinds[CREATE_AIO].method) == 0)
+		(void)json_object_set_new(bdev->base->create_params, "litepool_no_examine",
+					  json_true());
+	*ret = bdev;
 	return 0;
+}
+
+struct examine {
+	struct change *change;
+	json_t *name;
+};
+
+static void exports_restored(struct engine *e, void *ctx)
+{
+	struct examine *x = ctx;
+
+	change_commit(x->change, x->name);
+	free(x);
+}
+
+/* What the device holds has been looked at; a pool that could not be opened is a problem of its own. */
+static void create_examined(void *ctx, int res, const struct err *err)
+{
+	struct examine *x = ctx;
+
+	if (res == 0 && !x->change->from_replay)
+		store_restore_exports(x->change->e, exports_restored, x);
+	else
+		exports_restored(x->change->e, x);
+}
+
+static void examine(struct engine *e, struct change *change, struct bdev *bdev)
+{
+	struct examine *x = calloc(1, sizeof(*x));
+
+	if (!x) {
+		change_commit(change, json_string(bdev->dev->name));
+		return;
+	}
+	x->change = change;
+	x->name = json_string(bdev->dev->name);
+	store_open(e, bdev, &(struct store_open_opts){0}, create_examined, x);
 }
 
 static void bdev_create(struct engine *e, struct rpc_call *call, enum create_kind kind,
 			struct create *c)
 {
 	struct change *change = change_begin(e, call);
+	struct bdev *bdev;
 	char name[32];
 	struct err err = {0};
 
 	if (!change)
 		return;
 	if (create_identity(e, kind, c, name, sizeof(name), &err) < 0 ||
-	    create_register(e, kind, c, &err) < 0) {
+	    create_register(e, kind, c, &bdev, &err) < 0) {
 		change_fail(change, &err);
 		return;
 	}
 	if (!change->from_replay)
 		(void)config_problems_drop_bdev(&e->problems, c->name);
-	change_commit(change, json_string(c->name));
+	notify_add(&e->notify, "bdev_register", bdev->dev->name);
+	if (c->no_examine) {
+		(void)json_object_set_new(bdev->create_params, "litepool_no_examine", json_true());
+		change_commit(change, json_string(c->name));
+	} else if (kind == CREATE_NULL) {
+		change_commit(change, json_string(c->name));
+	} else {
+		examine(e, change, bdev);
+	}
 }
 
-/* Who uses it, for a person who wants to delete it. */
-static void user_text(struct engine *e, const struct bdev *bdev, char *text, size_t size)
+void rpc_bdev_user_text(struct engine *e, const struct bdev *bdev, char *text, size_t size)
 {
 	json_t *subsystems = nvme_target_subsystems_json(e->target, NULL);
 
-	snprintf(text, size, "%s", bdev->dev->claimed_by ? bdev->dev->claimed_by : "something");
+	snprintf(text, size, "%s%s", bdev->dev->claimed_by ? bdev->dev->claimed_by : "something",
+		 store_stands_on(e, bdev) ? "; close it first (litepool_pool_close)" : "");
 	list_for_each (it, &e->bdevs.list) {
 		const struct bdev *user = list_entry(it, struct bdev, link);
 
@@ -300,9 +353,11 @@ static int bdev_delete_named(struct engine *e, const char *name, enum create_kin
 		return err_set(err, -ENODEV, "%s was made by %s; delete it with that method's pair",
 			       bdev->dev->name, bdev->create_method);
 	if (bdev->dev->claims > 0) {
-		user_text(e, bdev, user, sizeof(user));
+		rpc_bdev_user_text(e, bdev, user, sizeof(user));
 		return err_set(err, -EBUSY, "%s is in use by %s", bdev->dev->name, user);
 	}
+	notify_add(&e->notify, "bdev_unregister", bdev->dev->name);
+	store_problem_drop(e, bdev->dev->name);
 	bdev_remove(&e->bdevs, bdev);
 	return 0;
 }

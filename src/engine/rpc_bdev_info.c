@@ -95,7 +95,7 @@ void rpc_bdev_get_iostat(struct rpc_call *call, const json_t *params, void *ctx)
 void rpc_bdev_wait_for_examine(struct rpc_call *call, const json_t *params, void *ctx)
 {
 	if (rpc_no_params(call, params))
-		rpc_reply(call, NULL);
+		store_wait_examined(ctx, call);
 }
 
 static const struct json_field rescan_fields[] = {

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "engine/saver.h"
+#include "engine/store.h"
 #include "rpc/rpc.h"
 
 struct engine;
@@ -21,12 +22,13 @@ struct change {
 	struct rpc_call *call;
 	bool from_replay;
 	json_t *result; /* NULL: JSON true */
+	struct store_sync sync;
 	struct saver_wait wait;
 };
 
 /* NULL: no memory, and the call was answered. */
 struct change *change_begin(struct engine *e, struct rpc_call *call);
-/* Saves, then answers with result (taken; NULL: true). */
+/* Saves, on the disks of volumes and in the state directory, then answers with result (taken; NULL: true). */
 void change_commit(struct change *change, json_t *result);
 /* Nothing was changed. */
 void change_fail(struct change *change, const struct err *err);
@@ -42,6 +44,10 @@ bool rpc_params(struct rpc_call *call, const json_t *params, const struct json_f
 bool rpc_no_params(struct rpc_call *call, const json_t *params);
 /* result NULL: answered with "out of memory". Takes result. */
 void rpc_reply_json(struct rpc_call *call, json_t *result);
+
+/* rpc_bdev.c: who uses a device, for a person who wants to delete it. */
+struct bdev;
+void rpc_bdev_user_text(struct engine *e, const struct bdev *bdev, char *text, size_t size);
 
 /* rpc_framework.c: the configuration is carried out; answers framework_start_init and framework_wait_init. */
 void rpc_init_done(struct engine *e);
@@ -65,7 +71,7 @@ void rpc_listeners_free(struct engine *e);
 	X(load_config, RPC_RUNTIME, "carries out a configuration on top of what is there")         \
 	X(bdev_get_bdevs, RPC_RUNTIME, "block devices")                                            \
 	X(bdev_get_iostat, RPC_RUNTIME, "counters of block devices")                               \
-	X(bdev_wait_for_examine, RPC_RUNTIME, "returns at once: nothing is examined")              \
+	X(bdev_wait_for_examine, RPC_RUNTIME, "answers when all devices were looked at for pools") \
 	X(bdev_null_create, RPC_RUNTIME, "a device that stores nothing")                           \
 	X(bdev_null_delete, RPC_RUNTIME, "deletes a null device")                                  \
 	X(bdev_malloc_create, RPC_RUNTIME, "a device in memory")                                   \
@@ -93,6 +99,35 @@ void rpc_listeners_free(struct engine *e);
 	X(nvmf_get_stats, RPC_RUNTIME, "counters of the transport, per reactor")                   \
 	X(nvmf_subsystem_get_controllers, RPC_RUNTIME, "connected controllers of a subsystem")     \
 	X(nvmf_subsystem_get_qpairs, RPC_RUNTIME, "connected queues of a subsystem")               \
+	X(bdev_lvol_create_lvstore, RPC_RUNTIME, "makes a pool on a block device")                 \
+	X(bdev_lvol_rename_lvstore, RPC_RUNTIME, "renames a pool")                                 \
+	X(bdev_lvol_grow_lvstore, RPC_RUNTIME, "takes on the space of a device that has grown")    \
+	X(bdev_lvol_delete_lvstore, RPC_RUNTIME, "destroys a pool with all its volumes")           \
+	X(bdev_lvol_get_lvstores, RPC_RUNTIME, "pools and their space")                            \
+	X(bdev_lvol_create, RPC_RUNTIME, "a volume, thick unless thin_provision")                  \
+	X(bdev_lvol_snapshot, RPC_RUNTIME, "a snapshot of a volume, at once")                      \
+	X(bdev_lvol_clone, RPC_RUNTIME, "a volume that starts as a snapshot")                      \
+	X(bdev_lvol_clone_bdev, RPC_RUNTIME, "not supported: says so")                             \
+	X(bdev_lvol_rename, RPC_RUNTIME, "renames a volume or snapshot")                           \
+	X(bdev_lvol_resize, RPC_RUNTIME, "to an absolute size; smaller only with force")           \
+	X(bdev_lvol_set_read_only, RPC_RUNTIME, "not supported: says so")                          \
+	X(bdev_lvol_delete, RPC_RUNTIME, "deletes a volume or snapshot")                           \
+	X(bdev_lvol_inflate, RPC_RUNTIME, "copies all that a volume shares, in the background")    \
+	X(bdev_lvol_decouple_parent, RPC_RUNTIME, "the same for the snapshot right below")         \
+	X(bdev_lvol_get_lvols, RPC_RUNTIME, "volumes and snapshots")                               \
+	X(litepool_pool_open, RPC_RUNTIME, "opens the pool on a block device")                     \
+	X(litepool_pool_close, RPC_RUNTIME, "closes a pool; its block device is free then")        \
+	X(litepool_pool_set, RPC_RUNTIME, "commit limit, reserved space, watermarks")              \
+	X(litepool_pool_stats, RPC_RUNTIME, "counters of pools")                                   \
+	X(litepool_volume_snapshot_group, RPC_RUNTIME, "snapshots of several volumes in one cut")  \
+	X(litepool_volume_revert, RPC_RUNTIME, "puts a volume back to a snapshot of its chain")    \
+	X(litepool_volume_get_props, RPC_RUNTIME, "what a volume keeps of itself on its disk")     \
+	X(litepool_volume_set_props, RPC_RUNTIME, "labels, and whether it was ever formatted")     \
+	X(litepool_volume_usage, RPC_RUNTIME, "own, shared and exclusive space of a volume")       \
+	X(litepool_volume_extents, RPC_RUNTIME, "allocated ranges, or changed ones since a base")  \
+	X(litepool_volume_work, RPC_RUNTIME, "background work on volumes and its progress")        \
+	X(notify_get_types, RPC_RUNTIME, "types of events")                                        \
+	X(notify_get_notifications, RPC_RUNTIME, "events from an id on")                           \
 	X(litepool_fault_create, RPC_RUNTIME, "a fault layer over a block device")                 \
 	X(litepool_fault_delete, RPC_RUNTIME, "deletes a fault layer")                             \
 	X(litepool_fault_add, RPC_RUNTIME,                                                         \

@@ -150,6 +150,7 @@ void rpc_framework_get_reactors(struct rpc_call *call, const json_t *params, voi
 	for (unsigned i = 0; i < e->n_data; i++)
 		(void)json_array_append_new(reactors,
 					    reactor_json(e->data[i], e->opts->data_cpu[i]));
+	(void)json_array_append_new(reactors, reactor_json(e->pools, -1));
 	(void)json_array_append_new(reactors, reactor_json(e->control, e->opts->control_cpu));
 	rpc_reply_json(call, json_pack("{s:I, s:I, s:o}", "tick_rate", (json_int_t)1000000000,
 				       "pid", (json_int_t)getpid(), "reactors", reactors));
@@ -194,6 +195,16 @@ static void load_saved(void *ctx, const struct err *err)
 		rpc_reply(call, NULL);
 }
 
+static void load_synced(struct store_sync *sync, const struct err *err)
+{
+	struct engine *e = container_of(sync, struct engine, load_sync);
+
+	if (err)
+		load_saved(e, err);
+	else
+		saver_save(&e->config, &e->stop_wait);
+}
+
 static void load_done(struct engine *e, int res)
 {
 	e->stop_wait.done = load_saved;
@@ -203,7 +214,8 @@ static void load_done(struct engine *e, int res)
 		e->replay.call = NULL;
 		return;
 	}
-	saver_save(&e->config, &e->stop_wait);
+	e->load_sync.done = load_synced;
+	store_sync_exports(e, &e->load_sync);
 }
 
 /* Takes entries. */

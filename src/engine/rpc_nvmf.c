@@ -236,13 +236,35 @@ static uint32_t nsid_free(struct engine *e, const char *nqn)
 }
 
 static int ns_restore_resv(struct engine *e, struct nvme_subsystem *ss, const char *nqn,
-			   const struct nvme_ns_opts *opts, struct err *err)
+			   const struct bdev *bdev, const struct nvme_ns_opts *opts,
+			   struct err *err)
 {
 	const struct uuid *uuid = uuid_is_null(&opts->uuid) ? &opts->dev->uuid : &opts->uuid;
 	char text[UUID_TEXT_SIZE];
-	const json_t *resv = resv_store_get(&e->resv, nqn, opts->nsid, uuid_format(uuid, text));
+	const json_t *resv =
+		bdev->pool ? store_reservation(bdev, nqn, opts->nsid)
+			   : resv_store_get(&e->resv, nqn, opts->nsid, uuid_format(uuid, text));
 
 	return resv ? nvme_subsystem_restore_resv(ss, opts->nsid, resv, err) : 0;
+}
+
+/* A volume's namespace has the identity that the volume keeps, wherever its disk goes. */
+static int ns_identity_of_volume(const struct bdev *bdev, struct nvme_ns_opts *opts,
+				 struct err *err)
+{
+	static const uint8_t none[16];
+	const char *nguid = json_string_value(json_object_get(bdev->props, "nguid"));
+	const char *eui64 = json_string_value(json_object_get(bdev->props, "eui64"));
+
+	if (!uuid_is_null(&opts->uuid) && !uuid_equal(&opts->uuid, &bdev->dev->uuid))
+		return err_set(err, -EINVAL,
+			       "uuid: a namespace on the volume %s has the volume's UUID, %s",
+			       bdev->alias, bdev->uuid_text);
+	if (nguid && memcmp(opts->nguid, none, sizeof(opts->nguid)) == 0)
+		(void)hex_parse(nguid, opts->nguid, sizeof(opts->nguid));
+	if (eui64 && memcmp(opts->eui64, none, sizeof(opts->eui64)) == 0)
+		(void)hex_parse(eui64, opts->eui64, sizeof(opts->eui64));
+	return 0;
 }
 
 static int ns_add(struct engine *e, struct nvme_subsystem *ss, const struct nvmf_params *p,
@@ -273,12 +295,15 @@ static int ns_add(struct engine *e, struct nvme_subsystem *ss, const struct nvmf
 	opts.dev = bdev->dev;
 	opts.qos = bdev->qos;
 	opts.anagrpid = np.anagrpid;
-	res = ns_restore_resv(e, ss, p->nqn, &opts, err);
+	if (bdev->pool)
+		res = ns_identity_of_volume(bdev, &opts, err);
+	if (res == 0)
+		res = ns_restore_resv(e, ss, p->nqn, bdev, &opts, err);
 	if (res < 0)
 		return res;
 	change->result = json_integer((json_int_t)opts.nsid);
 	res = nvme_subsystem_add_ns(ss, &opts, &nsid, change_done, change, err);
-	if (res == 0 && !change->from_replay)
+	if (res == 0 && (!change->from_replay || e->replay.from_disks))
 		(void)config_problems_drop_ns(&e->problems, p->nqn, nsid);
 	return res;
 }
@@ -426,7 +451,14 @@ static void resv_changed(void *ctx, const char *nqn, uint32_t nsid, const json_t
 	json_t *subsystems = nvme_target_subsystems_json(e->target, nqn);
 	const json_t *ns = ns_find(subsystems, nsid);
 	const char *uuid = json_string_value(json_object_get(ns, "uuid"));
+	const char *name = json_string_value(json_object_get(ns, "bdev_name"));
+	struct bdev *bdev = name ? bdev_find(&e->bdevs, name) : NULL;
 
+	if (bdev && bdev->pool) {
+		store_save_reservation(bdev, nqn, nsid, resv, saved, saved_ctx);
+		json_decref(subsystems);
+		return;
+	}
 	resv_store_put(&e->resv, nqn, nsid, uuid ? uuid : "", resv, saved, saved_ctx);
 	json_decref(subsystems);
 }

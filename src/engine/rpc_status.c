@@ -59,6 +59,7 @@ static json_t *reactors_json(struct engine *e)
 	for (unsigned i = 0; i < e->n_data; i++)
 		(void)json_array_append_new(
 			reactors, reactor_metrics_json(e, e->data[i], e->opts->data_cpu[i]));
+	(void)json_array_append_new(reactors, reactor_metrics_json(e, e->pools, -1));
 	(void)json_array_append_new(reactors,
 				    reactor_metrics_json(e, e->control, e->opts->control_cpu));
 	return reactors;
@@ -82,15 +83,15 @@ void rpc_litepool_engine_status(struct rpc_call *call, const json_t *params, voi
 	for (unsigned cls = 0; cls < IOBUF_CLASSES; cls++)
 		(void)json_object_set_new(buffers, iobuf_class_name[cls],
 					  json_integer(e->iobufs.n[cls]));
-	status = json_pack("{s:s, s:s, s:I, s:f, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}",
-			   "version", LITEPOOL_VERSION, "state", engine_state_name[e->state], "pid",
-			   (json_int_t)getpid(), "uptime_s",
-			   (double)(reactor_now(e->control) - e->start_ns) / 1e9, "rpc_socket",
-			   e->opts->rpc_socket, "state_dir", e->opts->state_dir, "log_level",
-			   log_level_name(log_level_get()), "poll_us", (json_int_t)e->opts->poll_us,
-			   "bdevs", (json_int_t)e->bdevs.count, "config", saver_json(&e->config),
-			   "problems", config_problems_json(&e->problems), "buffers", buffers,
-			   "reactors", reactors_json(e));
+	status = json_pack(
+		"{s:s, s:s, s:I, s:f, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
+		LITEPOOL_VERSION, "state", engine_state_name[e->state], "pid", (json_int_t)getpid(),
+		"uptime_s", (double)(reactor_now(e->control) - e->start_ns) / 1e9, "rpc_socket",
+		e->opts->rpc_socket, "state_dir", e->opts->state_dir, "log_level",
+		log_level_name(log_level_get()), "poll_us", (json_int_t)e->opts->poll_us, "bdevs",
+		(json_int_t)e->bdevs.count, "config", saver_json(&e->config), "problems",
+		config_problems_json(&e->problems), "pool_problems", store_problems_json(e),
+		"buffers", buffers, "reactors", reactors_json(e));
 	rpc_reply_json(call, status);
 }
 

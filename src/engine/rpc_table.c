@@ -48,6 +48,19 @@ static void change_saved(void *ctx, const struct err *err)
 	free(change);
 }
 
+static void change_synced(struct store_sync *sync, const struct err *err)
+{
+	struct change *change = container_of(sync, struct change, sync);
+
+	if (err) {
+		change_saved(change, err);
+		return;
+	}
+	change->wait.done = change_saved;
+	change->wait.ctx = change;
+	saver_save(&change->e->config, &change->wait);
+}
+
 void change_commit(struct change *change, json_t *result)
 {
 	struct engine *e = change->e;
@@ -59,9 +72,8 @@ void change_commit(struct change *change, json_t *result)
 		free(change);
 		return;
 	}
-	change->wait.done = change_saved;
-	change->wait.ctx = change;
-	saver_save(&e->config, &change->wait);
+	change->sync.done = change_synced;
+	store_sync_exports(e, &change->sync);
 }
 
 void change_fail(struct change *change, const struct err *err)
