@@ -33,7 +33,7 @@ struct grpc_method {
 	grpc_handler_fn handler;
 	bool inline_call; /* runs on the loop thread; must not block */
 	bool streaming;   /* the server sends any number of messages */
-	const void *user;          /* the handler's, see grpc_method_of() */
+	const void *user; /* the handler's, see grpc_method_of() */
 };
 
 struct grpc_call_info {

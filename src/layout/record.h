@@ -29,10 +29,11 @@ enum record_type {
 #define RECORD_HEAD      8u
 #define RECORD_SIZE_MAX  3880u /* a PROPS_SET with a full chunk */
 
+#define PAGES_MAX        480u /* places per record */
 #define PROPS_CHUNK      3840u /* bytes of properties per PROPS_SET record and per PROPS page */
 #define PROPS_CHUNKS     16u
-#define PROPS_BLOB_MAX   (PROPS_CHUNK * PROPS_CHUNKS)
-#define PAGES_MAX        480u /* places per record */
+#define PROPS_BLOB_MAX   61440u /* PROPS_CHUNK * PROPS_CHUNKS */
+static_assert(PROPS_BLOB_MAX == PROPS_CHUNK * PROPS_CHUNKS, "all chunks");
 
 struct props_chunk {        /* of a record, and of a page */
 	uint64_t revision;  /* of the object, counts up with each change; the same in all chunks */

@@ -75,5 +75,7 @@ void checkpoint_fill(struct pool *pool);
 bool checkpoint_todo(const struct pool *pool);
 /* Pairs that the next batch needs and has not. */
 uint64_t checkpoint_missing(const struct pool *pool);
+/* checkpoint_state.c: room in the tables for that LAYER page. -ENOMEM. */
+int checkpoint_layer_room(struct pool_checkpoint *c, uint32_t page);
 
 #endif

@@ -295,9 +295,9 @@ static void round_step(struct batch *batch, int res)
 			log->xfer[0] =
 				(struct batch_xfer){journal_offset(&pool->rules, log->first_lsn),
 						    n * LAYOUT_PAGE, log->blocks};
-			log->xfer[1] =
-				(struct batch_xfer){LAYOUT_HEAD, (log->n_blocks - n) * LAYOUT_PAGE,
-						    (uint8_t *)log->blocks + n * LAYOUT_PAGE};
+			log->xfer[1] = (struct batch_xfer){
+				LAYOUT_HEAD, (log->n_blocks - n) * LAYOUT_PAGE,
+				(uint8_t *)log->blocks + (size_t)n * LAYOUT_PAGE};
 			log->step = LOG_WRITE;
 			batch_run(&log->batch, pool->dev, BLK_WRITE, BLK_FUA, log->xfer,
 				  n < log->n_blocks ? 2 : 1, round_step);

@@ -187,7 +187,7 @@ static bool want_grant(struct pool *pool, struct pool_want *want)
 {
 	struct pool_slot *slot = &pool->slots[pool->slot_of[reactor_id(want->reactor)] - 1];
 	uint64_t may = available(pool, want->space);
-	uint64_t share = may / (4u * pool->n_slots);
+	uint64_t share = may / ((uint64_t)4 * pool->n_slots);
 	uint32_t held = atomic_load_explicit(&slot->coming[want->space], memory_order_acquire) +
 			atomic_load_explicit(&slot->stocked[want->space], memory_order_relaxed);
 	uint32_t room = held < POOL_STOCK - GRANT_MAX ? POOL_STOCK - GRANT_MAX - held : 0;

@@ -63,7 +63,8 @@ static void request(struct api *api, const char *data, size_t len)
 {
 	static char first[LINE_MAX_LEN], type[LINE_MAX_LEN], accept[LINE_MAX_LEN];
 	static const struct api_user user = {.name = "fuzz", .role = API_ROLE_ADMIN};
-	struct api_request req = {.user = &user, .method = first, .content_type = type, .accept = accept};
+	struct api_request req = {
+		.user = &user, .method = first, .content_type = type, .accept = accept};
 	struct api_response rsp;
 	char *target, *query;
 
