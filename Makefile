@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install clean deps
+.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install clean deps crash
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -47,6 +47,10 @@ asan tsan:
 ## make sim     the simulator with random seeds, SECONDS=600
 sim: build
 	@tools/sim-soak $(BUILD) $(or $(SECONDS),600)
+
+## make crash   power cuts against the volume store: CUTS=1000000 SEED=S; prints what replays a failure
+crash: build
+	@tools/crash $(BUILD) $(or $(CUTS),1000000) $(SEED)
 
 ## make fuzz    libFuzzer on every target, SECONDS=600 each
 fuzz:

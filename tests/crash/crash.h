@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A run: the real pool and volumes in a simulated world with one home reactor and two data reactors, on a crash_disk, beside a model.
+ *
+ *   work.c    I/O on volumes            change.c  one change of objects at a time
+ *   cut.c     at each event of the disk: what a cut may leave is mounted by the real loader in a second world and compared
+ *   life.c    open, work, power cut or close, open again ...
+ *
+ * The cuts look only: that they are made or left out changes nothing in the run. So seed, life, event and choice name a cut for ever.
+ */
+#ifndef LITEPOOL_TESTS_CRASH_CRASH_H
+#define LITEPOOL_TESTS_CRASH_CRASH_H
+
+#include "crash/disk.h"
+#include "crash/model.h"
+#include "sim/env_sim.h"
+#include "volume/priv.h"
+
+#define RUN_REACTORS 3u
+#define RUN_IOS      24u
+#define IO_BYTES     ((size_t)WIN_SECTORS * DISK_SECTOR)
+#define DEADLINE     (3600 * NSEC_PER_SEC)
+
+struct run;
+
+struct run_io {
+	struct blk_io io;
+	struct msg msg;
+	struct run *run;
+	struct object *object;
+	struct blk_dev *dev;
+	uint64_t first, end; /* sectors */
+	uint32_t value;
+	bool busy;
+	uint8_t *buf;
+	uint32_t covered[CELLS];
+};
+
+struct checker { /* the second world */
+	struct sim_world *sim;
+	struct reactor *r;
+	struct pool *pool;
+	struct volumes *set;
+	struct msg msg;
+	struct crash_disk *disk;
+	struct pool_open_opts opts;
+	bool done;
+	int res;
+	struct err err;
+	char problem[256];
+	unsigned problems;
+};
+
+struct run_opts {
+	uint64_t seed;
+	uint64_t cuts;                  /* stop after that many; 0: no limit */
+	unsigned lives;                 /* of a run */
+	unsigned choices;               /* cuts at each event */
+	unsigned only_life, only_event; /* 0: all */
+	int only_choice;                /* -1: all */
+	bool trace;
+	unsigned failures_max;
+};
+
+struct weights { /* what a workload does; 0: never */
+	unsigned change[CHANGES];
+	unsigned checkpoint, objects;
+};
+
+struct run {
+	struct run_opts opts;
+	const char *name; /* of a directed test, or "random" */
+	struct weights weights;
+	struct sim_world *sim;
+	struct reactor *r[RUN_REACTORS];
+	struct rng rng;
+	struct crash_disk *disk;
+	struct pool_env env;
+	struct pool *pool;
+	struct volumes *set;
+	struct model m;
+	struct checker checker;
+	struct run_io io[RUN_IOS];
+	unsigned busy;
+	unsigned life, event, choice;
+	bool dead; /* the power is gone; what is under way ends */
+	bool changing, checkpointing;
+	struct msg change_msg, call_msg;
+	struct object *want_quiet;
+	void (*call)(struct run *run);
+	bool done;
+	int res;
+	struct err err;
+	char text[32]; /* name for a change */
+	uint64_t arg;
+	uint64_t cuts, failures, changes[CHANGES], refused[CHANGES], ios, reads;
+	bool broken; /* a failure of the run itself: it can not go on */
+};
+
+__attribute__((format(printf, 2, 3))) void run_fail(struct run *run, const char *fmt, ...);
+/* fn on the home reactor, then until it has set done. */
+int run_call(struct run *run, void (*call)(struct run *run));
+void run_done(void *ctx, int res, const struct err *err);
+
+/* work.c */
+void work_io(struct run *run);
+void work_devices(struct run *run); /* opens those that are missing */
+void work_close_device(struct object *o);
+/* change.c */
+void change_start(struct run *run);
+void checkpoint_now(struct run *run);
+/* cut.c */
+void checker_init(struct run *run);
+void checker_fini(struct run *run);
+void cut_event(void *ctx, const char *what, uint64_t offset, uint64_t length);
+void cut_seed(const struct run *run, unsigned choice, struct rng *ret);
+/* life.c */
+void run_start(struct run *run, const struct run_opts *opts, const char *name,
+	       const struct weights *weights);
+void run_lives(struct run *run);
+void run_end(struct run *run);
+extern const struct weights weights_random;
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a cut leaves is opened by the real loader in a second world, compared with the model, and forgotten. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "crash/crash.h"
+
+#define AGAIN_ONE_IN 6u  /* a second cut during the opening */
+#define CHECK_ONE_IN 16u /* what `litepool pool check` would say */
+
+static void open_done(void *ctx, int res, const struct err *err)
+{
+	struct checker *c = ctx;
+
+	c->done = true;
+	c->res = res;
+	c->err = *err;
+	if (res)
+		c->pool = NULL;
+}
+
+static void open_arrives(struct msg *msg)
+{
+	struct checker *c = container_of(msg, struct checker, msg);
+	struct pool_env env = {c->r, &c->r, 1};
+
+	pool_open(&env, &c->disk->image.dev, &c->opts, &c->pool, open_done, c);
+}
+
+static bool is_done(void *ctx)
+{
+	return ((struct checker *)ctx)->done;
+}
+
+static int mount(struct checker *c, struct crash_disk *disk)
+{
+	c->disk = disk;
+	c->done = false;
+	c->msg.run = open_arrives;
+	reactor_post(c->r, &c->msg);
+	if (!sim_run_until(c->sim, is_done, c, DEADLINE)) {
+		c->res = -1;
+		(void)err_set(&c->err, -1, "opening does not end");
+		c->pool = NULL;
+	}
+	return c->res;
+}
+
+static void unmount(struct checker *c)
+{
+	if (c->pool)
+		pool_free(c->pool);
+	c->pool = NULL;
+}
+
+void cut_seed(const struct run *run, unsigned choice, struct rng *ret)
+{
+	uint64_t seed = run->opts.seed * 0x9e3779b97f4a7c15u;
+
+	seed = (seed ^ run->life) * 0xff51afd7ed558ccdu;
+	seed = (seed ^ run->event) * 0xc4ceb9fe1a85ec53u;
+	rng_seed(ret, seed ^ choice);
+}
+
+/* Opens and compares. False: a failure was reported. */
+static bool look(struct run *run, const char *when, uint64_t *ret_hash)
+{
+	struct checker *c = &run->checker;
+	struct seen s = {.disk = run->disk, .page = disk_durable, .counts = -1};
+
+	c->opts = (struct pool_open_opts){0};
+	if (mount(c, run->disk)) {
+		run_fail(run, "%s: opening: %s", when, c->err.text);
+		return false;
+	}
+	s.pool = c->pool;
+	if (model_check(&run->m, &s)) {
+		run_fail(run, "%s: %s", when, s.text);
+		return false;
+	}
+	*ret_hash = s.hash;
+	return true;
+}
+
+static void problem(void *ctx, const struct pool_problem *p)
+{
+	struct checker *c = ctx;
+
+	if (p->severity == POOL_NOTE)
+		return;
+	c->problems++;
+	snprintf(c->problem, sizeof(c->problem), "%s: %s", p->kind, p->text);
+}
+
+static bool look_check(struct run *run)
+{
+	struct checker *c = &run->checker;
+
+	unmount(c);
+	c->problems = 0;
+	c->opts = (struct pool_open_opts){.problem = problem, .problem_ctx = c};
+	if (mount(c, run->disk))
+		run_fail(run, "check: %s", c->err.text);
+	else if (c->problems)
+		run_fail(run, "check: %u problems, last: %s", c->problems, c->problem);
+	else
+		return true;
+	return false;
+}
+
+static bool look_again(struct run *run, struct rng *rng, uint64_t hash)
+{
+	struct checker *c = &run->checker;
+	uint64_t again;
+
+	unmount(c);
+	image_cut_again(run->disk, rng);
+	if (!look(run, "second cut, during the opening", &again))
+		return false;
+	if (again == hash)
+		return true;
+	run_fail(run, "a second cut, during the opening, changed what the pool holds");
+	return false;
+}
+
+static void cut_one(struct run *run, unsigned choice)
+{
+	struct checker *c = &run->checker;
+	struct rng rng;
+	enum disk_style style;
+	uint64_t hash;
+
+	run->choice = choice;
+	run->cuts++;
+	cut_seed(run, choice, &rng);
+	style = (enum disk_style)rng_below(&rng, STYLES);
+	rng_seed(sim_rng(c->sim), rng_next(&rng));
+	image_cut(run->disk, &rng, style);
+	image_record(run->disk);
+	if (look(run, "cut", &hash)) {
+		if (rng_below(&rng, CHECK_ONE_IN) == 0)
+			(void)look_check(run);
+		if (rng_below(&rng, AGAIN_ONE_IN) == 0)
+			(void)look_again(run, &rng, hash);
+	}
+	unmount(c);
+	image_drop(run->disk);
+}
+
+void cut_event(void *ctx, const char *what, uint64_t offset, uint64_t length)
+{
+	struct run *run = ctx;
+	const struct run_opts *opts = &run->opts;
+
+	run->event++;
+	if (opts->trace)
+		fprintf(stderr, "%10" PRIu64 " event %u.%u %s %" PRIu64 " +%" PRIu64 "\n",
+			sim_now(run->sim), run->life, run->event, what, offset, length);
+	if (run->dead || run->failures >= opts->failures_max)
+		return;
+	if (opts->only_life && opts->only_life != run->life)
+		return;
+	if (opts->only_event && opts->only_event != run->event)
+		return;
+	for (unsigned i = 0; i < opts->choices; i++)
+		if (opts->only_choice < 0 || opts->only_choice == (int)i)
+			cut_one(run, i);
+}
+
+void checker_init(struct run *run)
+{
+	struct sim_opts opts = sim_opts_default(1);
+
+	opts.pass_cost_ns = 100;
+	run->checker.sim = sim_world_new(&opts);
+	run->checker.r = sim_reactor_new(run->checker.sim, 0, "check");
+}
+
+void checker_fini(struct run *run)
+{
+	sim_reactor_free(run->checker.sim, run->checker.r);
+	sim_world_free(run->checker.sim);
+}
