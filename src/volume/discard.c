@@ -95,6 +95,8 @@ static enum vio_state clear_some(struct volume_io *vio)
 
 	chain_run(vio->view, 0, vio_block(vio), blocks, &run);
 	if (run.found == MAP_ZERO && (run.blocks == blocks || !whole)) {
+		/* What made them zeros may not be durable yet. */
+		vio->commit |= vio_fua(vio) && !vio_clean(vio);
 		vio->at = part ? stop : vio->at + run.blocks * (uint64_t)LAYOUT_PAGE;
 		vio->wend = vio->at;
 		return VIO_CLEAR;
