@@ -124,14 +124,22 @@ static int check_parent(struct pool_opening *o, struct pool_layer *layer)
 	return rc ? load_problem(o, POOL_DAMAGE, "layer", NO_PLACE, "%s", why.text) : 0;
 }
 
+static bool stands_on(struct pool_opening *o, uint64_t id, const struct pool_layer *layer)
+{
+	const struct pool_layer *child = pool_layer_find(o->pool, id);
+
+	return child && child->parent == layer;
+}
+
 static int check_layer(struct pool_opening *o, struct pool_layer *layer)
 {
 	const struct layer *disk = &layer->disk;
 
-	if (disk->peer && !pool_layer_find(o->pool, disk->peer))
+	/* One whose child has been deleted or decoupled meanwhile has nobody to merge into: it only goes. */
+	if (disk->peer && !list_empty(&layer->children) && !stands_on(o, disk->peer, layer))
 		return load_problem(o, POOL_DAMAGE, "layer", NO_PLACE,
 				    "layer %" PRIu64 " is being merged into layer %" PRIu64
-				    ", which does not exist",
+				    ", which does not stand on it",
 				    disk->id, disk->peer);
 	if (layer->parent && !(layer->parent->disk.flags & LAYER_READ_ONLY))
 		return load_problem(o, POOL_DAMAGE, "layer", NO_PLACE,
