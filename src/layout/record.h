@@ -29,7 +29,7 @@ enum record_type {
 #define RECORD_HEAD      8u
 #define RECORD_SIZE_MAX  3880u /* a PROPS_SET with a full chunk */
 
-#define PAGES_MAX        480u /* places per record */
+#define PAGES_MAX        480u  /* places per record */
 #define PROPS_CHUNK      3840u /* bytes of properties per PROPS_SET record and per PROPS page */
 #define PROPS_CHUNKS     16u
 #define PROPS_BLOB_MAX   61440u /* PROPS_CHUNK * PROPS_CHUNKS */
