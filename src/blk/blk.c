@@ -174,21 +174,35 @@ static int request_check(const struct blk_dev *dev, const struct blk_io *io)
 	return rule[io->op].buf ? buf_check(dev, io) : 0;
 }
 
+static void count_end(const struct blk_io *io, uint64_t took_ns)
+{
+	struct blk_stats *stats = stats_of(io->dev, io->reactor);
+
+	inflight_add(stats, -1);
+	if ((unsigned)io->op >= BLK_OPS)
+		return;
+	counter_add(&stats->ops[io->op], 1);
+	if (io->result)
+		counter_add(&stats->errors[io->op], 1);
+	else
+		counter_add(&stats->bytes[io->op], io->length);
+	hist_add(&stats->latency[io->op], took_ns);
+}
+
 /* The last that blk does with io: from done() on it may be anything. */
 static void blk_finish(struct blk_io *io)
 {
-	struct blk_stats *stats = stats_of(io->dev, io->reactor);
 	uint64_t now = reactor_now(io->reactor);
+	uint64_t took_ns = now > io->start_ns ? now - io->start_ns : 0;
 
 	probe_blk_complete(io, io->op, io->result);
-	inflight_add(stats, -1);
-	if ((unsigned)io->op < BLK_OPS) {
-		counter_add(&stats->ops[io->op], 1);
-		if (io->result)
-			counter_add(&stats->errors[io->op], 1);
-		else
-			counter_add(&stats->bytes[io->op], io->length);
-		hist_add(&stats->latency[io->op], now > io->start_ns ? now - io->start_ns : 0);
+	count_end(io, took_ns);
+	if (io->layer) {
+		io->dev = io->layer;
+		io->offset = io->layer_offset;
+		io->layer = NULL;
+		io->dev->ops->forwarded(io->dev, io);
+		count_end(io, took_ns);
 	}
 	io->done(io, io->result);
 }
@@ -211,29 +225,47 @@ void blk_complete(struct blk_io *io, int result)
 	reactor_defer(io->reactor, &io->task);
 }
 
+static void submit_to(struct blk_dev *dev, struct blk_io *io)
+{
+	int rc;
+
+	inflight_add(stats_of(dev, io->reactor), 1);
+	probe_blk_submit(io, io->op, io->offset, io->length);
+	rc = request_check(dev, io);
+	if (rc)
+		blk_complete(io, rc);
+	else
+		dev->ops->submit(dev, io);
+}
+
 void blk_submit(struct blk_dev *dev, struct blk_io *io)
 {
 	struct reactor *r = reactor_current();
-	int rc;
 
 	ASSERT(r);
 	ASSERT(io->done);
 	io->dev = dev;
+	io->layer = NULL;
 	io->reactor = r;
 	io->start_ns = reactor_now(r);
 	io->loan = NULL;
 	io->drv = NULL;
 	io->task = (struct task){.run = finish_task};
-	inflight_add(stats_of(dev, r), 1);
-	probe_blk_submit(io, io->op, io->offset, io->length);
-
-	rc = request_check(dev, io);
 	submit_depth++;
-	if (rc)
-		blk_complete(io, rc);
-	else
-		dev->ops->submit(dev, io);
+	submit_to(dev, io);
 	submit_depth--;
+}
+
+void blk_forward(struct blk_io *io, struct blk_dev *below, uint64_t offset)
+{
+	ASSERT(submit_depth > 0);
+	ASSERT(!io->layer);
+	ASSERT(io->dev->ops->forwarded);
+	io->layer = io->dev;
+	io->layer_offset = io->offset;
+	io->dev = below;
+	io->offset = offset;
+	submit_to(below, io);
 }
 
 void blk_stats_sum(const struct blk_dev *dev, struct blk_stats *out)

@@ -32,7 +32,8 @@ struct blk_dev;
 struct blk_io {
 	enum blk_op op;
 	unsigned flags;
-	uint64_t offset, length; /* bytes, multiples of the device's block size; flush: 0, 0 */
+	/* Bytes, multiples of the device's block size; flush: 0, 0. From submit to done the offset is the driver's: blk_forward() changes it meanwhile. */
+	uint64_t offset, length;
 	void *buf; /* read and write: length bytes, 4 KiB aligned (may be NULL for a read with
 		      BLK_LOAN_OK on a device whose caps have BLK_CAP_LOAN) */
 	/*
@@ -50,6 +51,10 @@ struct blk_io {
 
 	/* blk's and the driver's own from submit to done. */
 	struct blk_dev *dev;
+	/* While a layer has passed it on (blk_forward()): the layer, what offset was there, and what the layer wants to know at the end. */
+	struct blk_dev *layer;
+	uint64_t layer_offset;
+	unsigned layer_tag;
 	struct reactor *reactor;
 	uint64_t start_ns;
 	int result;
@@ -69,6 +74,9 @@ enum {
 struct blk_ops {
 	const char *product; /* "Malloc disk": SPDK's product_name */
 	void (*submit)(struct blk_dev *dev, struct blk_io *io);
+	/* What submit() passed on by blk_forward() has ended (io->result) and is about to be done. Only
+	 * of layers that forward. */
+	void (*forwarded)(struct blk_dev *dev, struct blk_io *io);
 	/* Looks at the backing again and sets size_bytes. 0 with the new size, or negative errno.
 	 * Optional. Blocking. */
 	int (*rescan)(struct blk_dev *dev, uint64_t *ret_size_bytes, struct err *err);
@@ -119,6 +127,12 @@ void blk_submit(struct blk_dev *dev, struct blk_io *io);
 /* For drivers: ends io with result, as a task of its reactor unless already outside of submit. May
  * be called inside ops->submit(). */
 void blk_complete(struct blk_io *io, int result);
+
+/*
+ * For layers, inside ops->submit(): all of io goes on to the device below, at that offset, as it is. Both devices count it; a second request, a second look at the
+ * clock and a second completion are spared. At the end ops->forwarded(), then done(). One layer can do it for a request: what is below makes requests of its own.
+ */
+void blk_forward(struct blk_io *io, struct blk_dev *below, uint64_t offset);
 
 /* Sums over the reactors; any thread. out holds one blk_stats. */
 void blk_stats_sum(const struct blk_dev *dev, struct blk_stats *out);

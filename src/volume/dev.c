@@ -28,6 +28,7 @@ static void dev_destroy(struct blk_dev *dev)
 static const struct blk_ops volume_ops = {
 	.product = "Logical Volume",
 	.submit = volume_submit,
+	.forwarded = volume_forwarded,
 	.rescan = dev_rescan,
 	.describe = volume_describe,
 	.destroy = dev_destroy,

@@ -166,6 +166,8 @@ void volume_submit(struct blk_dev *dev, struct blk_io *io)
 		}
 		v->set->lane[reactor_id(io->reactor)] = lane;
 	}
+	if (vio_forward(v, lane, io))
+		return;
 	if (__builtin_expect(list_empty(&lane->idle), 0)) {
 		list_push_back(&lane->parents, &io->task.link);
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One request to a volume, from volume_submit() to blk_complete(). It lives on the reactor that submitted it.
+ * Most never get here: what lies in one place of the device is passed on as it is (forward.c).
  *
  *   ENTER -> READ -----------------------------------------------------------------> FINISH
  *         -> WRITE (in place) -> CLAIM -> CLAIMED -> [BOUNCE -> FILLED] -> DATA --^
@@ -157,6 +158,11 @@ static inline bool vio_data_aligned(const struct volume_io *vio)
 {
 	return vio->zeroing || (vio->at - vio->start) % LAYOUT_PAGE == 0;
 }
+
+/* ---- forward.c ---- */
+
+/* Passes the request on to the device if it is a plain one. False: nothing was done. */
+bool vio_forward(struct volume *v, struct volume_lane *lane, struct blk_io *io);
 
 /* What a volume has from byte at on, until end at most. */
 struct vio_piece {

@@ -35,6 +35,7 @@ struct volume_dev {
 /* ---- io.c: the data path ---- */
 
 void volume_submit(struct blk_dev *dev, struct blk_io *io);
+void volume_forwarded(struct blk_dev *dev, struct blk_io *io); /* forward.c */
 void volume_lane_free(struct volume_lane *lane);
 
 /* ---- info.c: what describe() says; kept by the pool's thread for the control thread ---- */

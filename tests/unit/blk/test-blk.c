@@ -243,6 +243,137 @@ static void the_statistics_of_all_reactors_add_up(void **state)
 	teardown(&f);
 }
 
+/* A layer that is the second half of the fake disk. */
+struct half {
+	struct blk_dev dev;
+	struct fake *fake;
+	unsigned forwarded;
+	uint64_t offset; /* of the request at its end */
+	int result;
+};
+
+static void half_submit(struct blk_dev *dev, struct blk_io *io)
+{
+	struct half *half = container_of(dev, struct half, dev);
+
+	io->layer_tag = 7;
+	blk_forward(io, &half->fake->dev, SIZE / 2 + io->offset);
+}
+
+static void half_forwarded(struct blk_dev *dev, struct blk_io *io)
+{
+	struct half *half = container_of(dev, struct half, dev);
+
+	assert_ptr_equal(io->dev, dev);
+	assert_int_equal(io->layer_tag, 7);
+	half->forwarded++;
+	half->offset = io->offset;
+	half->result = io->result;
+}
+
+static const struct blk_ops half_ops = {
+	.product = "Half of a disk",
+	.submit = half_submit,
+	.forwarded = half_forwarded,
+	.destroy = fake_destroy,
+};
+
+static void half_init(struct half *half, struct fixture *f, uint64_t size)
+{
+	struct uuid uuid = {{2}};
+
+	memset(half, 0, sizeof(*half));
+	assert_int_equal(blk_dev_init(&half->dev, &half_ops, "half0", &uuid, size, 4096,
+				      BLK_CAP_DISCARD, NULL),
+			 0);
+	half->fake = &f->fake;
+}
+
+static void assert_counted(const struct blk_dev *dev, uint64_t ops, uint64_t bytes, uint64_t errors)
+{
+	struct blk_stats *sum = malloc(sizeof(*sum));
+
+	blk_stats_sum(dev, sum);
+	assert_int_equal(counter_get(&sum->ops[BLK_WRITE]), ops);
+	assert_int_equal(counter_get(&sum->bytes[BLK_WRITE]), bytes);
+	assert_int_equal(counter_get(&sum->errors[BLK_WRITE]), errors);
+	assert_int_equal(hist_count(&sum->latency[BLK_WRITE]), ops);
+	assert_int_equal(sum->inflight, 0);
+	free(sum);
+}
+
+static void what_a_layer_passes_on_is_counted_by_both_and_ends_once(void **state)
+{
+	struct fixture f;
+	struct half half;
+	struct world_io wio = {
+		.io = {.op = BLK_WRITE, .offset = 8192, .length = 4096, .buf = NULL}};
+
+	setup(&f);
+	half_init(&half, &f, SIZE / 2);
+	wio.io.buf = f.w.buf;
+	assert_int_equal(world_io_run(&f.w, 1, &half.dev, &wio), 0);
+	assert_int_equal(wio.n_done, 1);
+	assert_int_equal(half.offset, 8192); /* the caller's again */
+	f.fake.result = -EIO;
+	wio.n_done = 0;
+	assert_int_equal(world_io_run(&f.w, 1, &half.dev, &wio), -EIO);
+	assert_int_equal(half.result, -EIO);
+	assert_int_equal(half.forwarded, 2);
+	assert_int_equal(f.fake.submits, 2);
+	assert_counted(&half.dev, 2, 4096, 1);
+	assert_counted(&f.fake.dev, 2, 4096, 1);
+	half.dev.ops->destroy(&half.dev);
+	teardown(&f);
+}
+
+static void what_is_passed_on_is_under_way_at_both_and_goes_to_the_place_below(void **state)
+{
+	struct fixture f;
+	struct half half;
+	struct world_io wio = {.io = {.op = BLK_WRITE, .offset = 4096, .length = 4096}};
+	struct blk_stats *sum = malloc(sizeof(*sum));
+
+	setup(&f);
+	half_init(&half, &f, SIZE / 2);
+	wio.io.buf = f.w.buf;
+	f.fake.keep = true;
+	world_io_start(&wio, f.w.r[0], &half.dev);
+	sim_run_for(f.w.sim, NSEC_PER_MSEC);
+	assert_ptr_equal(f.fake.kept, &wio.io);
+	assert_int_equal(wio.io.offset, SIZE / 2 + 4096);
+	assert_ptr_equal(wio.io.dev, &f.fake.dev);
+	blk_stats_sum(&half.dev, sum);
+	assert_int_equal(sum->inflight, 1);
+	blk_stats_sum(&f.fake.dev, sum);
+	assert_int_equal(sum->inflight, 1);
+	wio.msg.run = complete_kept;
+	reactor_post(f.w.r[0], &wio.msg);
+	assert_true(sim_run_until(f.w.sim, world_io_is_done, &wio, WORLD_DEADLINE));
+	assert_int_equal(half.forwarded, 1);
+	free(sum);
+	half.dev.ops->destroy(&half.dev);
+	teardown(&f);
+}
+
+static void what_does_not_fit_below_is_refused_and_forwarded_is_told(void **state)
+{
+	struct fixture f;
+	struct half half;
+	struct world_io wio = {.io = {.op = BLK_WRITE, .offset = SIZE / 2, .length = 4096}};
+
+	setup(&f);
+	half_init(&half, &f, SIZE); /* says that it is larger than it is */
+	wio.io.buf = f.w.buf;
+	assert_int_equal(world_io_run(&f.w, 0, &half.dev, &wio), -EINVAL);
+	assert_int_equal(half.forwarded, 1);
+	assert_int_equal(f.fake.submits, 0);
+	assert_counted(&half.dev, 1, 0, 1);
+	assert_counted(&f.fake.dev, 1, 0, 1);
+	half.dev.ops->destroy(&half.dev);
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +385,10 @@ int main(void)
 		cmocka_unit_test(a_completion_inside_submit_comes_after_it_in_the_same_pass),
 		cmocka_unit_test(a_completion_outside_submit_comes_at_once),
 		cmocka_unit_test(the_statistics_of_all_reactors_add_up),
+		cmocka_unit_test(what_a_layer_passes_on_is_counted_by_both_and_ends_once),
+		cmocka_unit_test(
+			what_is_passed_on_is_under_way_at_both_and_goes_to_the_place_below),
+		cmocka_unit_test(what_does_not_fit_below_is_refused_and_forwarded_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ struct load_io {
 	struct world_io wio;
 	struct load *load;
 	uint8_t *buf;
+	uint64_t offset; /* of the request under way */
 	bool busy;
 };
 
@@ -47,10 +48,10 @@ static void load_done(struct blk_io *io, int res)
 static bool overlaps(const struct load *load, uint64_t offset, uint64_t length)
 {
 	for (unsigned i = 0; i < DEPTH; i++) {
-		const struct blk_io *io = &load->io[i].wio.io;
+		const struct load_io *lio = &load->io[i];
 
-		if (load->io[i].busy && io->offset < offset + length &&
-		    offset < io->offset + io->length)
+		if (lio->busy && lio->offset < offset + length &&
+		    offset < lio->offset + lio->wio.io.length)
 			return true;
 	}
 	return false;
@@ -117,6 +118,7 @@ static void load_start(struct load *load, struct load_io *lio)
 				     .r = load->rig.p.w.r[1 + rng_below(&load->rng, 2)]};
 	lio->wio.io.dev = lio->wio.dev;
 	choose_io(load, lio);
+	lio->offset = lio->wio.io.offset;
 	lio->busy = true;
 	lio->wio.io.done = load_done;
 	lio->wio.msg.run = world_io_submit;
