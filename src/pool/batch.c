@@ -85,9 +85,14 @@ void batch_flush(struct batch *batch, struct blk_dev *dev,
 	batch_run(batch, dev, BLK_FLUSH, 0, &no_data, 1, done);
 }
 
+void *batch_buffer(size_t len)
+{
+	return aligned_alloc(4096, len);
+}
+
 void *batch_alloc(size_t len)
 {
-	void *p = aligned_alloc(4096, len);
+	void *p = batch_buffer(len);
 
 	if (p)
 		memset(p, 0, len);

@@ -40,5 +40,7 @@ void batch_flush(struct batch *batch, struct blk_dev *dev,
 
 /* Memory for transfers, zeroed, 4 KiB aligned; free(). NULL. */
 void *batch_alloc(size_t len);
+/* Not zeroed: for what a read fills. */
+void *batch_buffer(size_t len);
 
 #endif

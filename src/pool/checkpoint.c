@@ -413,8 +413,8 @@ int checkpoint_init(struct pool *pool)
 	list_init(&c->waiters);
 	list_init(&c->later);
 	segments_init(&c->segments);
-	c->image = batch_alloc((size_t)CHECKPOINT_PAGES * LAYOUT_PAGE);
-	c->back = batch_alloc((size_t)CHECKPOINT_PAGES * LAYOUT_PAGE);
+	c->image = batch_buffer((size_t)CHECKPOINT_PAGES * LAYOUT_PAGE);
+	c->back = batch_buffer((size_t)CHECKPOINT_PAGES * LAYOUT_PAGE);
 	c->xfer = calloc(CHECKPOINT_PAGES, sizeof(*c->xfer));
 	return c->image && c->back && c->xfer ? checkpoint_layer_room(c, 0) : -ENOMEM;
 }

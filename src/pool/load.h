@@ -99,6 +99,7 @@ struct pool_opening {
 	struct load_set announced;           /* places of PAGES records */
 	uint64_t *segment;                   /* SEGMENTS_MAX: cluster, 0: none */
 	uint8_t segtab_winner[SEGTAB_PAIRS]; /* slot + 1; 0: the pair has no page */
+	uint32_t segment_end;                /* behind the last one that may not be 0 */
 	uint32_t n_segments;                 /* up to the last one in use */
 
 	struct load_read read[LOAD_READS];

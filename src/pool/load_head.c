@@ -118,7 +118,7 @@ int load_head(struct pool_opening *o)
 {
 	unsigned n = LAYOUT_HEAD / LAYOUT_CLUSTER;
 
-	o->head = batch_alloc(LAYOUT_HEAD);
+	o->head = batch_buffer(LAYOUT_HEAD);
 	o->xfer = calloc(MAX(n, o->pool->rules.first_cluster), sizeof(*o->xfer));
 	if (!o->head || !o->xfer)
 		return err_set(&o->err, -ENOMEM, "no memory to open a pool");
@@ -135,6 +135,7 @@ static void take_entries(struct pool_opening *o, unsigned pair, const uint8_t *p
 	for (unsigned i = 0; i < SEGTAB_SLOTS; i++)
 		if (!o->segment[pair * SEGTAB_SLOTS + i])
 			o->segment[pair * SEGTAB_SLOTS + i] = page_entry(page, i);
+	o->segment_end = MAX(o->segment_end, (pair + 1) * SEGTAB_SLOTS);
 }
 
 static int take_pair(struct pool_opening *o, unsigned pair)
@@ -185,7 +186,7 @@ int load_segtab(struct pool_opening *o)
 
 	for (unsigned pair = 0; pair < SEGTAB_PAIRS && !rc; pair++)
 		rc = take_pair(o, pair);
-	for (uint32_t i = 0; i < SEGMENTS_MAX && !rc; i++)
+	for (uint32_t i = 0; i < o->segment_end && !rc; i++)
 		rc = own_segment(o, i);
 	for (unsigned pair = 0; pair < SEGTAB_PAIRS && !rc; pair++)
 		if (o->segtab_winner[pair])

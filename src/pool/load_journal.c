@@ -18,7 +18,7 @@ int load_journal(struct pool_opening *o)
 	uint64_t bytes = (uint64_t)o->pool->rules.journal_blocks * LAYOUT_PAGE;
 	unsigned n = (unsigned)(bytes / LAYOUT_CLUSTER);
 
-	o->ring = batch_alloc(bytes);
+	o->ring = batch_buffer(bytes);
 	if (!o->ring)
 		return err_set(&o->err, -ENOMEM, "no memory to read the journal");
 	for (unsigned i = 0; i < n; i++)
@@ -101,6 +101,7 @@ static int gather(struct pool_opening *o, const struct record *r)
 	case RECORD_SEGMENT_SET: /* what the table pages say of it does not count */
 		o->segment[r->segment_set.index] =
 			r->segment_set.phys ? r->segment_set.phys : UINT64_MAX;
+		o->segment_end = MAX(o->segment_end, r->segment_set.index + 1);
 		return 0;
 	default:
 		return 0;

@@ -265,7 +265,7 @@ static int read_next(struct pool_opening *o, struct load_read *read)
 		o->next_segment++;
 	if (o->next_segment == o->n_segments)
 		return 0;
-	if (!read->buf && !(read->buf = batch_alloc(LAYOUT_CLUSTER)))
+	if (!read->buf && !(read->buf = batch_buffer(LAYOUT_CLUSTER)))
 		return err_set(&o->err, -ENOMEM, "no memory to open a pool");
 	read->o = o;
 	read->index = o->next_segment++;

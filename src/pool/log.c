@@ -428,7 +428,7 @@ int log_init(struct pool *pool, const struct journal_link *link)
 	log->task.run = round_task;
 	log->durable = *link;
 	log->tail_lsn = pool->rules.tail_lsn;
-	log->blocks = batch_alloc((size_t)(LOG_ROUND_BLOCKS + LOG_SPARE_BLOCKS) * LAYOUT_PAGE);
+	log->blocks = batch_buffer((size_t)(LOG_ROUND_BLOCKS + LOG_SPARE_BLOCKS) * LAYOUT_PAGE);
 	if (!log->blocks)
 		return -ENOMEM;
 	journal_builder_init(&log->builder, &pool->rules, link, log->blocks,
