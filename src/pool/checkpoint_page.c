@@ -56,6 +56,20 @@ static void add_image(struct pool_checkpoint *c, struct map_leaf_pages *pages, u
 	memcpy(dst, image, LAYOUT_PAGE);
 }
 
+/*
+ * Every mask page that a PARTIAL entry asks for, also one that is all zeros: a cluster may have been attached, and its first data be on its way. Without the page the entry would be
+ * damage, or get the mask that an earlier cluster had there, and with it blocks that were never written.
+ */
+static unsigned masks_needed(const uint8_t map[LAYOUT_PAGE])
+{
+	unsigned masks = 0;
+
+	for (unsigned i = 0; i < MAP_LEAF_CLUSTERS; i++)
+		if (page_entry(map, i) & MAP_PARTIAL)
+			masks |= 1u << i / MAP_MASK_CLUSTERS;
+	return masks;
+}
+
 /* False: it has to wait for the next batch. */
 static bool capture_leaf(struct pool *pool, struct map_leaf_pages *pages)
 {
@@ -70,9 +84,7 @@ static bool capture_leaf(struct pool *pool, struct map_leaf_pages *pages)
 	memset(image, 0, sizeof(image));
 	if (!log_collect_leaf(pool, leaf, image))
 		return false;
-	masks = 0;
-	for (unsigned i = 0; i < MAP_MASK_PAGES; i++)
-		masks |= (unsigned)!layout_is_zero(image[1 + i], LAYOUT_PAGE) << i;
+	masks = masks_needed(image[0]);
 	if (!leaf_pairs(
 		    c, pages,
 		    masks)) { /* became partial since; its changes are journaled, it comes again */

@@ -221,6 +221,27 @@ static void put_all(struct volume_job *job)
 
 /* ---- copying ---- */
 
+/*
+ * What the source hides of the layers below it the target hides from now on, since it will stand on those. All blocks that the source has are in the target by now. Inflating leaves
+ * nothing to be hidden.
+ */
+static void hide_one(struct volume_job *job, struct job_cluster *c)
+{
+	struct block_mask mask;
+	uint64_t entry;
+	int rc;
+
+	if (job->kind != JOB_DECOUPLE || behind_target(job, c) ||
+	    !(map_get(job->source->map, c->claim.cluster, NULL) & MAP_HIDE))
+		return;
+	entry = map_get(job->target->map, c->claim.cluster, &mask);
+	if (entry & MAP_HIDE || (entry && !(entry & MAP_PARTIAL)))
+		return;
+	rc = map_put(job->target->map, c->claim.cluster, entry | MAP_HIDE, &mask);
+	ASSERT(!rc); /* map_prepare() made the memory */
+	map_touch(job->target->map, c->claim.cluster);
+}
+
 static void job_io(struct batch *batch, int res);
 
 static void write_copy(struct volume_job *job)
@@ -249,6 +270,7 @@ static void job_io(struct batch *batch, int res)
 		return;
 	}
 	job_copied(job);
+	hide_one(job, &job->c[job->at]);
 	job->at++;
 	job_next(job);
 }
@@ -264,8 +286,10 @@ static void job_next(struct volume_job *job)
 		if (behind_target(job, c) || (job->kind == JOB_MERGE && !map_claim_phys(&c->claim)))
 			continue;
 		n = job_plan_read(job);
-		if (!n)
+		if (!n) {
+			hide_one(job, c);
 			continue;
+		}
 		batch_run(&job->batch, pool_dev(pool_of(job)), BLK_READ, 0, job->xfer, n, job_io);
 		return;
 	}
