@@ -56,10 +56,7 @@ static void add_image(struct pool_checkpoint *c, struct map_leaf_pages *pages, u
 	memcpy(dst, image, LAYOUT_PAGE);
 }
 
-/*
- * Every mask page that a PARTIAL entry asks for, also one that is all zeros: a cluster may have been attached, and its first data be on its way. Without the page the entry would be
- * damage, or get the mask that an earlier cluster had there, and with it blocks that were never written.
- */
+/* Without its mask page a PARTIAL entry would be damage, or get a mask that an earlier cluster had there. */
 static unsigned masks_needed(const uint8_t map[LAYOUT_PAGE])
 {
 	unsigned masks = 0;

@@ -181,13 +181,27 @@ static unsigned run_length(const struct picture *pic, unsigned i)
 	return n;
 }
 
+/*
+ * A cluster that was attached and whose first data is on its way is in no record yet. It is not in the page either: should the page with its mask be lost by a crash, no record would bring
+ * the mask back, or the mask of an earlier cluster would count and show blocks that were never written.
+ */
+static uint64_t page_entry_of(const struct picture *pic, unsigned i)
+{
+	static const struct block_mask none;
+	bool empty = pic->entry[i] & MAP_PARTIAL && !memcmp(&pic->mask[i], &none, sizeof(none));
+
+	return empty ? pic->entry[i] & MAP_HIDE : pic->entry[i];
+}
+
 static void fill_images(const struct picture *pic, uint8_t (*image)[LAYOUT_PAGE])
 {
 	for (unsigned p = 0; p < 1 + MAP_MASK_PAGES; p++)
 		page_clear(image[p]);
 	for (unsigned i = 0; i < MAP_LEAF_CLUSTERS; i++) {
-		page_set_entry(image[0], i, pic->entry[i]);
-		if (pic->entry[i] & MAP_PARTIAL)
+		uint64_t entry = page_entry_of(pic, i);
+
+		page_set_entry(image[0], i, entry);
+		if (entry & MAP_PARTIAL)
 			page_set_mask(image[1 + i / MAP_MASK_CLUSTERS], i % MAP_MASK_CLUSTERS,
 				      &pic->mask[i]);
 	}
