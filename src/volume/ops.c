@@ -112,3 +112,29 @@ uint64_t volume_now_s(struct volumes *set)
 {
 	return reactor_wall_ns(home(set)) / 1000000000u;
 }
+
+void volume_txn_run(struct pool_txn *txn, uint64_t layer, uint64_t first, uint64_t end,
+		    uint64_t entry)
+{
+	struct record r = {.type = RECORD_MAP_RUN,
+			   .map_run = {.layer = layer,
+				       .entry = entry,
+				       .cluster = (uint32_t)first,
+				       .count = (uint32_t)(end - first)}};
+
+	if (end > first)
+		pool_txn_add(txn, &r);
+}
+
+void volume_txn_hide(struct pool_txn *txn, uint64_t layer, const struct pool_layer *below,
+		     uint64_t from_bytes, uint64_t to_bytes)
+{
+	uint64_t end = 0, to = volume_clusters(to_bytes);
+
+	for (const struct pool_layer *l = below; l; l = l->parent) {
+		uint64_t clusters = volume_clusters(l->disk.size_bytes);
+
+		end = clusters > end ? clusters : end;
+	}
+	volume_txn_run(txn, layer, volume_clusters(from_bytes), end < to ? end : to, MAP_HIDE);
+}

@@ -135,6 +135,9 @@ static void create_run(struct pool_op *pool_op)
 	};
 	pool_txn_init(&op->base.txn, create_durable);
 	pool_txn_add(&op->base.txn, &r);
+	if (parent)
+		volume_txn_hide(&op->base.txn, r.layer_set.id, parent, parent->disk.size_bytes,
+				op->size_bytes);
 	pool_txn_add_props(&op->base.txn, op->object, 1, op->props);
 	pool_txn_commit(pool, &op->base.txn);
 }

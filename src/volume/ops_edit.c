@@ -191,19 +191,6 @@ static int check_resize(struct edit_op *op, const struct pool_object *object)
 	return check_grow(op, object);
 }
 
-static void add_run(struct pool_txn *txn, uint64_t layer, uint64_t first, uint64_t end,
-		    uint64_t entry)
-{
-	struct record r = {.type = RECORD_MAP_RUN,
-			   .map_run = {.layer = layer,
-				       .entry = entry,
-				       .cluster = (uint32_t)first,
-				       .count = (uint32_t)(end - first)}};
-
-	if (end > first)
-		pool_txn_add(txn, &r);
-}
-
 /* Remembers what the head has behind the new end; it goes back to the pool once the transaction counts. */
 static int gather_behind(struct edit_op *op, const struct pool_layer *layer, uint64_t first)
 {
@@ -223,21 +210,6 @@ static int gather_behind(struct edit_op *op, const struct pool_layer *layer, uin
 			op->phys[op->n_phys++] = phys;
 	}
 	return 0;
-}
-
-/*
- * A layer below may be larger than the head was, because the head was made smaller once: what it has behind the old end must not come back.
- */
-static void hide_below(struct pool_txn *txn, const struct pool_layer *head, uint64_t new_clusters)
-{
-	uint64_t first = volume_clusters(head->disk.size_bytes), end = first;
-
-	for (const struct pool_layer *l = head->parent; l; l = l->parent) {
-		uint64_t clusters = volume_clusters(l->disk.size_bytes);
-
-		end = clusters > end ? clusters : end;
-	}
-	add_run(txn, head->disk.id, first, end < new_clusters ? end : new_clusters, MAP_HIDE);
 }
 
 static void resize_run(struct pool_op *pool_op)
@@ -268,11 +240,12 @@ static void resize_run(struct pool_op *pool_op)
 	if (op->size_bytes < old) {
 		uint64_t end = volume_clusters(op->size_bytes);
 
-		add_run(&op->base.txn, object->layer->disk.id, end, volume_clusters(old), 0);
+		volume_txn_run(&op->base.txn, object->layer->disk.id, end, volume_clusters(old), 0);
 		pool_txn_add(&op->base.txn, &r);
 	} else {
 		pool_txn_add(&op->base.txn, &r);
-		hide_below(&op->base.txn, object->layer, volume_clusters(op->size_bytes));
+		volume_txn_hide(&op->base.txn, object->layer->disk.id, object->layer->parent, old,
+				op->size_bytes);
 	}
 	pool_txn_commit(op->base.set->pool, &op->base.txn);
 }

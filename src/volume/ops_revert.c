@@ -88,6 +88,7 @@ static void build_txn(struct revert_op *op, const struct pool_object *v,
 	};
 	pool_txn_init(&op->base.txn, revert_durable);
 	pool_txn_add(&op->base.txn, &r);
+	volume_txn_hide(&op->base.txn, r.layer_set.id, s->layer, snap_size, r.layer_set.size_bytes);
 	r = (struct record){.type = RECORD_LAYER_DELETE, .layer_delete.layer = old->disk.id};
 	pool_txn_add(&op->base.txn, &r);
 }

@@ -89,6 +89,15 @@ int volume_name_check(struct volumes *set, const char *name, const struct uuid *
 /* A random UUID when *uuid is null. */
 void volume_uuid(struct volumes *set, const struct uuid *wanted, struct uuid *ret);
 uint64_t volume_now_s(struct volumes *set); /* wall clock */
+/* A record that says the same of clusters first .. end - 1 of a layer; none if there are none. */
+void volume_txn_run(struct pool_txn *txn, uint64_t layer, uint64_t first, uint64_t end,
+		    uint64_t entry);
+/*
+ * A layer that stands on below reaches to to_bytes, what it stood for until now only to from_bytes. Layers further below may be larger, because a volume was made smaller once: what they
+ * have there must not come back. Behind the record that sets the layer's size.
+ */
+void volume_txn_hide(struct pool_txn *txn, uint64_t layer, const struct pool_layer *below,
+		     uint64_t from_bytes, uint64_t to_bytes);
 
 /* ---- usage.c ---- */
 uint64_t volume_hidden(const struct pool_layer *layer, const struct pool_layer *child);
