@@ -1,19 +1,147 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The place of the controller's loop. What it will run on, the client of src/kube and the placement, is built beside it. */
 #include "controller/controller.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/log.h"
+#include "controller/control.h"
+#include "controller/metrics.h"
+#include "controller/placement.h"
+#include "kube/client_http.h"
+#include "rt/pages.h"
+#include "rt/process.h"
+
+#define STUCK_MS 60000 /* a loop that has not come around for so long is not healthy */
+
+struct controller {
+	char identity[128];
+	struct kube_client *client;
+	struct control *control;
+	struct pages *pages;
+};
+
+int controller_check(const struct controller_config *config, struct err *err)
+{
+	return placement_check(config->placement_path, err);
+}
+
+static int make_client(const struct controller_config *config, struct controller *ctl,
+		       struct err *err)
+{
+	struct kube_http_options options = {.user_agent = "litepool-controller"};
+	_cleanup_kube_config_ struct kube_config kube = {0};
+	char server[256];
+	int rc;
+
+	if (config->api_socket) {
+		(void)snprintf(server, sizeof(server), "unix:%s", config->api_socket);
+		rc = kube_config_server(server, &kube, err);
+	} else {
+		rc = kube_config_find(NULL, config->kubeconfig, &kube, err);
+	}
+	return rc ? rc : kube_client_http_new(&kube, &options, &ctl->client, err);
+}
+
+/* Unique also among restarts of one host: a former self is another controller. */
+static void make_identity(struct controller *ctl)
+{
+	char host[64] = "host";
+
+	(void)gethostname(host, sizeof(host) - 1); /* else "host" */
+	(void)snprintf(ctl->identity, sizeof(ctl->identity), "%s_%d_%" PRIx64, host, (int)getpid(),
+		       process_wall_ns());
+}
+
+/* ---- pages ---- */
+
+static bool page_alive(const struct controller *ctl, FILE *out)
+{
+	uint64_t turned_ms = control_stats(ctl->control)->turned_ms, now_ms = process_boot_ms();
+	bool good = !turned_ms || now_ms < turned_ms + STUCK_MS;
+
+	(void)fputs(good ? "ok\n" : "the loop has not come around for a minute\n", out);
+	return good;
+}
+
+static bool page_ready(const struct controller *ctl, FILE *out)
+{
+	bool good = control_synced(ctl->control);
+
+	(void)fputs(good ? "ok\n" : "not all kinds have been listed yet: is the API there?\n", out);
+	return good;
+}
+
+/* On the pages' thread. */
+static int page(void *ctx, const char *path, FILE *out)
+{
+	const struct controller *ctl = ctx;
+
+	if (!strcmp(path, "/metrics")) {
+		metrics_write(control_stats(ctl->control), out);
+		return 200;
+	}
+	if (!strcmp(path, "/healthz") || !strcmp(path, "/livez"))
+		return page_alive(ctl, out) ? 200 : 503;
+	if (!strcmp(path, "/readyz"))
+		return page_ready(ctl, out) ? 200 : 503;
+	(void)fputs("there are /metrics, /healthz and /readyz\n", out);
+	return 404;
+}
+
+/* ---- life ---- */
+
+static int start(const struct controller_config *config, struct controller *ctl, struct err *err)
+{
+	struct control_config control = {.placement_path = config->placement_path,
+					 .identity = ctl->identity};
+	int rc = make_client(config, ctl, err);
+
+	if (rc)
+		return rc;
+	control.client = ctl->client;
+	rc = control_new(&control, &ctl->control, err);
+	if (!rc && config->pages)
+		rc = pages_start(config->pages, page, ctl, &ctl->pages, err);
+	return rc ? rc : control_start(ctl->control, err);
+}
 
 int controller_start(const struct controller_config *config, struct controller **ret,
 		     struct err *err)
 {
-	log_warn("controller.not_built",
-		 "reason=\"this version serves the API at %s and places no volumes yet\"",
-		 config->api_socket);
-	*ret = NULL;
+	struct controller *ctl = calloc(1, sizeof(*ctl));
+	int rc;
+
+	if (!ctl)
+		return err_set(err, -ENOMEM, "no memory for the controller");
+	make_identity(ctl);
+	rc = start(config, ctl, err);
+	if (rc) {
+		controller_stop(ctl);
+		return rc;
+	}
+	*ret = ctl;
 	return 0;
 }
 
-void controller_stop(struct controller *controller)
+void controller_reload(struct controller *ctl)
 {
+	if (ctl)
+		control_reload(ctl->control);
+}
+
+void controller_stop(struct controller *ctl)
+{
+	if (!ctl)
+		return;
+	pages_stop(ctl->pages);
+	if (ctl->control)
+		control_release(ctl->control);
+	control_free(ctl->control);
+	kube_client_free(ctl->client);
+	free(ctl);
 }

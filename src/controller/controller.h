@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The controller: watches the API and acts on it. main() starts it when the API is served (or found), and stops it before. It is a client
- * of the API like any other, also in the same process, over the socket: nothing of it reaches into the store.
+ * The controller of a process: a client of the API, the loop (control.h) on its threads, and pages for health and metrics. It is a client of the API
+ * like any other, also in the process that serves it, over the socket: nothing of it reaches into the store.
  */
 #ifndef LITEPOOL_CONTROLLER_CONTROLLER_H
 #define LITEPOOL_CONTROLLER_CONTROLLER_H
@@ -11,13 +11,20 @@
 struct controller;
 
 struct controller_config {
-	const char *api_socket; /* of the embedded API */
+	const char *api_socket;     /* of the embedded API; NULL: kubeconfig says */
+	const char *kubeconfig;     /* a file; NULL: $KUBECONFIG, else the pod's own */
+	const char *placement_path; /* NULL: the defaults */
+	const char *pages;          /* "unix:PATH" or a loopback "ADDRESS:PORT"; NULL: none */
 };
 
-/* Returns at once; what it does it does on threads of its own. *ret NULL, and a warning in the log: nothing to run in this build. */
+/* Reads what can be read without the API: the placement configuration. */
+int controller_check(const struct controller_config *config, struct err *err);
+/* Returns at once; what it does it does on threads of its own. Strings are borrowed for its life. */
 int controller_start(const struct controller_config *config, struct controller **ret,
 		     struct err *err);
-/* Waits until nothing of it is under way. NULL is fine. */
+/* Placement configuration again; a wrong one is told in the log. */
+void controller_reload(struct controller *controller);
+/* Waits until nothing of it is under way, and gives the Lease up. NULL is fine. */
 void controller_stop(struct controller *controller);
 
 #endif

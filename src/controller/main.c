@@ -3,7 +3,7 @@
  * litepool-controller. The main thread starts the API server and the controller and then only waits for signals.
  *
  *   SIGTERM, SIGINT   stop in order
- *   SIGHUP            users and certificates again
+ *   SIGHUP            users, certificates and the placement configuration again
  *   SIGPIPE, SIGXFSZ  ignored: the calls fail and tell
  */
 #include <signal.h>
@@ -20,10 +20,13 @@
 #include "controller/serve.h"
 #include "rt/process.h"
 
-static void reload(struct serve *serve)
+static void reload(struct serve *serve, struct controller *controller)
 {
 	struct err err = {0};
 
+	controller_reload(controller);
+	if (!serve)
+		return;
 	if (serve_reload(serve, &err) < 0)
 		log_error("controller.reload_failed",
 			  "reason=\"%s\" kept=\"what was loaded before\"", err.text);
@@ -31,24 +34,32 @@ static void reload(struct serve *serve)
 		log_info("controller.reloaded", "connections=cut");
 }
 
-static int wait_for_end(struct serve *serve)
+static int wait_for_end(struct serve *serve, struct controller *controller)
 {
 	int signo;
 
 	while ((signo = process_wait(-1)) == SIGHUP)
-		reload(serve);
+		reload(serve, controller);
 	return signo;
+}
+
+static struct controller_config controller_config(const struct controller_opts *opts)
+{
+	return (struct controller_config){.api_socket = opts->embedded ? opts->socket : NULL,
+					  .kubeconfig = opts->kubeconfig,
+					  .placement_path = opts->placement,
+					  .pages = opts->metrics};
 }
 
 static int run(const struct controller_opts *opts)
 {
-	struct controller_config config = {.api_socket = opts->socket};
+	struct controller_config config = controller_config(opts);
 	struct controller *controller = NULL;
 	struct serve *serve = NULL;
 	struct err err = {0};
-	int rc = serve_start(opts, &serve, &err);
+	int rc = opts->embedded ? serve_start(opts, &serve, &err) : 0;
 
-	if (!rc)
+	if (!rc && !opts->api_only)
 		rc = controller_start(&config, &controller, &err);
 	if (rc) {
 		log_error("controller.start_failed", "reason=\"%s\"", err.text);
@@ -56,7 +67,7 @@ static int run(const struct controller_opts *opts)
 		return EXIT_FAILURE;
 	}
 	(void)process_notify("READY=1"); /* nobody may be listening */
-	log_info("controller.signal", "signal=%d", wait_for_end(serve));
+	log_info("controller.signal", "signal=%d", wait_for_end(serve, controller));
 	(void)process_notify("STOPPING=1");
 	controller_stop(controller);
 	serve_stop(serve);
@@ -66,9 +77,11 @@ static int run(const struct controller_opts *opts)
 
 static int check_config(const struct controller_opts *opts)
 {
+	struct controller_config config = controller_config(opts);
 	struct err err = {0};
 
-	if (serve_check(opts, &err) < 0) {
+	if ((opts->embedded && serve_check(opts, &err) < 0) ||
+	    controller_check(&config, &err) < 0) {
 		(void)fprintf(stderr, "litepool-controller: %s\n", err.text);
 		return EXIT_FAILURE;
 	}

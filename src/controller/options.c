@@ -13,8 +13,14 @@
 static const struct option table[] = {
 	{"embedded", NULL, OPT_FLAG, AT(embedded), 0, 0,
 	 "serve the API from this process, stored in the state directory"},
+	{"api-only", NULL, OPT_FLAG, AT(api_only), 0, 0,
+	 "serve the API and nothing else: another controller places volumes"},
 	{"kubeconfig", "FILE", OPT_TEXT, AT(kubeconfig), 0, 0,
-	 "use the API server that FILE names; not built yet"},
+	 "use the API server that FILE names [without --embedded: $KUBECONFIG, or the pod's own]"},
+	{"placement", "FILE", OPT_TEXT, AT(placement), 0, 0,
+	 "how volumes are placed (YAML); read again when it changes [the defaults]"},
+	{"metrics", "ADDR", OPT_TEXT, AT(metrics), 0, 0,
+	 "serve /metrics, /healthz, /readyz at unix:PATH or a loopback ADDRESS:PORT"},
 	{"state-dir", "DIR", OPT_TEXT, AT(state_dir), 0, 0,
 	 "where the API store is [" CONTROLLER_STATE_DIR "]"},
 	{"socket", "PATH", OPT_TEXT, AT(socket), 0, 0,
@@ -67,13 +73,19 @@ static int read_listen(struct controller_opts *opts, struct err *err)
 /* What belongs together. */
 static int check(struct controller_opts *opts, struct err *err)
 {
-	if (!opts->embedded)
+	if (!opts->embedded && (opts->listen || opts->users || opts->tls.cert))
 		return err_set(
 			err, -EINVAL,
-			"%s: this version can only serve the API by itself; run it with --embedded",
-			opts->kubeconfig ? "--kubeconfig is not built yet"
-					 : "no API server is named");
-	if (opts->kubeconfig)
+			"--listen, --users and the TLS options are for --embedded: without it "
+			"another server serves the API");
+	if (opts->api_only && !opts->embedded)
+		return err_set(err, -EINVAL, "--api-only is for --embedded");
+	if (opts->api_only && (opts->placement || opts->metrics))
+		return err_set(
+			err, -EINVAL,
+			"--placement and --metrics are the controller's, which --api-only leaves "
+			"out");
+	if (opts->embedded && opts->kubeconfig)
 		return err_set(err, -EINVAL, "--embedded and --kubeconfig exclude each other");
 	if (!opts->tls.cert != !opts->tls.key)
 		return err_set(err, -EINVAL, "--tls-cert and --tls-key belong together");
@@ -111,18 +123,20 @@ int controller_opts_parse(int argc, char **argv, struct controller_opts *ret, st
 void controller_opts_help(FILE *out)
 {
 	(void)fputs("Usage: litepool-controller --embedded [OPTION]...\n"
+		    "       litepool-controller [--kubeconfig FILE] [OPTION]...\n"
 		    "       litepool-controller init-tls|issue --help\n"
-		    "The LitePool control plane: serves the API of pools and volumes.\n\n",
+		    "The LitePool control plane: places volumes; with --embedded it serves the "
+		    "API, too.\n\n",
 		    out);
 	options_help(table, ARRAY_LEN(table), out);
-	(void)fputs(
-		"\nExamples:\n"
-		"  litepool-controller --embedded\n"
-		"  litepool-controller init-tls --dir ./tls --names 192.0.2.1,node-1\n"
-		"  litepool-controller --embedded --listen 192.0.2.1:7443 --tls-cert "
-		"./tls/server.crt \\\n"
-		"      --tls-key ./tls/server.key --client-ca ./tls/ca.crt\n"
-		"\nSIGTERM or SIGINT end it in order; SIGHUP reads users and certificates again.\n"
-		"See litepool-controller(8).\n",
-		out);
+	(void)fputs("\nExamples:\n"
+		    "  litepool-controller --embedded\n"
+		    "  litepool-controller init-tls --dir ./tls --names 192.0.2.1,node-1\n"
+		    "  litepool-controller --embedded --listen 192.0.2.1:7443 --tls-cert "
+		    "./tls/server.crt \\\n"
+		    "      --tls-key ./tls/server.key --client-ca ./tls/ca.crt\n"
+		    "\nSIGTERM or SIGINT end it in order; SIGHUP reads users, certificates and "
+		    "placement again.\n"
+		    "See litepool-controller(8).\n",
+		    out);
 }

@@ -15,8 +15,10 @@
 #define CONTROLLER_SOCKET    "/run/litepool/api.sock"
 
 struct controller_opts {
-	bool embedded;
+	bool embedded, api_only;
 	const char *kubeconfig;
+	const char *placement; /* file, or NULL */
+	const char *metrics;   /* address of the pages, or NULL */
 	const char *state_dir, *socket, *socket_group;
 	const char *listen; /* text of --listen, or NULL */
 	char host[64];      /* of --listen */

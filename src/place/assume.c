@@ -178,6 +178,24 @@ int place_assume_reservation(struct place_inventory *inv, const struct place_req
 	return 0;
 }
 
+int place_check_resize(struct place_inventory *inv, const char *reservation_name, uint64_t size,
+		       struct err *err)
+{
+	struct place_reservation *reservation = strmap_get(&inv->reservations, reservation_name);
+	struct place_space_need need = {.thick = true};
+	char used[32];
+
+	if (!reservation || !reservation->pool || !reservation->pool->known)
+		return err_set(err, -ENOENT, "reservation %s holds nothing yet", reservation_name);
+	if (size < reservation->used)
+		return err_set(err, -EINVAL, "its volumes use %s of it",
+			       str_size((uint64_t)reservation->used, used, sizeof(used)));
+	if (size <= reservation->size)
+		return 0;
+	need.size = size - reservation->size;
+	return no_space(&need, reservation->pool, err);
+}
+
 bool place_confirm_volume(struct place_inventory *inv, const char *name)
 {
 	struct place_volume *volume = strmap_get(&inv->volumes, name);

@@ -26,6 +26,13 @@ int place_assume_grow(struct place_inventory *inv, const char *volume_name, uint
 int place_assume_reservation(struct place_inventory *inv, const struct place_request *request,
 			     const char *pool_name, struct err *err);
 
+/*
+ * Whether a held reservation may become so large, an absolute size. Nothing is taken: write it and apply the answer before the next decision. -ENOSPC,
+ * -ENOENT; -EINVAL: its volumes use more.
+ */
+int place_check_resize(struct place_inventory *inv, const char *reservation_name, uint64_t size,
+		       struct err *err);
+
 /* The write came back as written (when there is no watch, or before it tells). False: nothing was assumed. */
 bool place_confirm_volume(struct place_inventory *inv, const char *name);
 /* The write failed for good: the space is free again. False: nothing was assumed. */

@@ -464,3 +464,15 @@ const char *place_inventory_volume_pool(const struct place_inventory *inv, const
 
 	return volume && volume->charged_pool ? volume->charged_pool->name : "";
 }
+
+int place_inventory_reservation(const struct place_inventory *inv, const char *name,
+				uint64_t *ret_held, uint64_t *ret_used)
+{
+	const struct place_reservation *reservation = strmap_get(&inv->reservations, name);
+
+	if (!reservation)
+		return -ENOENT;
+	*ret_held = reservation->pool ? reservation->size : reservation->assumed_size;
+	*ret_used = (uint64_t)reservation->used;
+	return 0;
+}

@@ -101,6 +101,9 @@ struct place_space {
 };
 int place_inventory_space(const struct place_inventory *inv, const char *name,
 			  struct place_space *ret);
+/* What a reservation holds and what of it volumes use, bytes; -ENOENT. */
+int place_inventory_reservation(const struct place_inventory *inv, const char *name,
+				uint64_t *ret_held, uint64_t *ret_used);
 /* Where a volume is, by the API or assumed; "" when nowhere. Borrowed until the next change. */
 const char *place_inventory_volume_pool(const struct place_inventory *inv, const char *name);
 

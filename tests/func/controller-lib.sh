@@ -22,7 +22,7 @@ trap 'end_controller; cleanup' EXIT
 controller_ready() { kill -0 "$controller_pid" 2> /dev/null || return 0; [ "$(curl -s --max-time 5 --unix-socket "$api" http://x/healthz)" = ok ]; }
 start_controller() {
     : > "$log"
-    "$controller_bin" --embedded --state-dir "$work/state" --socket "$api" "$@" 2>> "$log" &
+    "$controller_bin" --embedded --api-only --state-dir "$work/state" --socket "$api" "$@" 2>> "$log" &
     controller_pid=$!
     wait_for controller_ready
     kill -0 "$controller_pid" 2> /dev/null || { cat "$log"; return 1; }
@@ -36,7 +36,7 @@ stop_controller() {
     return $rc
 }
 # expected to end by itself
-run_controller() { timeout "$LIMIT" "$controller_bin" --embedded --state-dir "$work/state" --socket "$api" "$@"; }
+run_controller() { timeout "$LIMIT" "$controller_bin" --embedded --api-only --state-dir "$work/state" --socket "$api" "$@"; }
 logged() { grep -qE -- "$1" "$log"; }
 
 req() {

@@ -7,7 +7,8 @@ stress=$source_dir/tests/func/api-stress.py
 
 check "--version" "$controller_bin" --version
 refused "an unknown option" "unknown option --nope" "$controller_bin" --nope
-refused "without --embedded it says what is missing" "not built yet" "$controller_bin" --kubeconfig /x
+refused "a kubeconfig that is not there" "/nope" "$controller_bin" --kubeconfig /nope
+refused "without a server it names what there is to choose from" "KUBECONFIG" env -u KUBECONFIG -u KUBERNETES_SERVICE_HOST "$controller_bin"
 refused "TCP without TLS is refused" "without TLS" "$controller_bin" --embedded --listen 127.0.0.1:0
 refused "a bad address" "expected an address and a port" "$controller_bin" --embedded --listen 7443 --tls-cert a --tls-key b --users c
 same_status() { "${@:2}" > /dev/null 2>&1; [ $? = "$1" ]; }
@@ -61,5 +62,5 @@ check "2000 watches" "$stress" watches "$api" 2000 "$controller_pid"
 check "a slow client is cut, others are served" "$stress" slow "$api"
 check "stops" stop_controller
 mkdir "$work/kill"
-check "kill -9 while clients write loses nothing" "$stress" kill "$work/kill" "${LITEPOOL_SEED:-1}" "$controller_bin" --embedded --state-dir "$work/kill/state"
+check "kill -9 while clients write loses nothing" "$stress" kill "$work/kill" "${LITEPOOL_SEED:-1}" "$controller_bin" --embedded --api-only --state-dir "$work/kill/state"
 done_testing
