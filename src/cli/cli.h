@@ -61,6 +61,7 @@ struct cli {
 	struct rpc_client *client; /* open while a command runs */
 	json_t *values;            /* by argument name */
 	struct err err;
+	int status; /* what a command exits with, if not 0 */
 };
 
 struct cli_cmd {
@@ -128,6 +129,7 @@ int cli_cmd_host_detach(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 int cli_cmd_host_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_host_wait_size(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_preflight(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_pool_check(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_simulate(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_explain(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_export(struct cli *cli, const struct cli_cmd *cmd, json_t *params);

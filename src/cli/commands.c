@@ -377,6 +377,16 @@ const struct cli_cmd cli_commands[] = {
 		      {"SIZE", CLI_SIZE, NULL, "at least so much", false}),
 	 .run = cli_cmd_host_wait_size,
 	 .offline = true},
+	{.words = "pool check",
+	 .summary = "Checks a pool that no engine has open, and mends it with --repair. Exits as "
+		    "fsck does: 0 clean, 1 mended, 4 damage is left, 8 could not be checked.",
+	 .example = "litepool pool check /dev/disk/by-id/nvme-EXAMPLE",
+	 .args = ARGS({"DEVICE", CLI_FILE, NULL, "file or block device with the pool", false},
+		      {"repair", CLI_FLAG, NULL, "mend what can be mended without loss", false},
+		      {"accept-data-loss", CLI_LIST, NULL,
+		       "volumes and snapshots, by name, that may lose what the check says", false}),
+	 .run = cli_cmd_pool_check,
+	 .offline = true},
 	{.words = "preflight",
 	 .summary = "Says what this machine lacks for LitePool, how to put it right, and which "
 		    "disks are free.",

@@ -73,6 +73,8 @@ static int run_cmd(struct cli *cli, const struct cli_cmd *cmd, int argc, char *c
 	json_decref(params);
 	if (res != 0)
 		fprintf(err_out, "litepool: %s\n", cli->err.text[0] ? cli->err.text : "failed");
+	if (cli->status)
+		return cli->status;
 	return res != 0 ? STATUS_FAILED : EXIT_SUCCESS;
 }
 

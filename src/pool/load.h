@@ -82,7 +82,8 @@ struct pool_opening {
 	} step;
 	struct pool *pool;
 	struct pool_open_opts opts;
-	struct uuid uuid; /* opts.uuid points here */
+	struct page_id problem_page; /* of the next load_problem() */
+	struct uuid uuid;            /* opts.uuid points here */
 	bool read_only;
 	pool_done_fn done;
 	void *ctx;

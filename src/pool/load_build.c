@@ -116,6 +116,18 @@ static int note_maskless(struct pool_opening *o, uint64_t layer, uint32_t cluste
 	return 0;
 }
 
+/* Given up: open.c's caller has told what that means. */
+static bool is_lost(const struct pool_opening *o, enum page_kind kind, uint64_t owner,
+		    uint64_t index)
+{
+	const struct page_id id = {kind, owner, index};
+
+	for (size_t i = 0; i < o->opts.n_lost; i++)
+		if (page_id_equal(&o->opts.lost[i], &id))
+			return true;
+	return false;
+}
+
 static int put_partial(struct pool_opening *o, struct pool_layer *layer, uint32_t cluster,
 		       uint64_t entry)
 {
@@ -124,6 +136,8 @@ static int put_partial(struct pool_opening *o, struct pool_layer *layer, uint32_
 	struct block_mask mask = o->sentinel;
 	int rc;
 
+	if (is_lost(o, PAGE_MASK, layer->disk.id, cluster / PAGE_MASKS))
+		return map_put(layer->map, cluster, MAP_HIDE, NULL) ? no_memory(o) : 0;
 	if (masks && masks->page)
 		mask = page_mask(masks->page, cluster % PAGE_MASKS);
 	else if ((rc = note_maskless(o, layer->disk.id, cluster)) != 0)
@@ -138,6 +152,8 @@ static int take_map(struct pool_opening *o, const struct load_page *page)
 	int rc;
 
 	if (!layer) /* gone, or all of it is in the journal */
+		return 0;
+	if (is_lost(o, PAGE_MAP, layer->disk.id, page->info.id.index))
 		return 0;
 	while (end > first && !page_entry(page->page, (unsigned)(end - first - 1)))
 		end--;
@@ -161,6 +177,32 @@ static void free_page(struct load_page *page)
 	page->page = NULL;
 }
 
+/* What a lost page had reads as zeros: not as what the parent has there, which would be older data in silence. */
+static int hide_lost(struct pool_opening *o)
+{
+	for (size_t i = 0; i < o->opts.n_lost; i++) {
+		const struct page_id *id = &o->opts.lost[i];
+		struct pool_layer *layer = pool_layer_find(o->pool, id->owner);
+		uint64_t leaf =
+			id->kind == PAGE_MAP ? id->index : id->index * PAGE_MASKS / PAGE_ENTRIES;
+		uint64_t first = leaf * PAGE_ENTRIES, end;
+
+		if (!layer)
+			continue;
+		end = MIN(first + PAGE_ENTRIES, layer_clusters(&layer->disk));
+		if (first >= end)
+			continue;
+		if (table_map_reach(layer, end))
+			return no_memory(o);
+		for (uint64_t c = first; id->kind == PAGE_MAP && c < end; c++)
+			if (map_put(layer->map, (uint32_t)c, MAP_HIDE, NULL))
+				return no_memory(o);
+		if (map_leaf_at(layer->map, (uint32_t)leaf))
+			checkpoint_leaf_changed(o->pool, map_leaf_at(layer->map, (uint32_t)leaf));
+	}
+	return 0;
+}
+
 int load_maps(struct pool_opening *o)
 {
 	unsigned left = SLICE_PAGES;
@@ -182,5 +224,5 @@ int load_maps(struct pool_opening *o)
 	for (size_t i = 0; i < o->pages.n; i++)
 		free_page(&o->pages.page[i]);
 	o->next_page = 0;
-	return LOAD_NEXT;
+	return hide_lost(o) ? o->err.code : LOAD_NEXT;
 }

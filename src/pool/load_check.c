@@ -176,10 +176,12 @@ static int check_masks(struct pool_opening *o)
 		    !(map_get(layer->map, m->cluster, &mask) & MAP_PARTIAL) ||
 		    memcmp(&mask, &o->sentinel, sizeof(mask)) != 0)
 			continue;
+		o->problem_page = (struct page_id){PAGE_MASK, m->layer, m->cluster / PAGE_MASKS};
 		rc = load_problem(o, POOL_DAMAGE, "page", NO_PLACE,
 				  "the mask of cluster %" PRIu32 " of layer %" PRIu64
 				  " is missing: page MASK %" PRIu64 "/%" PRIu32,
 				  m->cluster, m->layer, m->layer, m->cluster / PAGE_MASKS);
+		o->problem_page = (struct page_id){0};
 	}
 	return rc;
 }

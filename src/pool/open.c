@@ -22,7 +22,7 @@ int load_problem(struct pool_opening *o, enum pool_severity severity, const char
 		 uint64_t place, const char *fmt, ...)
 {
 	char text[sizeof(o->err.text) / 2];
-	struct pool_problem problem = {severity, kind, place, text};
+	struct pool_problem problem = {severity, kind, place, text, o->problem_page};
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -359,7 +359,7 @@ void pool_open(const struct pool_env *env, struct blk_dev *dev, const struct poo
 	o->opts = *opts;
 	o->done = done;
 	o->ctx = ctx;
-	o->read_only = opts->read_only || opts->problem;
+	o->read_only = opts->read_only || (opts->problem && !opts->repair);
 	if (opts->uuid) {
 		o->uuid = *opts->uuid;
 		o->opts.uuid = &o->uuid;

@@ -72,8 +72,9 @@ struct pool_problem {
 	enum pool_severity severity;
 	const char *
 		kind; /* a word: "superblock", "journal", "page", "segment", "layer", "object", "cluster" */
-	uint64_t place;   /* device offset / 4096; UINT64_MAX: at no single place */
-	const char *text; /* one sentence; until the call returns */
+	uint64_t place;      /* device offset / 4096; UINT64_MAX: at no single place */
+	const char *text;    /* one sentence; until the call returns */
+	struct page_id page; /* that is missing; kind 0: the problem is another one */
 };
 struct pool_open_opts {
 	const struct uuid *uuid; /* NULL: whatever pool is there */
@@ -81,6 +82,13 @@ struct pool_open_opts {
 	/* Not NULL (then read_only too): gets every problem, and loading goes on where it can. What is opened then may lack what is damaged. */
 	void (*problem)(void *ctx, const struct pool_problem *problem);
 	void *problem_ctx;
+	/*
+	 * With problem: opened for writing in spite of it, for check.c, which knows that all that is damaged is listed here: pages whose content is given up. What they
+	 * had reads as zeros (HIDE), but for what the journal still has; they are written anew by the next checkpoint.
+	 */
+	bool repair;
+	const struct page_id *lost; /* PAGE_MAP and PAGE_MASK; borrowed until done */
+	size_t n_lost;
 };
 /*
  * Mounts: superblock, journal scan, pages, replay, space, epoch. The device is claimed by the caller and stays so until close. *ret is valid at once and

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `litepool pool check` and `litepool pool dump` do: a pool on a device that no engine has open, in this process, on a reactor of its own. Blocking; the main thread.
+ */
+#ifndef LITEPOOL_FSCK_FSCK_H
+#define LITEPOOL_FSCK_FSCK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+struct fsck_check_opts {
+	const char *path; /* a file or block device */
+	bool repair;
+	const char *const *accept; /* volumes and snapshots whose loss is accepted */
+	unsigned n_accept;
+	bool json;
+};
+/* What was found goes to out as it is found, or as one JSON object at the end. Returns the exit status, as fsck(8) has it; 8 with err. */
+int fsck_check(FILE *out, const struct fsck_check_opts *opts, struct err *err);
+
+#endif
