@@ -384,6 +384,11 @@ static void step(struct batch *batch, int res)
 	}
 }
 
+bool checkpoint_io(const struct pool *pool)
+{
+	return pool->checkpoint->batch.pending != 0;
+}
+
 void checkpoint_failed(struct pool *pool)
 {
 	struct pool_checkpoint *c = pool->checkpoint;

@@ -4,7 +4,8 @@
  *
  *   OPS (those that were asked for have ended) -> COMMIT -> CHECKPOINT (until there is nothing left) -> SUPER (clean: the journal is empty) -> GATE (turns that were asked for have ended) -> free
  *
- * A pool that takes no writes goes from OPS to GATE. A failure on the way only means that the next opening replays the journal.
+ * A pool that takes no writes goes from OPS to GATE. A failure on the way only means that the next opening replays the journal. Transfers of metadata that were under way when the pool failed
+ * are waited for: they use its memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "pool/priv.h"
+
+#define LOOK_AGAIN_NS 1000000u /* for the end of transfers */
 
 struct pool_closing {
 	enum { CLOSE_OPS, CLOSE_COMMIT, CLOSE_CHECKPOINT, CLOSE_SUPER, CLOSE_GATE } step;
@@ -21,12 +24,26 @@ struct pool_closing {
 	struct super_change super;
 	struct gate_turn turn;
 	struct msg msg;
+	struct timer timer;
 	int res;
 	pool_done_fn done;
 	void *ctx;
 };
 
 static void close_next(struct pool_closing *c, int res);
+
+static void leave(struct pool *pool);
+
+static bool io_under_way(const struct pool *pool)
+{
+	return pool->log.batch.pending || checkpoint_io(pool) || pool->super.step != SUPER_IDLE ||
+	       !list_empty(&pool->super.changes);
+}
+
+static void look_again(struct timer *timer)
+{
+	leave(container_of(timer, struct pool_closing, timer)->pool);
+}
 
 /* In a pass of its own: whoever called us last may still look at the pool. */
 static void free_all(struct msg *msg)
@@ -49,11 +66,22 @@ static void free_all(struct msg *msg)
 	done(ctx, res, res ? &err : NULL);
 }
 
+static void leave_later(struct msg *msg)
+{
+	leave(container_of(msg, struct pool_closing, msg)->pool);
+}
+
 static void leave(struct pool *pool)
 {
+	struct pool_closing *c = pool->closing;
+
 	pool->space.when_idle = NULL;
-	pool->closing->msg.run = free_all;
-	reactor_post(pool->home, &pool->closing->msg);
+	c->timer.run = look_again;
+	if (io_under_way(pool) &&
+	    !timer_start(pool->home, &c->timer, reactor_now(pool->home) + LOOK_AGAIN_NS))
+		return;
+	c->msg.run = io_under_way(pool) ? leave_later : free_all;
+	reactor_post(pool->home, &c->msg);
 }
 
 static void gate_done(struct gate_turn *turn)

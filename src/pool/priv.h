@@ -128,6 +128,8 @@ void checkpoint_fini(struct pool *pool);
 void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx);
 /* Nothing has changed since its page was captured, and no checkpoint is under way. */
 bool checkpoint_clean(const struct pool *pool);
+/* Transfers of it are under way. */
+bool checkpoint_io(const struct pool *pool);
 /* A record that was made durable or replayed changed these: their pages are to be written. */
 void checkpoint_leaf_changed(struct pool *pool, struct map_leaf *leaf);
 int checkpoint_layer_changed(struct pool *pool, uint32_t slot); /* -ENOMEM */
