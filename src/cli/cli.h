@@ -15,10 +15,13 @@
 
 #define CLI_SOCKET_DEFAULT "/run/litepool/engine.sock"
 #define CLI_SOCKET_ENV     "LITEPOOL_ENGINE_SOCKET"
+#define CLI_SERVER_DEFAULT "unix:/run/litepool/api.sock"
+#define CLI_SERVER_ENV     "LITEPOOL_SERVER"
 #define CLI_TIMEOUT_MS     30000
 #define CLI_WORDS_MAX      4
 
 struct rpc_client;
+struct kube_client;
 
 enum cli_kind {
 	CLI_TEXT,
@@ -51,14 +54,19 @@ struct cli_column {
 	enum cli_format format;
 };
 
+enum cli_output { CLI_OUT_TABLE, CLI_OUT_WIDE, CLI_OUT_JSON, CLI_OUT_YAML, CLI_OUT_NAME };
+
 struct cli_cmd;
 
 struct cli {
 	FILE *out;
-	bool json;
+	enum cli_output output;
+	bool json; /* output is CLI_OUT_JSON */
 	const char *socket;
+	const char *server, *kubeconfig; /* of the API; NULL: not given */
 	int timeout_ms;
 	struct rpc_client *client; /* open while a command runs */
+	struct kube_client *api;   /* the same */
 	json_t *values;            /* by argument name */
 	struct err err;
 	int status; /* what a command exits with, if not 0 */
@@ -75,9 +83,13 @@ struct cli_cmd {
 	/* Instead of the plain call; 0 or negative with cli->err. params: built from the arguments. */
 	int (*run)(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 	bool offline; /* needs no engine */
+	bool api;     /* asks the API server; knows every output format */
 };
 
-extern const struct cli_cmd cli_commands[]; /* ended by words == NULL; commands.c */
+extern const struct cli_cmd cli_commands[];     /* ended by words == NULL; commands.c */
+extern const struct cli_cmd cli_api_commands[]; /* the same; commands_api.c */
+/* All commands of all tables in the order of help; NULL after the last. parse.c */
+const struct cli_cmd *cli_nth(size_t i);
 
 /* parse.c: the longest command whose words argv begins with; *ret_used tells how many words. NULL: none. */
 const struct cli_cmd *cli_find(int argc, char *const *argv, int *ret_used);
@@ -98,6 +110,12 @@ bool cli_arg_is_option(const struct cli_arg *arg);
 /* print.c */
 void cli_print_json(FILE *out, const json_t *json);
 void cli_print_table(FILE *out, const json_t *rows, const struct cli_column *columns);
+/* The parts of it: as wide as the rows need (n: of both arrays), the titles, the rows. How many columns. */
+#define CLI_COLUMNS_MAX 16
+size_t cli_table_measure(const json_t *rows, const struct cli_column *columns, size_t *width);
+void cli_table_head(FILE *out, const struct cli_column *columns, const size_t *width);
+void cli_table_rows(FILE *out, const json_t *rows, const struct cli_column *columns,
+		    const size_t *width);
 /* Prints the answer as cmd says, or as JSON with -o json. */
 void cli_print(struct cli *cli, const struct cli_cmd *cmd, const json_t *result);
 /* Objects as "key value" lines, nested ones indented. */

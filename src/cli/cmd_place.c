@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "place/explain.h"
 #include "place/fleet.h"
 
@@ -147,18 +147,39 @@ static const json_t *object_find(const json_t *objects, const char *kind, const 
 	return NULL;
 }
 
+/* What placement looks at, out of the API. */
+static int objects_fetch(struct cli *cli, json_t **ret)
+{
+	static const char *const kinds[] = {"StorageNode", "StoragePool", "StorageReservation",
+					    "StorageVolume", "StorageSnapshot"};
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		_cleanup_json_ json_t *list = NULL;
+		int res = api_list(cli, kinds[i], NULL, NULL, &list);
+
+		if (res < 0) {
+			json_decref(all);
+			return res;
+		}
+		(void)json_array_extend(all, list);
+	}
+	*ret = all;
+	return 0;
+}
+
 static int objects_read(struct cli *cli, json_t **ret_root, const json_t **ret_objects)
 {
 	const char *path = cli_text(cli, "from");
 	json_error_t where;
 	json_t *root;
 
-	if (!path)
-		return err_set(
-			&cli->err, -EINVAL,
-			"--from FILE is missing: a List of StorageNode, StoragePool, "
-			"StorageVolume and StorageReservation objects as JSON, such as kubectl "
-			"get sn,sp,sv,sr -o json prints");
+	if (!path) {
+		int res = objects_fetch(cli, ret_root);
+
+		*ret_objects = *ret_root;
+		return res;
+	}
 	root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
 	if (!root)
 		return err_set(&cli->err, -EINVAL, "%s:%d: %s", path, where.line, where.text);
@@ -192,8 +213,9 @@ static int request_make(struct cli *cli, const struct place_inventory *inv, cons
 	const char *of;
 
 	if (!volume)
-		return err_set(&cli->err, -ENOENT, "there is no StorageVolume %s in %s", name,
-			       cli_text(cli, "from"));
+		return err_set(&cli->err, -ENOENT, "there is no StorageVolume %s%s%s", name,
+			       cli_given(cli, "from") ? " in " : "",
+			       cli_given(cli, "from") ? cli_text(cli, "from") : "");
 	of = json_string_value(cli_get(volume, "spec.source.snapshotName"));
 	snapshot = of ? object_find(objects, "StorageSnapshot", of) : NULL;
 	return place_request_volume(

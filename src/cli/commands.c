@@ -397,11 +397,12 @@ const struct cli_cmd cli_commands[] = {
 	{.words = "explain volume",
 	 .summary = "Shows which pools a volume could be placed on, how they score, and why the "
 		    "rest is refused.",
-	 .example = "litepool explain volume db-0 --from objects.json",
-	 .args = ARGS({"VOLUME", CLI_TEXT, NULL, "name of the volume", false},
-		      {"from", CLI_FILE, NULL, "a List of objects as JSON", false},
-		      {"config", CLI_FILE, NULL, "placement configuration [the defaults]", false},
-		      {"all", CLI_FLAG, NULL, "all pools, not the first 20", false}),
+	 .example = "litepool explain volume db-0",
+	 .args = ARGS(
+		 {"VOLUME", CLI_TEXT, NULL, "name of the volume", false},
+		 {"from", CLI_FILE, NULL, "a List of objects as JSON, instead of the API", false},
+		 {"config", CLI_FILE, NULL, "placement configuration [the defaults]", false},
+		 {"all", CLI_FLAG, NULL, "all pools, not the first 20", false}),
 	 .run = cli_cmd_explain,
 	 .offline = true},
 	{.words = "simulate",

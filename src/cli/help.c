@@ -8,7 +8,11 @@
 static const char global_help[] =
 	"  -s, --socket PATH      the engine's RPC socket [" CLI_SOCKET_DEFAULT
 	", or $" CLI_SOCKET_ENV "]\n"
-	"  -o, --output FORMAT    json or table [table]\n"
+	"  --server URL           the API server, unix:PATH or https://ADDR:PORT "
+	"[$LITEPOOL_SERVER, a "
+	"kubeconfig, " CLI_SERVER_DEFAULT "]\n"
+	"  --kubeconfig FILE      the API server and who you are, from FILE [$KUBECONFIG]\n"
+	"  -o, --output FORMAT    table, wide, json, yaml or name [table]\n"
 	"  --timeout SECONDS      wait at most so long for an answer [30]\n"
 	"  -h, --help             help on a command or a group of commands\n";
 
@@ -62,20 +66,24 @@ static bool words_begin(const char *words, int argc, char *const *argv)
 
 void cli_help(FILE *out, int argc, char *const *argv)
 {
+	const struct cli_cmd *cmd;
 	bool any = false;
 
-	for (const struct cli_cmd *cmd = cli_commands; cmd->words; cmd++)
+	for (size_t i = 0; (cmd = cli_nth(i)); i++)
 		any |= words_begin(cmd->words, argc, argv);
 	if (!any)
 		argc = 0;
 	fputs("Usage: litepool [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:\n", out);
-	for (const struct cli_cmd *cmd = cli_commands; cmd->words; cmd++)
+	for (size_t i = 0; (cmd = cli_nth(i)); i++)
 		if (words_begin(cmd->words, argc, argv))
 			fprintf(out, "  %-30s %s\n", cmd->words, cmd->summary);
 	fputs("\nOptions of every command:\n", out);
 	fputs(global_help, out);
 	fputs("  --version              print the version and end\n"
 	      "\nExamples:\n"
+	      "  litepool up --file 20G\n"
+	      "  litepool volume create db-0 10G --wait\n"
+	      "  litepool volume list --watch\n"
 	      "  litepool engine status\n"
 	      "  litepool engine export /srv/disk0.img --listen 192.0.2.1:4420 --any-host\n"
 	      "  litepool engine bdev create-file --help\n",
@@ -85,9 +93,10 @@ void cli_help(FILE *out, int argc, char *const *argv)
 /* The words that may follow prefix (len bytes, whole words) in the table, each once. */
 static void completion_next_words(FILE *out, const char *prefix, size_t len)
 {
+	const struct cli_cmd *cmd;
 	char last[64] = "";
 
-	for (const struct cli_cmd *cmd = cli_commands; cmd->words; cmd++) {
+	for (size_t i = 0; (cmd = cli_nth(i)); i++) {
 		const char *rest = cmd->words + len;
 		size_t word;
 
@@ -105,7 +114,9 @@ static void completion_next_words(FILE *out, const char *prefix, size_t len)
 
 static bool group_seen(const struct cli_cmd *end, size_t len)
 {
-	for (const struct cli_cmd *cmd = cli_commands; cmd < end; cmd++)
+	const struct cli_cmd *cmd;
+
+	for (size_t i = 0; (cmd = cli_nth(i)) != end; i++)
 		if (strncmp(cmd->words, end->words, len) == 0 && cmd->words[len] == ' ')
 			return true;
 	return false;
@@ -113,10 +124,12 @@ static bool group_seen(const struct cli_cmd *end, size_t len)
 
 static void completion_groups(FILE *out)
 {
+	const struct cli_cmd *cmd;
+
 	fputs("\t\"\") words=\"", out);
 	completion_next_words(out, "", 0);
 	fputs("--help --version --socket --output\" ;;\n", out);
-	for (const struct cli_cmd *cmd = cli_commands; cmd->words; cmd++) {
+	for (size_t i = 0; (cmd = cli_nth(i)); i++) {
 		for (const char *space = strchr(cmd->words, ' '); space;
 		     space = strchr(space + 1, ' ')) {
 			size_t len = (size_t)(space - cmd->words);
@@ -132,6 +145,7 @@ static void completion_groups(FILE *out)
 
 int cli_cmd_completion(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
+	const struct cli_cmd *one;
 	FILE *out = cli->out;
 
 	if (strcmp(cli_text(cli, "SHELL"), "bash") != 0)
@@ -143,19 +157,20 @@ int cli_cmd_completion(struct cli *cli, const struct cli_cmd *cmd, json_t *param
 	      "\tlocal path=\"\" words=\"\" i\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tcase $prev in\n"
-	      "\t-o|--output) COMPREPLY=($(compgen -W \"json table\" -- \"$cur\")); return ;;\n"
-	      "\t-s|--socket) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+	      "\t-o|--output) COMPREPLY=($(compgen -W \"table wide json yaml name\" -- \"$cur\")); "
+	      "return ;;\n"
+	      "\t-s|--socket|--kubeconfig) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
 	      "\tesac\n"
 	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	      "\t\tcase ${COMP_WORDS[i]} in\n"
-	      "\t\t-s|--socket|-o|--output|--timeout) ((i++)) ;;\n"
+	      "\t\t-s|--socket|-o|--output|--timeout|--server|--kubeconfig) ((i++)) ;;\n"
 	      "\t\t[a-z]*) path=\"${path:+$path }${COMP_WORDS[i]}\" ;;\n"
 	      "\t\tesac\n"
 	      "\tdone\n"
 	      "\tcase $path in\n",
 	      out);
 	completion_groups(out);
-	for (const struct cli_cmd *one = cli_commands; one->words; one++) {
+	for (size_t i = 0; (one = cli_nth(i)); i++) {
 		bool file = false;
 
 		fprintf(out, "\t\"%s\"|\"%s \"*) words=\"", one->words, one->words);

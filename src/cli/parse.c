@@ -18,6 +18,17 @@ bool cli_arg_is_option(const struct cli_arg *arg)
 	return !isupper((unsigned char)arg->name[0]);
 }
 
+const struct cli_cmd *cli_nth(size_t i)
+{
+	static const struct cli_cmd *const tables[] = {cli_api_commands, cli_commands};
+
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+		for (const struct cli_cmd *cmd = tables[t]; cmd->words; cmd++)
+			if (i-- == 0)
+				return cmd;
+	return NULL;
+}
+
 static int words_matched(const char *words, int argc, char *const *argv)
 {
 	int used = 0;
@@ -37,10 +48,10 @@ static int words_matched(const char *words, int argc, char *const *argv)
 
 const struct cli_cmd *cli_find(int argc, char *const *argv, int *ret_used)
 {
-	const struct cli_cmd *best = NULL;
+	const struct cli_cmd *best = NULL, *cmd;
 
 	*ret_used = 0;
-	for (const struct cli_cmd *cmd = cli_commands; cmd->words; cmd++) {
+	for (size_t i = 0; (cmd = cli_nth(i)); i++) {
 		int used = words_matched(cmd->words, argc, argv);
 
 		if (used > *ret_used) {
@@ -82,22 +93,24 @@ json_t *cli_get(const json_t *object, const char *path)
 
 int cli_put(json_t *object, const char *path, json_t *value)
 {
-	const char *dot = strchr(path, '.');
+	const char *dot;
 	char part[PATH_PART_MAX];
-	json_t *child;
 
-	if (!dot)
-		return json_object_set_new(object, path, value) < 0 ? -ENOMEM : 0;
-	snprintf(part, sizeof(part), "%.*s", (int)(dot - path), path);
-	child = json_object_get(object, part);
-	if (!child) {
-		child = json_object();
-		if (json_object_set_new(object, part, child) < 0) {
-			json_decref(value);
-			return -ENOMEM;
+	for (; (dot = strchr(path, '.')); path = dot + 1) {
+		json_t *child;
+
+		snprintf(part, sizeof(part), "%.*s", (int)(dot - path), path);
+		child = json_object_get(object, part);
+		if (!child) {
+			child = json_object();
+			if (json_object_set_new(object, part, child) < 0) {
+				json_decref(value);
+				return -ENOMEM;
+			}
 		}
+		object = child;
 	}
-	return json_object_set_new(child, dot + 1, value) < 0 ? -ENOMEM : 0;
+	return json_object_set_new(object, path, value) < 0 ? -ENOMEM : 0;
 }
 
 static json_t *value_address(const char *text, struct err *err)
@@ -288,6 +301,29 @@ static int option_take(struct cli *cli, const struct cli_cmd *cmd, int argc, cha
 	return res < 0 ? res : used;
 }
 
+static int output_take(struct cli *cli, const char *name, const char *value, struct err *err)
+{
+	static const char *const names[] = {[CLI_OUT_TABLE] = "table",
+					    [CLI_OUT_WIDE] = "wide",
+					    [CLI_OUT_JSON] = "json",
+					    [CLI_OUT_YAML] = "yaml",
+					    [CLI_OUT_NAME] = "name"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(value, names[i]) == 0) {
+			cli->output = (enum cli_output)i;
+			cli->json = i == CLI_OUT_JSON;
+			return 2;
+		}
+	return err_set(err, -EINVAL, "%s %s: expected table, wide, json, yaml or name", name,
+		       value);
+}
+
+static bool word_is(const char *word, const char *a, const char *b)
+{
+	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
 int cli_parse_global(struct cli *cli, int argc, char *const *argv, bool *ret_help, struct err *err)
 {
 	const char *name = argv[0], *value = argc > 1 ? argv[1] : NULL;
@@ -297,21 +333,23 @@ int cli_parse_global(struct cli *cli, int argc, char *const *argv, bool *ret_hel
 		*ret_help = true;
 		return 1;
 	}
-	if (strcmp(name, "-s") != 0 && strcmp(name, "--socket") != 0 && strcmp(name, "-o") != 0 &&
-	    strcmp(name, "--output") != 0 && strcmp(name, "--timeout") != 0)
+	if (!word_is(name, "-s", "--socket") && !word_is(name, "-o", "--output") &&
+	    !word_is(name, "--server", "--kubeconfig") && strcmp(name, "--timeout") != 0)
 		return 0;
 	if (!value)
 		return err_set(err, -EINVAL, "%s needs a value", name);
-	if (strcmp(name, "-s") == 0 || strcmp(name, "--socket") == 0) {
+	if (word_is(name, "-o", "--output"))
+		return output_take(cli, name, value, err);
+	if (word_is(name, "-s", "--socket")) {
 		cli->socket = value;
-	} else if (strcmp(name, "--timeout") == 0) {
-		if (!str_to_u64(value, 1, 86400, &number))
-			return err_set(err, -EINVAL, "--timeout %s: expected seconds", value);
+	} else if (strcmp(name, "--server") == 0) {
+		cli->server = value;
+	} else if (strcmp(name, "--kubeconfig") == 0) {
+		cli->kubeconfig = value;
+	} else if (str_to_u64(value, 1, 86400, &number)) {
 		cli->timeout_ms = (int)number * 1000;
-	} else if (strcmp(value, "json") == 0 || strcmp(value, "table") == 0) {
-		cli->json = strcmp(value, "json") == 0;
 	} else {
-		return err_set(err, -EINVAL, "%s %s: expected json or table", name, value);
+		return err_set(err, -EINVAL, "--timeout %s: expected seconds", value);
 	}
 	return 2;
 }

@@ -7,8 +7,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
-#define CELL_MAX    256
-#define COLUMNS_MAX 16
+#define CELL_MAX 256
 
 void cli_print_json(FILE *out, const json_t *json)
 {
@@ -96,35 +95,60 @@ static void cell_fill(const json_t *row, const struct cli_column *column, char *
 		snprintf(cell, CELL_MAX, "-");
 }
 
-void cli_print_table(FILE *out, const json_t *rows, const struct cli_column *columns)
+size_t cli_table_measure(const json_t *rows, const struct cli_column *columns, size_t *width)
 {
-	size_t width[COLUMNS_MAX] = {0}, n = 0;
 	char cell[CELL_MAX];
+	size_t n = 0;
 
-	for (; n < COLUMNS_MAX && columns[n].title; n++) {
+	for (; n < CLI_COLUMNS_MAX && columns[n].title; n++) {
 		width[n] = strlen(columns[n].title);
 		for (size_t i = 0; i < json_array_size(rows); i++) {
 			cell_fill(json_array_get(rows, i), &columns[n], cell);
 			width[n] = strlen(cell) > width[n] ? strlen(cell) : width[n];
 		}
 	}
-	for (size_t c = 0; c < n; c++)
-		fprintf(out, c + 1 < n ? "%-*s  " : "%-.*s", c + 1 < n ? (int)width[c] : CELL_MAX,
+	return n;
+}
+
+void cli_table_head(FILE *out, const struct cli_column *columns, const size_t *width)
+{
+	for (size_t c = 0; c < CLI_COLUMNS_MAX && columns[c].title; c++) {
+		bool last = c + 1 == CLI_COLUMNS_MAX || !columns[c + 1].title;
+
+		fprintf(out, last ? "%-.*s" : "%-*s  ", last ? CELL_MAX : (int)width[c],
 			columns[c].title);
+	}
 	fputc('\n', out);
+}
+
+void cli_table_rows(FILE *out, const json_t *rows, const struct cli_column *columns,
+		    const size_t *width)
+{
+	char cell[CELL_MAX];
+
 	for (size_t i = 0; i < json_array_size(rows); i++) {
-		for (size_t c = 0; c < n; c++) {
+		for (size_t c = 0; c < CLI_COLUMNS_MAX && columns[c].title; c++) {
 			bool right = columns[c].format != CLI_AS_TEXT;
+			bool last = c + 1 == CLI_COLUMNS_MAX || !columns[c + 1].title;
 
 			cell_fill(json_array_get(rows, i), &columns[c], cell);
-			if (c + 1 == n && !right)
+			if (last && !right)
 				fputs(cell, out);
 			else
 				fprintf(out, right ? "%*s%s" : "%-*s%s", (int)width[c], cell,
-					c + 1 < n ? "  " : "");
+					last ? "" : "  ");
 		}
 		fputc('\n', out);
 	}
+}
+
+void cli_print_table(FILE *out, const json_t *rows, const struct cli_column *columns)
+{
+	size_t width[CLI_COLUMNS_MAX] = {0};
+
+	(void)cli_table_measure(rows, columns, width);
+	cli_table_head(out, columns, width);
+	cli_table_rows(out, rows, columns, width);
 }
 
 void cli_print_fields(FILE *out, const json_t *json, int indent)

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "config.h"
+#include "kube/client.h"
 #include "rpc/rpc.h"
 
 #define STATUS_FAILED 1
@@ -69,6 +70,12 @@ static int run_cmd(struct cli *cli, const struct cli_cmd *cmd, int argc, char *c
 		fprintf(err_out, "litepool: %s\n", err.code ? err.text : strerror(-res));
 		return STATUS_USAGE;
 	}
+	if (!cmd->api && (cli->output == CLI_OUT_YAML || cli->output == CLI_OUT_NAME)) {
+		fprintf(err_out, "litepool: %s prints a table or, with -o json, JSON\n",
+			cmd->words);
+		json_decref(params);
+		return STATUS_USAGE;
+	}
 	res = cmd->run ? cmd->run(cli, cmd, params) : run_plain(cli, cmd, params);
 	json_decref(params);
 	if (res != 0)
@@ -129,6 +136,7 @@ int cli_main(int argc, char *const *argv, FILE *out, FILE *err_out)
 	cli.values = json_object();
 	status = run_cmd(&cli, cmd, argc - at - used, argv + at + used, err_out);
 	rpc_client_close(cli.client);
+	kube_client_free(cli.api);
 	json_decref(cli.values);
 	return status;
 }

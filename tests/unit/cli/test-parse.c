@@ -57,6 +57,14 @@ static void arguments_become_parameters(void **state)
 	      "\"probability\": 0.5}");
 }
 
+static void members_of_members_are_made(void **state)
+{
+	check("pool create p --node n --file /f --size 1G --full 90",
+	      "{\"metadata\": {\"name\": \"p\"}, \"spec\": {\"nodeName\": \"n\", \"device\": "
+	      "{\"file\": \"/f\"}, \"size\": 1073741824, \"watermarks\": {\"fullPercent\": "
+	      "90}}}");
+}
+
 static void addresses_are_ipv4_or_ipv6(void **state)
 {
 	check("engine listener remove nqn.a 192.0.2.1:4421",
@@ -89,7 +97,7 @@ static void wrong_words_are_refused_by_name(void **state)
 		{"engine ns add nqn.a d0 --nsid 1 --nsid 2", "twice"},
 		{"engine fault add f0 delay --probability x", "--probability"},
 		{"engine rpc m [1]", "PARAMS"},
-		{"engine status -o xml", "json or table"},
+		{"engine status -o xml", "table, wide, json"},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -136,7 +144,9 @@ static void the_longest_command_wins(void **state)
 
 static void the_table_is_complete(void **state)
 {
-	for (const struct cli_cmd *cmd = cli_commands; cmd->words; cmd++) {
+	const struct cli_cmd *cmd;
+
+	for (size_t i = 0; (cmd = cli_nth(i)); i++) {
 		assert_non_null(cmd->summary);
 		assert_true(strncmp(cmd->example, "litepool ", 9) == 0 ||
 			    strstr(cmd->example, "litepool "));
@@ -150,6 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arguments_become_parameters),
+		cmocka_unit_test(members_of_members_are_made),
 		cmocka_unit_test(addresses_are_ipv4_or_ipv6),
 		cmocka_unit_test(wrong_words_are_refused_by_name),
 		cmocka_unit_test(global_options_stand_anywhere),
