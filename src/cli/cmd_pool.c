@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* litepool pool check: work on a device that no engine has open. Exits as fsck(8) does. */
+/* litepool pool check and dump: work on a device that no engine has open. The check exits as fsck(8) does. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,4 +28,15 @@ int cli_cmd_pool_check(struct cli *cli, const struct cli_cmd *cmd, json_t *param
 		return err_set(&cli->err, -EINVAL, "--accept-data-loss is for --repair");
 	cli->status = fsck_check(cli->out, &opts, &cli->err);
 	return cli->err.code;
+}
+
+int cli_cmd_pool_dump(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	struct fsck_dump_opts opts = {.path = cli_text(cli, "DEVICE"),
+				      .journal = cli_given(cli, "journal"),
+				      .pages = cli_given(cli, "pages"),
+				      .maps = cli_given(cli, "maps"),
+				      .json = cli->json};
+
+	return fsck_dump(cli->out, &opts, &cli->err);
 }

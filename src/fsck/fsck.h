@@ -21,4 +21,12 @@ struct fsck_check_opts {
 /* What was found goes to out as it is found, or as one JSON object at the end. Returns the exit status, as fsck(8) has it; 8 with err. */
 int fsck_check(FILE *out, const struct fsck_check_opts *opts, struct err *err);
 
+struct fsck_dump_opts {
+	const char *path;
+	bool journal, pages, maps; /* besides what is short */
+	bool json;
+};
+/* What is on the device, damaged or not, to out. 0 or negative with err. */
+int fsck_dump(FILE *out, const struct fsck_dump_opts *opts, struct err *err);
+
 #endif
