@@ -86,8 +86,9 @@ struct cli_cmd {
 	bool api;     /* asks the API server; knows every output format */
 };
 
-extern const struct cli_cmd cli_commands[];     /* ended by words == NULL; commands.c */
-extern const struct cli_cmd cli_api_commands[]; /* the same; commands_api.c */
+extern const struct cli_cmd cli_commands[];       /* ended by words == NULL; commands.c */
+extern const struct cli_cmd cli_api_commands[];   /* the same; commands_api.c */
+extern const struct cli_cmd cli_store_commands[]; /* the same; commands_store.c */
 /* All commands of all tables in the order of help; NULL after the last. parse.c */
 const struct cli_cmd *cli_nth(size_t i);
 
@@ -131,6 +132,9 @@ int cli_call(struct cli *cli, const char *method, const json_t *params, json_t *
 /* The process: parses, runs, prints. The exit status: 0, 1 failed, 2 wrong usage. */
 int cli_main(int argc, char *const *argv, FILE *out, FILE *err_out);
 
+/* cmd_engine.c: the pace of what is shown again and again. True: the person has ended it within wait_ms. */
+bool cli_interrupted(unsigned wait_ms);
+
 /* Commands that are more than one call. */
 int cli_cmd_status(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_rpc(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
@@ -151,6 +155,22 @@ int cli_cmd_pool_dump(struct cli *cli, const struct cli_cmd *cmd, json_t *params
 int cli_cmd_pool_check(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_simulate(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_explain(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_pool_create(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_pool_set(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_pool_open(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_pool_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_volume_create(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_volume_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_volume_group(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_volume_label(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_volume_changed(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_volume_wait(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_volume_work(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+/*
+ * cmd_export.c: the block device that source names, or a new one on the file of that path (made with --size, named by --name or after the file).
+ */
+int cli_source_bdev(struct cli *cli, const char *source, char *ret_bdev, size_t size,
+		    bool *ret_made);
 int cli_cmd_export(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 
 #endif

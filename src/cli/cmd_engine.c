@@ -32,6 +32,19 @@ static void print_problems(FILE *out, const json_t *problems)
 	}
 }
 
+static void print_pool_problems(FILE *out, const json_t *problems)
+{
+	if (json_array_size(problems) > 0)
+		fputs("\nPools that could not be opened (then: litepool engine pool open NAME):\n",
+		      out);
+	for (size_t i = 0; i < json_array_size(problems); i++) {
+		const json_t *one = json_array_get(problems, i);
+
+		fprintf(out, "  %s: %s\n", json_string_value(cli_get(one, "bdev")),
+			json_string_value(cli_get(one, "error")));
+	}
+}
+
 static void print_status(FILE *out, const json_t *status)
 {
 	static const struct cli_column columns[] = {
@@ -54,6 +67,7 @@ static void print_status(FILE *out, const json_t *status)
 	fputc('\n', out);
 	cli_print_table(out, json_object_get(status, "reactors"), columns);
 	print_problems(out, json_object_get(status, "problems"));
+	print_pool_problems(out, json_object_get(status, "pool_problems"));
 }
 
 int cli_cmd_status(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
@@ -208,17 +222,17 @@ static void print_stats(FILE *out, const json_t *now, const json_t *before)
 	json_decref(rows);
 }
 
-/* The display's own pace: true when the person has ended it. */
-static bool interrupted(void)
+bool cli_interrupted(unsigned wait_ms)
 {
-	const struct timespec second = {.tv_sec = 1};
+	const struct timespec wait = {.tv_sec = wait_ms / 1000,
+				      .tv_nsec = (long)(wait_ms % 1000) * 1000000};
 	sigset_t mask;
 
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
-	return sigtimedwait(&mask, NULL, &second) > 0;
+	return sigtimedwait(&mask, NULL, &wait) > 0;
 }
 
 int cli_cmd_stats(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
@@ -239,7 +253,7 @@ int cli_cmd_stats(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 		before = now;
 		if (!watch)
 			break;
-		if (interrupted())
+		if (cli_interrupted(WATCH_MS))
 			break;
 		fputc('\n', cli->out);
 	}

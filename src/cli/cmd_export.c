@@ -78,16 +78,17 @@ static void name_from_path(const char *path, char *name, size_t size)
 	name[len] = '\0';
 }
 
-static int step_source(struct export *x)
+int cli_source_bdev(struct cli *cli, const char *source, char *ret_bdev, size_t size,
+		    bool *ret_made)
 {
-	struct cli *cli = x->cli;
-	const char *source = cli_text(cli, "SOURCE"), *name = cli_text(cli, "name");
-	json_t *size = json_object_get(cli->values, "size");
+	const char *name = cli_text(cli, "name");
+	json_t *bytes = json_object_get(cli->values, "size");
 	char path[PATH_MAX], cwd[PATH_MAX];
 	int res = call(cli, "bdev_get_bdevs", json_pack("{s:s}", "name", source), NULL);
 
+	*ret_made = false;
 	if (res == 0) {
-		snprintf(x->bdev, sizeof(x->bdev), "%s", source);
+		snprintf(ret_bdev, size, "%s", source);
 		return 0;
 	}
 	if (res != -ENODEV)
@@ -96,17 +97,23 @@ static int step_source(struct export *x)
 		snprintf(path, sizeof(path), "%s", source);
 	else if (snprintf(path, sizeof(path), "%s/%s", cwd, source) >= (int)sizeof(path))
 		return err_set(&cli->err, -ENAMETOOLONG, "the path %.64s... is too long", source);
-	res = size ? file_make(cli, path, json_integer_value(size)) : 0;
+	res = bytes ? file_make(cli, path, json_integer_value(bytes)) : 0;
 	if (res < 0)
 		return res;
 	if (name)
-		snprintf(x->bdev, sizeof(x->bdev), "%s", name);
+		snprintf(ret_bdev, size, "%s", name);
 	else
-		name_from_path(path, x->bdev, sizeof(x->bdev));
+		name_from_path(path, ret_bdev, size);
 	res = call(cli, "bdev_aio_create",
-		   json_pack("{s:s, s:s}", "name", x->bdev, "filename", path), NULL);
-	x->made_bdev = res == 0;
+		   json_pack("{s:s, s:s}", "name", ret_bdev, "filename", path), NULL);
+	*ret_made = res == 0;
 	return res;
+}
+
+static int step_source(struct export *x)
+{
+	return cli_source_bdev(x->cli, cli_text(x->cli, "SOURCE"), x->bdev, sizeof(x->bdev),
+			       &x->made_bdev);
 }
 
 static int step_transport(struct export *x)

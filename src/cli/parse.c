@@ -20,7 +20,8 @@ bool cli_arg_is_option(const struct cli_arg *arg)
 
 const struct cli_cmd *cli_nth(size_t i)
 {
-	static const struct cli_cmd *const tables[] = {cli_api_commands, cli_commands};
+	static const struct cli_cmd *const tables[] = {cli_api_commands, cli_commands,
+						       cli_store_commands};
 
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
 		for (const struct cli_cmd *cmd = tables[t]; cmd->words; cmd++)

@@ -260,6 +260,7 @@ int store_detach(struct store_job *job, struct bdev *bdev)
 	}
 	job->volume = bdev->volume;
 	job->detached = true;
+	notify_add(&job->e->notify, "bdev_unregister", bdev->uuid_text);
 	bdev_remove(&job->e->bdevs, bdev);
 	return 0;
 }

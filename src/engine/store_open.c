@@ -231,11 +231,12 @@ static int check_twin(struct store_pool *sp, struct err *err)
 				       "take one of them away",
 				       sp->base_name, sp->name, other->base_name);
 		if (strcmp(other->name, sp->name) == 0)
-			return err_set(err, -EEXIST,
-				       "%s holds a pool %s (%s), and another pool of that name is "
-				       "open on %s; rename that one, then: litepool pool open %s",
-				       sp->base_name, sp->name, sp->uuid_text, other->base_name,
-				       sp->base_name);
+			return err_set(
+				err, -EEXIST,
+				"%s holds a pool %s (%s), and another pool of that name is "
+				"open on %s; rename that one, then: litepool engine pool open %s",
+				sp->base_name, sp->name, sp->uuid_text, other->base_name,
+				sp->base_name);
 	}
 	return 0;
 }

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands on pools and volumes that are more than one call. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+
+#define WORK_POLL_MS 500
+
+static int call_drop(struct cli *cli, const char *method, const json_t *params)
+{
+	json_t *result;
+	int res = cli_call(cli, method, params, &result);
+
+	if (res == 0)
+		json_decref(result);
+	return res;
+}
+
+/* The numbers of --watermarks go where the call wants them. */
+static int watermarks_put(struct cli *cli, json_t *params)
+{
+	const json_t *texts = json_object_get(cli->values, "watermarks");
+	json_t *numbers;
+
+	if (!texts)
+		return 0;
+	numbers = json_array();
+	for (size_t i = 0; i < json_array_size(texts); i++) {
+		uint64_t n;
+
+		if (!str_to_u64(json_string_value(json_array_get(texts, i)), 1, 100, &n)) {
+			json_decref(numbers);
+			return err_set(&cli->err, -EINVAL,
+				       "--watermarks: expected three percents, such as 80,90,95");
+		}
+		(void)json_array_append_new(numbers, json_integer((json_int_t)n));
+	}
+	return cli_put(params, "watermarks", numbers);
+}
+
+/* A block device that this command has made goes again when the command fails. */
+static int on_source(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	char bdev[128];
+	json_t *result = NULL;
+	bool made;
+	int res = cli_source_bdev(cli, cli_text(cli, "SOURCE"), bdev, sizeof(bdev), &made);
+
+	if (res == 0)
+		res = cli_put(params, "bdev_name", json_string(bdev));
+	if (res == 0)
+		res = cli_call(cli, cmd->method, params, &result);
+	if (res != 0 && made) {
+		struct err why = cli->err;
+		json_t *name = json_pack("{s:s}", "name", bdev);
+
+		(void)call_drop(cli, "bdev_aio_delete", name); /* the first reason is told */
+		json_decref(name);
+		cli->err = why;
+	}
+	if (res == 0 && result)
+		cli_print(cli, cmd, result);
+	json_decref(result);
+	return res;
+}
+
+int cli_cmd_pool_create(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	int res = watermarks_put(cli, params);
+
+	return res < 0 ? res : on_source(cli, cmd, params);
+}
+
+int cli_cmd_pool_set(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	int res = watermarks_put(cli, params);
+	json_t *result;
+
+	if (res == 0)
+		res = cli_call(cli, cmd->method, params, &result);
+	if (res != 0)
+		return res;
+	cli_print(cli, cmd, result);
+	json_decref(result);
+	return 0;
+}
+
+static int print_pool_of(struct cli *cli, const char *bdev)
+{
+	json_t *pools;
+	int res = cli_call(cli, "bdev_lvol_get_lvstores", NULL, &pools);
+
+	if (res != 0)
+		return res;
+	res = -ENOENT;
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		const json_t *one = json_array_get(pools, i);
+
+		if (strcmp(json_string_value(json_object_get(one, "base_bdev")), bdev) != 0)
+			continue;
+		fprintf(cli->out, "%s\n", json_string_value(json_object_get(one, "name")));
+		res = 0;
+	}
+	json_decref(pools);
+	return res;
+}
+
+/* A block device that is made is examined, and what it holds is opened: then there is nothing left to do. */
+int cli_cmd_pool_open(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	char bdev[128];
+	bool made;
+	int res = cli_source_bdev(cli, cli_text(cli, "SOURCE"), bdev, sizeof(bdev), &made);
+
+	if (res != 0)
+		return res;
+	if (made && print_pool_of(cli, bdev) == 0)
+		return 0;
+	res = cli_put(params, "bdev_name", json_string(bdev));
+	if (res == 0)
+		res = call_drop(cli, cmd->method, params);
+	return res != 0 ? res : print_pool_of(cli, bdev);
+}
+
+int cli_cmd_pool_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	json_t *pools;
+	int res = cli_call(cli, cmd->method, params, &pools);
+
+	if (res != 0)
+		return res;
+	cli_print(cli, cmd, json_array_get(pools, 0));
+	json_decref(pools);
+	return 0;
+}
+
+int cli_cmd_volume_create(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	const char *path = cli_text(cli, "POOL/NAME"), *slash = strchr(path, '/');
+	json_t *result;
+	int res;
+
+	if (!slash || slash == path || !slash[1])
+		return err_set(
+			&cli->err, -EINVAL,
+			"%s: expected POOL/NAME, such as fast/db; litepool engine pool list shows "
+			"the pools",
+			path);
+	res = cli_put(params, "lvs_name", json_stringn(path, (size_t)(slash - path)));
+	if (res == 0)
+		res = cli_put(params, "lvol_name", json_string(slash + 1));
+	if (res == 0)
+		res = cli_put(params, "thin_provision", json_boolean(!cli_given(cli, "thick")));
+	if (res == 0)
+		res = cli_call(cli, cmd->method, params, &result);
+	if (res != 0)
+		return res;
+	cli_print(cli, cmd, result);
+	json_decref(result);
+	return 0;
+}
+
+int cli_cmd_volume_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	json_t *list, *props;
+	int res = cli_call(cli, "bdev_lvol_get_lvols", params, &list);
+
+	if (res != 0)
+		return res;
+	res = cli_call(cli, "litepool_volume_get_props", params, &props);
+	if (res == 0) {
+		(void)json_object_update_missing(json_array_get(list, 0), props);
+		json_decref(props);
+		cli_print(cli, cmd, json_array_get(list, 0));
+	}
+	json_decref(list);
+	return res;
+}
+
+int cli_cmd_volume_group(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	const json_t *volumes = json_object_get(cli->values, "VOLUMES");
+	const char *suffix = cli_text(cli, "SUFFIX");
+	json_t *members = json_array(), *result;
+	int res;
+
+	for (size_t i = 0; i < json_array_size(volumes); i++) {
+		const char *volume = json_string_value(json_array_get(volumes, i));
+		const char *slash = strrchr(volume, '/');
+		char name[256];
+
+		snprintf(name, sizeof(name), "%s-%s", slash ? slash + 1 : volume, suffix);
+		(void)json_array_append_new(members, json_pack("{s:s, s:s}", "lvol_name", volume,
+							       "snapshot_name", name));
+	}
+	res = cli_put(params, "volumes", members);
+	if (res == 0)
+		res = cli_call(cli, cmd->method, params, &result);
+	if (res != 0)
+		return res;
+	cli_print(cli, cmd, result);
+	json_decref(result);
+	return 0;
+}
+
+int cli_cmd_volume_label(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	const json_t *words = json_object_get(cli->values, "KEY=VALUE");
+	json_t *labels = json_object(), *result;
+	int res = 0;
+
+	for (size_t i = 0; i < json_array_size(words); i++) {
+		const char *word = json_string_value(json_array_get(words, i));
+		const char *equals = strchr(word, '=');
+		char key[512];
+
+		if (!equals || equals == word || equals - word >= (long)sizeof(key)) {
+			json_decref(labels);
+			return err_set(&cli->err, -EINVAL,
+				       "%s: expected KEY=VALUE, or KEY= to take a label away",
+				       word);
+		}
+		snprintf(key, sizeof(key), "%.*s", (int)(equals - word), word);
+		(void)json_object_set_new(labels, key,
+					  equals[1] ? json_string(equals + 1) : json_null());
+	}
+	res = cli_put(params, "labels", labels);
+	if (res == 0)
+		res = cli_call(cli, cmd->method, params, &result);
+	if (res != 0)
+		return res;
+	cli_print(cli, cmd, result);
+	json_decref(result);
+	return 0;
+}
+
+/* Page by page, so that neither side holds a whole disk's worth. */
+int cli_cmd_volume_changed(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	json_t *all = NULL, *page;
+	bool done = false;
+	int res = 0;
+
+	while (res == 0 && !done) {
+		res = cli_call(cli, cmd->method, params, &page);
+		if (res != 0)
+			break;
+		done = json_is_true(json_object_get(page, "done"));
+		res = json_object_set(params, "offset", json_object_get(page, "next_offset"));
+		if (!all) {
+			all = page;
+			continue;
+		}
+		(void)json_array_extend(json_object_get(all, "extents"),
+					json_object_get(page, "extents"));
+		json_decref(page);
+	}
+	if (res == 0 && all) {
+		(void)json_object_del(all, "next_offset");
+		(void)json_object_del(all, "done");
+		cli_print(cli, cmd, all);
+	}
+	json_decref(all);
+	return res;
+}
+
+/* Prints a line whenever it has got further, to people only. */
+static int work_wait(struct cli *cli)
+{
+	json_int_t told = -1;
+
+	for (;;) {
+		json_t *work;
+		json_int_t done = 0, total = 0;
+		int res = cli_call(cli, "litepool_volume_work", NULL, &work);
+		bool none;
+
+		if (res != 0)
+			return res;
+		for (size_t i = 0; i < json_array_size(work); i++) {
+			const json_t *one = json_array_get(work, i);
+
+			done += json_integer_value(json_object_get(one, "done_bytes"));
+			total += json_integer_value(json_object_get(one, "total_bytes"));
+		}
+		none = json_array_size(work) == 0;
+		json_decref(work);
+		if (none)
+			return 0;
+		if (!cli->json && total > 0 && done * 100 / total != told) {
+			told = done * 100 / total;
+			fprintf(cli->out, "%d %%\n", (int)told);
+			fflush(cli->out);
+		}
+		if (cli_interrupted(WORK_POLL_MS))
+			return err_set(
+				&cli->err, -EINTR,
+				"interrupted; the work goes on: litepool engine volume work");
+	}
+}
+
+int cli_cmd_volume_wait(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	json_t *result;
+	int res = cli_call(cli, cmd->method, params, &result);
+
+	if (res != 0)
+		return res;
+	if (cli_given(cli, "wait"))
+		res = work_wait(cli);
+	if (res == 0)
+		cli_print(cli, cmd, result);
+	json_decref(result);
+	return res;
+}
+
+int cli_cmd_volume_work(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	json_t *work;
+	int res = cli_given(cli, "wait") ? work_wait(cli) : 0;
+
+	if (res == 0)
+		res = cli_call(cli, cmd->method, NULL, &work);
+	if (res != 0)
+		return res;
+	cli_print(cli, cmd, work);
+	json_decref(work);
+	return 0;
+}
