@@ -31,7 +31,7 @@ static void answered(struct run *run, int res, const struct err *err)
 		fprintf(stderr, "%10" PRIu64 " %s answered %d %s\n", sim_now(run->sim),
 			change_name[p->change], res, res ? err->text : "");
 	run->changing = false;
-	if (res && (run->dead || run->disk->fail_mask))
+	if (res && (run->dead || run->faulty))
 		return; /* nobody knows */
 	if (res && !refusal(res)) {
 		run_fail(run, "%s failed: %s", change_name[p->change], err->text);
@@ -142,6 +142,11 @@ static void call(struct msg *msg)
 		return;
 	case CHANGE_OPTIONS:
 		pool_set_options(run->pool, &opts, pool_answered, run);
+		return;
+	case CHANGE_GROW_POOL:
+		disk_grow(run->disk, MIN(atomic_load(&run->disk->dev.size_bytes) + 5 * MIB,
+					 run->disk->max_bytes));
+		pool_grow(run->pool, pool_answered, run);
 		return;
 	case CHANGE_NONE:
 	case CHANGES:
@@ -303,6 +308,8 @@ static bool choose(struct run *run, struct pending *p)
 		return choose_new(run, p);
 	if (p->change == CHANGE_SNAPSHOT)
 		return choose_snapshot(run, p);
+	if (p->change == CHANGE_GROW_POOL)
+		return true;
 	if (p->change != CHANGE_OPTIONS)
 		return choose_existing(run, p);
 	p->percent = run->m.percent ? 0 : 100000;
@@ -384,7 +391,7 @@ static void checkpoint_answered(void *ctx, int res, const struct err *err)
 	struct run *run = ctx;
 
 	run->checkpointing = false;
-	if (res && !run->dead && !run->disk->fail_mask) {
+	if (res && !run->dead && !run->faulty) {
 		run_fail(run, "a checkpoint failed: %s", err->text);
 		run->broken = true;
 	}

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +66,11 @@ static void run_seed(const struct run_opts *opts, struct totals *t)
 	run_end(&the_run);
 }
 
+static void after_directed(struct run *run, void *ctx)
+{
+	add(ctx, run);
+}
+
 static void print_totals(const struct totals *t, uint64_t ns, uint64_t seed)
 {
 	uint64_t ms = ns / NSEC_PER_MSEC ? ns / NSEC_PER_MSEC : 1;
@@ -92,11 +98,15 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"cuts", required_argument, NULL, 'n'},    {"seed", required_argument, NULL, 's'},
-		{"life", required_argument, NULL, 'l'},    {"event", required_argument, NULL, 'e'},
-		{"choice", required_argument, NULL, 'c'},  {"trace", no_argument, NULL, 't'},
-		{"choices", required_argument, NULL, 'k'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"cuts", required_argument, NULL, 'n'},
+						{"seed", required_argument, NULL, 's'},
+						{"life", required_argument, NULL, 'l'},
+						{"event", required_argument, NULL, 'e'},
+						{"choice", required_argument, NULL, 'c'},
+						{"trace", no_argument, NULL, 't'},
+						{"choices", required_argument, NULL, 'k'},
+						{"directed", required_argument, NULL, 'd'},
+						{NULL, 0, NULL, 0}};
 	struct run_opts opts = {.seed = 1,
 				.cuts = 10000,
 				.lives = 6,
@@ -104,6 +114,7 @@ int main(int argc, char **argv)
 				.only_choice = -1,
 				.failures_max = 5};
 	struct totals t = {0};
+	const char *directed = NULL;
 	uint64_t cuts, start = now_ns(), seed;
 	int c;
 
@@ -127,6 +138,9 @@ int main(int argc, char **argv)
 		case 'k':
 			opts.choices = (unsigned)number(optarg);
 			break;
+		case 'd':
+			directed = optarg;
+			break;
 		case 't':
 			opts.trace = true;
 			break;
@@ -143,7 +157,14 @@ int main(int argc, char **argv)
 	(void)sigaction(SIGSEGV, &(struct sigaction){.sa_handler = died}, NULL);
 	seed = opts.seed;
 	cuts = opts.cuts;
-	if (opts.only_life) {
+	if (directed) {
+		opts.cuts = 0;
+		if (!directed_run(&opts, strcmp(directed, "all") ? directed : NULL, &the_run,
+				  after_directed, &t)) {
+			fprintf(stderr, "crash: there is no directed test %s\n", directed);
+			return 2;
+		}
+	} else if (opts.only_life) {
 		opts.cuts = 0;
 		run_seed(&opts, &t);
 	} else {

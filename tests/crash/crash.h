@@ -83,7 +83,9 @@ struct run {
 	struct run_io io[RUN_IOS];
 	unsigned busy;
 	unsigned life, event, choice;
-	bool dead; /* the power is gone; what is under way ends */
+	bool dead;    /* the power is gone; what is under way ends */
+	bool faulty;  /* the disk has had errors in this life */
+	bool prelude; /* no cuts yet */
 	bool changing, checkpointing;
 	struct msg change_msg, call_msg;
 	struct object *want_quiet;
@@ -93,7 +95,8 @@ struct run {
 	struct err err;
 	char text[32]; /* name for a change */
 	uint64_t arg;
-	uint64_t cuts, failures, changes[CHANGES], refused[CHANGES], ios, reads;
+	uint64_t cuts, failures, faults, changes[CHANGES], refused[CHANGES], ios, reads;
+	bool over;   /* a directed test has seen all that it wanted */
 	bool broken; /* a failure of the run itself: it can not go on */
 };
 
@@ -119,6 +122,27 @@ void run_start(struct run *run, const struct run_opts *opts, const char *name,
 	       const struct weights *weights);
 void run_lives(struct run *run);
 void run_end(struct run *run);
+bool run_begin(struct run *run);
+void run_work(struct run *run, unsigned events);
+void run_work_for(struct run *run, unsigned steps); /* also when nothing is written any more */
+void run_power_cut(struct run *run);
+void run_close(struct run *run);
+void run_shut(struct run *run);
+void run_quiesce(struct run *run);
 extern const struct weights weights_random;
+/* cut.c: opens the image as it is and compares; the hash of what is there. */
+bool cut_look(struct run *run, const char *when, uint64_t *ret_hash);
+int cut_mount(struct run *run);
+void cut_unmount(struct run *run);
+
+/* directed.c: one operation after the other, each under a name of its own. NULL: all. False: there is no such. */
+struct totals;
+bool directed_run(const struct run_opts *opts, const char *name, struct run *run,
+		  void (*after)(struct run *run, void *ctx), void *ctx);
+/* fault.c */
+void fault_errors(struct run *run);    /* a life's end with errors of the disk */
+void fault_lost_page(struct run *run); /* a write of a checkpoint that is lost or lands elsewhere */
+void fault_misdirected_page(struct run *run);
+void fault_flips(struct run *run); /* rot in the closed pool's metadata */
 
 #endif

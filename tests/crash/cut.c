@@ -54,6 +54,17 @@ static void unmount(struct checker *c)
 	c->pool = NULL;
 }
 
+int cut_mount(struct run *run)
+{
+	run->checker.opts = (struct pool_open_opts){0};
+	return mount(&run->checker, run->disk);
+}
+
+void cut_unmount(struct run *run)
+{
+	unmount(&run->checker);
+}
+
 void cut_seed(const struct run *run, unsigned choice, struct rng *ret)
 {
 	uint64_t seed = run->opts.seed * 0x9e3779b97f4a7c15u;
@@ -64,7 +75,7 @@ void cut_seed(const struct run *run, unsigned choice, struct rng *ret)
 }
 
 /* Opens and compares. False: a failure was reported. */
-static bool look(struct run *run, const char *when, uint64_t *ret_hash)
+bool cut_look(struct run *run, const char *when, uint64_t *ret_hash)
 {
 	struct checker *c = &run->checker;
 	struct seen s = {.disk = run->disk, .page = disk_durable, .counts = -1};
@@ -116,7 +127,7 @@ static bool look_again(struct run *run, struct rng *rng, uint64_t hash)
 
 	unmount(c);
 	image_cut_again(run->disk, rng);
-	if (!look(run, "second cut, during the opening", &again))
+	if (!cut_look(run, "second cut, during the opening", &again))
 		return false;
 	if (again == hash)
 		return true;
@@ -138,7 +149,7 @@ static void cut_one(struct run *run, unsigned choice)
 	rng_seed(sim_rng(c->sim), rng_next(&rng));
 	image_cut(run->disk, &rng, style);
 	image_record(run->disk);
-	if (look(run, "cut", &hash)) {
+	if (cut_look(run, "cut", &hash)) {
 		if (rng_below(&rng, CHECK_ONE_IN) == 0)
 			(void)look_check(run);
 		if (rng_below(&rng, AGAIN_ONE_IN) == 0)
@@ -157,7 +168,7 @@ void cut_event(void *ctx, const char *what, uint64_t offset, uint64_t length)
 	if (opts->trace)
 		fprintf(stderr, "%10" PRIu64 " event %u.%u %s %" PRIu64 " +%" PRIu64 "\n",
 			sim_now(run->sim), run->life, run->event, what, offset, length);
-	if (run->dead || run->failures >= opts->failures_max)
+	if (run->dead || run->prelude || run->failures >= opts->failures_max)
 		return;
 	if (opts->only_life && opts->only_life != run->life)
 		return;

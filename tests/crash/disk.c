@@ -138,9 +138,9 @@ static void do_flush(struct crash_disk *d, uint32_t upto)
 
 static bool lost(struct crash_disk *d, const struct blk_io *io)
 {
-	if (!d->lose_metadata_write || io->offset < d->lose_from || io->offset >= d->lose_to)
+	if (!d->lose_page || io->op != BLK_WRITE || get_le32(io->buf) != DISK_PAGE_MAGIC)
 		return false;
-	d->lose_metadata_write = false;
+	d->lose_page = false;
 	return true;
 }
 
@@ -168,8 +168,11 @@ static int execute(struct crash_disk *d, struct disk_io *x)
 
 	if (d->dead)
 		return -EIO;
-	if (d->fail_mask >> io->op & 1 && rng_below(&d->rng, d->fail_one_in) == 0)
+	if (d->fail_mask >> io->op & 1 && rng_below(&d->rng, d->fail_one_in) == 0) {
+		if (io->op == BLK_WRITE && rng_below(&d->rng, 2))
+			do_write(d, io); /* it may be there all the same */
 		return -EIO;
+	}
 	if (io->op == BLK_READ)
 		pages_read(d->live, io->offset, io->buf, io->length);
 	else if (io->op == BLK_FLUSH)

@@ -20,8 +20,9 @@
 #include "blk/blk.h"
 #include "sim/env_sim.h"
 
-#define DISK_SECTOR 512u
-#define DISK_PAGE   4096u
+#define DISK_SECTOR     512u
+#define DISK_PAGE       4096u
+#define DISK_PAGE_MAGIC 0x4750504cu /* FORMAT.md: LPPG */
 
 struct disk_write { /* ended and not durable; or recorded */
 	struct list link;
@@ -75,8 +76,7 @@ struct crash_disk {
 	void *hook_ctx;
 	/* Faults: every one_in-th of the ops in mask fails. */
 	unsigned fail_mask, fail_one_in;
-	bool lose_metadata_write; /* the next write in [lose_from, lose_to) is answered and not done */
-	uint64_t lose_from, lose_to;
+	bool lose_page;    /* the next write of a page of metadata is answered and not done */
 	int64_t misdirect; /* or it is done that many bytes beside */
 	struct disk_image image;
 };

@@ -21,7 +21,8 @@ const struct weights weights_random = {
 		   [CHANGE_REVERT] = 3,
 		   [CHANGE_INFLATE] = 2,
 		   [CHANGE_DECOUPLE] = 2,
-		   [CHANGE_OPTIONS] = 1},
+		   [CHANGE_OPTIONS] = 1,
+		   [CHANGE_GROW_POOL] = 1},
 	.checkpoint = 400,
 	.objects = 14,
 };
@@ -122,7 +123,7 @@ static bool is_quiet(void *ctx)
 }
 
 /* What is under way ends. */
-static void quiesce(struct run *run)
+void run_quiesce(struct run *run)
 {
 	if (!sim_run_until(run->sim, is_quiet, run, DEADLINE)) {
 		run_fail(run,
@@ -133,7 +134,7 @@ static void quiesce(struct run *run)
 	}
 }
 
-static void shut(struct run *run)
+void run_shut(struct run *run)
 {
 	for (unsigned i = 0; i < OBJECTS_MAX; i++) {
 		work_close_device(&run->m.object[i]);
@@ -150,7 +151,7 @@ static bool is_idle(void *ctx)
 	return disk_busy(((struct run *)ctx)->disk) == 0;
 }
 
-static void power_cut(struct run *run)
+void run_power_cut(struct run *run)
 {
 	struct rng rng;
 
@@ -161,22 +162,22 @@ static void power_cut(struct run *run)
 	run->dead = true;
 	run->disk->dead = true;
 	run->disk->hook = NULL;
-	quiesce(run);
-	shut(run);
+	run_quiesce(run);
+	run_shut(run);
 	(void)sim_run_until(run->sim, is_idle, run, DEADLINE);
 	image_keep(run->disk);
 	run->dead = false;
 }
 
 /* Everything that was answered is there afterwards. */
-static void close_cleanly(struct run *run)
+void run_close(struct run *run)
 {
 	uint32_t covered[CELLS];
 
-	quiesce(run);
+	run_quiesce(run);
 	if (run->m.pending.change != CHANGE_NONE && run->m.pending.change != CHANGE_SNAPSHOT)
 		model_changed(&run->m, false); /* was waiting for its turn */
-	shut(run);
+	run_shut(run);
 	if (run->res) {
 		run_fail(run, "closing: %s", run->err.text);
 		run->broken = true;
@@ -191,12 +192,13 @@ static void close_cleanly(struct run *run)
 	}
 }
 
-static bool begin(struct run *run)
+bool run_begin(struct run *run)
 {
 	struct seen s = {.disk = run->disk, .page = disk_live, .counts = -1, .settle = true};
 
 	run->life++;
 	run->event = run->choice = 0;
+	run->faulty = false;
 	run->disk->hook = cut_event;
 	run->disk->hook_ctx = run;
 	if (run_call(run, call_open)) {
@@ -218,46 +220,58 @@ static bool enough(const struct run *run)
 	       (run->opts.cuts && run->cuts >= run->opts.cuts);
 }
 
-static void work(struct run *run)
+static void work_step(struct run *run, unsigned eager)
 {
-	unsigned events = 60 + (unsigned)rng_below(&run->rng, 400);
+	work_devices(run);
+	if (run->broken)
+		return;
+	if (rng_below(&run->rng, 5) < eager)
+		work_io(run);
+	if (run->m.pending.change != CHANGE_NONE || rng_below(&run->rng, 12) == 0)
+		change_start(run);
+	if (run->weights.checkpoint && rng_below(&run->rng, run->weights.checkpoint) == 0)
+		checkpoint_now(run);
+	sim_run_for(run->sim, 1 + rng_below(&run->rng, 60 * NSEC_PER_USEC));
+}
+
+void run_work(struct run *run, unsigned events)
+{
 	unsigned eager = 1 + (unsigned)rng_below(&run->rng, 4);
 
-	while (run->event < events && !enough(run)) {
-		work_devices(run);
-		if (run->broken)
-			return;
-		if (rng_below(&run->rng, 5) < eager)
-			work_io(run);
-		if (run->m.pending.change != CHANGE_NONE || rng_below(&run->rng, 12) == 0)
-			change_start(run);
-		if (run->weights.checkpoint && rng_below(&run->rng, run->weights.checkpoint) == 0)
-			checkpoint_now(run);
-		sim_run_for(run->sim, 1 + rng_below(&run->rng, 60 * NSEC_PER_USEC));
-	}
+	/* Steps: a pool may come to have nothing that can be written or changed. */
+	for (unsigned i = 0; i < 50 * events && run->event < events && !enough(run); i++)
+		work_step(run, eager);
+}
+
+void run_work_for(struct run *run, unsigned steps)
+{
+	for (unsigned i = 0; i < steps && !enough(run); i++)
+		work_step(run, 3);
 }
 
 void run_lives(struct run *run)
 {
 	for (unsigned i = 0; i < run->opts.lives && !enough(run); i++) {
-		if (!begin(run)) {
+		if (!run_begin(run)) {
 			run->broken = true;
 			return;
 		}
-		work(run);
+		run_work(run, 60 + (unsigned)rng_below(&run->rng, 400));
 		if (run->broken)
 			return;
-		if (rng_below(&run->rng, 4) == 0)
-			close_cleanly(run);
+		if (rng_below(&run->rng, 8) == 0)
+			fault_errors(run);
+		else if (rng_below(&run->rng, 4) == 0)
+			run_close(run);
 		else
-			power_cut(run);
+			run_power_cut(run);
 	}
 }
 
 void run_start(struct run *run, const struct run_opts *opts, const char *name,
 	       const struct weights *weights)
 {
-	static const uint64_t mib[] = {48, 64, 96, 160};
+	static const uint64_t mib[] = {20, 24, 32, 48, 96, 160};
 	struct sim_opts sim = sim_opts_default(opts->seed);
 	uint64_t bytes;
 

@@ -10,7 +10,7 @@
 
 const char *const change_name[CHANGES] = {
 	"none", "create", "delete", "snapshot", "clone",    "rename",  "edit",
-	"grow", "shrink", "revert", "inflate",  "decouple", "options",
+	"grow", "shrink", "revert", "inflate",  "decouple", "options", "grow-pool",
 };
 
 /* In blocks of 4 KiB: the beginning, across clusters 0 and 1, inside one, across the leaves of a map, behind. */
@@ -283,10 +283,10 @@ static void object_changed(struct model *m, bool counts)
 			p->object->state = OBJECT_LIVE;
 		return;
 	}
-	if (p->change == CHANGE_OPTIONS) {
+	if (p->change == CHANGE_OPTIONS)
 		m->percent = counts ? p->percent : m->percent;
+	if (p->change == CHANGE_OPTIONS || p->change == CHANGE_GROW_POOL)
 		return;
-	}
 	if (p->change == CHANGE_SHRINK && counts)
 		cells_zero(p->object, p->then.size);
 	if (p->change == CHANGE_REVERT && counts) {

@@ -72,6 +72,7 @@ enum change {
 	CHANGE_INFLATE,
 	CHANGE_DECOUPLE,
 	CHANGE_OPTIONS,
+	CHANGE_GROW_POOL,
 	CHANGES,
 };
 extern const char *const change_name[CHANGES];

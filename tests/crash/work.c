@@ -57,7 +57,7 @@ static void trace(const struct run *run, const struct run_io *x, const char *wha
 
 static bool expected(const struct run *run, int res)
 {
-	return res == 0 || res == -ENOSPC || run->dead || run->disk->fail_mask;
+	return res == 0 || res == -ENOSPC || run->dead || run->faulty;
 }
 
 static void io_done(struct blk_io *io, int res)

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each operation for itself: after some random life without cuts, a life in which nothing but that operation happens, under concurrent I/O, with several cuts at every single event
+ * of the disk; then once more.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "crash/crash.h"
+
+struct directed {
+	const char *name;
+	struct weights weights;
+	void (*end)(struct run *run); /* instead of the power cut */
+};
+
+#define ONLY(c) .weights = {.change = {[c] = 1}, .objects = 14}
+
+static const struct directed tests[] = {
+	{"create", ONLY(CHANGE_CREATE), NULL},
+	{"delete", ONLY(CHANGE_DELETE), NULL},
+	{"merge",
+	 .weights = {.change = {[CHANGE_SNAPSHOT] = 1, [CHANGE_DELETE] = 2}, .objects = 12}, NULL},
+	{"snapshot",
+	 .weights = {.change = {[CHANGE_SNAPSHOT] = 3, [CHANGE_DELETE] = 1}, .objects = 16}, NULL},
+	{"clone", .weights = {.change = {[CHANGE_CLONE] = 3, [CHANGE_DELETE] = 1}, .objects = 16},
+	 NULL},
+	{"rename", ONLY(CHANGE_RENAME), NULL},
+	{"edit", ONLY(CHANGE_EDIT), NULL},
+	{"resize", .weights = {.change = {[CHANGE_GROW] = 2, [CHANGE_SHRINK] = 1}, .objects = 14},
+	 NULL},
+	{"revert", ONLY(CHANGE_REVERT), NULL},
+	{"inflate",
+	 .weights = {.change = {[CHANGE_CLONE] = 1, [CHANGE_INFLATE] = 2, [CHANGE_DELETE] = 1},
+		     .objects = 12},
+	 NULL},
+	{"decouple",
+	 .weights = {.change = {[CHANGE_CLONE] = 1, [CHANGE_DECOUPLE] = 2, [CHANGE_DELETE] = 1},
+		     .objects = 12},
+	 NULL},
+	{"options", ONLY(CHANGE_OPTIONS), NULL},
+	{"grow-pool", ONLY(CHANGE_GROW_POOL), NULL},
+	{"checkpoint", .weights = {.change = {[CHANGE_EDIT] = 1}, .checkpoint = 8, .objects = 14},
+	 NULL},
+	{"close", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, run_close},
+	{"disk-errors",
+	 .weights = {.change = {[CHANGE_SNAPSHOT] = 1, [CHANGE_DELETE] = 1}, .objects = 14},
+	 fault_errors},
+	{"lost-page", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, fault_lost_page},
+	{"misdirected-page", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14},
+	 fault_misdirected_page},
+	{"bit-flips", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, fault_flips},
+};
+
+/* Half a life of everything, so that there is something to work on. */
+static bool prelude(struct run *run)
+{
+	bool good;
+
+	run->prelude = true;
+	good = run_begin(run);
+	if (good) {
+		run_work(run, 300);
+		if (!run->broken)
+			run_power_cut(run);
+	}
+	run->prelude = false;
+	return good && !run->broken;
+}
+
+static void one(const struct directed *d, struct run *run)
+{
+	if (run->broken || !prelude(run))
+		return;
+	run->weights = d->weights;
+	for (unsigned i = 0; i < 2 && !run->broken && !run->over && !run->failures; i++) {
+		if (!run_begin(run))
+			return;
+		run_work(run, 150);
+		if (run->broken)
+			return;
+		if (d->end)
+			d->end(run);
+		else
+			run_power_cut(run);
+	}
+	if (!run->broken && !run->over && run_begin(run)) /* cuts while it is opened, too */
+		run_close(run);
+}
+
+bool directed_run(const struct run_opts *opts, const char *name, struct run *run,
+		  void (*after)(struct run *run, void *ctx), void *ctx)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < ARRAY_LEN(tests); i++) {
+		char title[40];
+
+		if (name && strcmp(name, tests[i].name) != 0)
+			continue;
+		found = true;
+		snprintf(title, sizeof(title), "--directed %s", tests[i].name);
+		run_start(run, opts, title, &weights_random);
+		one(&tests[i], run);
+		printf("%s %s cuts=%" PRIu64 " faults=%" PRIu64 "\n",
+		       run->failures ? "not ok" : "ok", tests[i].name, run->cuts, run->faults);
+		(void)fflush(stdout);
+		after(run, ctx);
+		run_end(run);
+	}
+	return found;
+}
