@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lp-mount FILE TIB: how long a pool with that much mapped space takes to open. FILE is made anew, sparse. Prints the time of opening a pool that was closed and of one whose engine
- * died, per TiB, and the RAM of its maps.
+ * lp-mount: how long a pool with much mapped space takes to open. The file is made anew, sparse; nothing is written to the volumes, whose maps are as full as if everything had been.
+ * Prints one JSON object: the time of opening a pool that was closed and of one whose engine died, per TiB, and the RAM of its maps. With --make the pool stays in the file,
+ * for other benchmarks: it is called bench, its volumes v0, v1, ...
  */
 #include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +13,10 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "disk/disk.h"
 #include "pool/priv.h"
 #include "rt/uring.h"
-
-#define LAYER_TIB 1 /* size of each volume */
 
 static struct reactor *home;
 static struct pool *pool;
@@ -73,19 +74,20 @@ static void begin_op(void)
 	pool_op_start(pool, &op);
 }
 
-static void add_layer(uint64_t first_phys)
+static void add_layer(uint64_t number, uint64_t bytes)
 {
 	struct props *props = calloc(1, sizeof(*props));
 	struct record r = {.type = RECORD_LAYER_SET};
-	uint64_t object = pool_new_id(pool), clusters = LAYER_TIB * TIB / LAYOUT_CLUSTER;
+	uint64_t object = pool_new_id(pool), clusters = bytes / LAYOUT_CLUSTER;
+	uint64_t first_phys = pool->rules.first_cluster + number * clusters;
 	struct pool_layer *layer;
 
 	ASSERT(props);
-	(void)snprintf(props->name, sizeof(props->name), "v%" PRIu64, object);
+	(void)snprintf(props->name, sizeof(props->name), "v%" PRIu64, number);
 	put_le64(props->uuid.b, object);
 	props->block_size = 4096;
-	r.layer_set = (struct layer){
-		.id = pool_new_id(pool), .object = object, .size_bytes = LAYER_TIB * TIB};
+	r.layer_set =
+		(struct layer){.id = pool_new_id(pool), .object = object, .size_bytes = bytes};
 	pool_txn_init(&txn, txn_done);
 	pool_txn_add(&txn, &r);
 	pool_txn_add_props(&txn, object, 1, props);
@@ -115,7 +117,7 @@ static void begin_close(void)
 
 static void begin_create(void)
 {
-	struct pool_create_opts opts = {.name = "mount"};
+	struct pool_create_opts opts = {.name = "bench"};
 
 	pool_create(&env, dev, &opts, on_done, NULL);
 }
@@ -149,29 +151,77 @@ static void make_disk(const char *path, uint64_t bytes)
 	}
 }
 
-static void fill(uint64_t tib)
+static void fill(uint64_t bytes, uint64_t volumes)
 {
-	uint64_t clusters = LAYER_TIB * TIB / LAYOUT_CLUSTER;
+	uint64_t each = bytes / volumes / LAYOUT_CLUSTER * LAYOUT_CLUSTER;
 
 	call(begin_create);
 	(void)open_ms();
-	for (uint64_t i = 0; i < tib / LAYER_TIB; i++)
-		add_layer(pool->rules.first_cluster + i * clusters);
+	for (uint64_t i = 0; i < volumes; i++)
+		add_layer(i, each);
 	call(begin_checkpoint);
+}
+
+static void measure(uint64_t mapped)
+{
+	double tib = (double)mapped / (double)TIB, crashed, closed;
+	uint64_t bytes;
+
+	pool_free(pool); /* as if the engine had died */
+	crashed = open_ms();
+	bytes = atomic_load(&pool->maps.bytes);
+	call(begin_close);
+	closed = open_ms();
+	printf("{\"tib\": %.3f, \"crashed_ms\": %.1f, \"closed_ms\": %.1f, \"ms_per_tib\": %.2f, "
+	       "\"ram_mib_per_tib\": %.2f}\n",
+	       tib, crashed, closed, (crashed > closed ? crashed : closed) / tib,
+	       (double)bytes / (double)MIB / tib);
+}
+
+static const char usage[] = "usage: lp-mount --file FILE [--mapped SIZE] [--volumes N] [--make]\n";
+
+struct args {
+	const char *file;
+	uint64_t mapped, volumes;
+	bool make;
+};
+
+static void take_args(int argc, char **argv, struct args *args)
+{
+	static const struct option options[] = {{"file", 1, NULL, 'f'},
+						{"mapped", 1, NULL, 'm'},
+						{"volumes", 1, NULL, 'v'},
+						{"make", 0, NULL, 'k'},
+						{NULL, 0, NULL, 0}};
+	bool ok = true;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt == 'f')
+			args->file = optarg;
+		else if (opt == 'm')
+			ok &= str_to_size(optarg, &args->mapped);
+		else if (opt == 'v')
+			ok &= str_to_u64(optarg, 1, 4096, &args->volumes);
+		else if (opt == 'k')
+			args->make = true;
+		else
+			ok = false;
+	}
+	if (!ok || !args->file || optind < argc || args->mapped / args->volumes < LAYOUT_CLUSTER) {
+		(void)fputs(usage, stderr);
+		exit(2);
+	}
 }
 
 int main(int argc, char **argv)
 {
 	struct reactor_opts ropts = {.id = 0, .name = "bench", .cpu = -1, .poll_us = 0};
-	uint64_t tib = argc == 3 ? strtoull(argv[2], NULL, 10) : 0, bytes;
-	double crashed, closed;
+	struct args args = {.mapped = TIB, .volumes = 1};
 	struct env *kernel;
 	struct err err = {0};
 
-	if (!tib) {
-		(void)fprintf(stderr, "usage: lp-mount FILE TIB\n");
-		return 2;
-	}
+	take_args(argc, argv, &args);
 	log_set_level(LOG_LEVEL_WARN);
 	if (uring_env_new(NULL, &kernel, &err) || reactor_new(&ropts, kernel, &home, &err) ||
 	    reactor_prepare(home, &err)) {
@@ -179,19 +229,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	env = (struct pool_env){home, &home, 1};
-	make_disk(argv[1], (tib + 1) * TIB);
-	fill(tib);
-	pool_free(pool); /* as if the engine had died */
-	crashed = open_ms();
-	bytes = atomic_load(&pool->maps.bytes);
-	call(begin_close);
-	closed = open_ms();
+	make_disk(args.file, args.mapped / 8 * 9 + 64 * GIB); /* room for snapshots and metadata */
+	fill(args.mapped, args.volumes);
+	if (!args.make)
+		measure(args.mapped);
 	call(begin_close);
 	dev->ops->destroy(dev);
-	printf("mount tib=%" PRIu64
-	       " crashed_ms=%.1f closed_ms=%.1f ms_per_tib=%.2f ram_mib_per_tib=%.2f\n",
-	       tib, crashed, closed, (crashed > closed ? crashed : closed) / (double)tib,
-	       (double)bytes / (double)MIB / (double)tib);
 	reactor_leave(home);
 	reactor_free(home);
 	return 0;
