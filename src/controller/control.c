@@ -345,11 +345,11 @@ void control_reload(struct control *c)
 
 /* ---- without threads ---- */
 
-/* True when it was due. */
-static bool step_due(uint64_t now_ms, uint64_t *due_ms, int next_ms)
+/* True: it has more to do at once. */
+static bool note_due(uint64_t now_ms, uint64_t *due_ms, int next_ms)
 {
 	*due_ms = next_ms < 0 ? UINT64_MAX : now_ms + (uint64_t)next_ms;
-	return true;
+	return next_ms == 0;
 }
 
 static bool step_watch(struct control *c, struct control_watch *watch)
@@ -358,7 +358,7 @@ static bool step_watch(struct control *c, struct control_watch *watch)
 
 	if (now_ms < watch->due_ms && !informer_ended(watch->informer))
 		return false;
-	return step_due(now_ms, &watch->due_ms, informer_step(watch->informer));
+	return note_due(now_ms, &watch->due_ms, informer_step(watch->informer));
 }
 
 bool control_turn(struct control *c, unsigned keys_max)
@@ -367,12 +367,13 @@ bool control_turn(struct control *c, unsigned keys_max)
 	bool any = false;
 
 	if (now_ms >= c->leader_due_ms)
-		any |= step_due(now_ms, &c->leader_due_ms, leader_step(c->leader));
+		any |= note_due(now_ms, &c->leader_due_ms, leader_step(c->leader));
 	for (int kind = 0; kind < OBJECT_WATCHED; kind++)
 		any |= step_watch(c, &c->watches[kind]);
 	reload_if_due(c);
 	any |= turn(c, keys_max);
-	(void)events_step(c->events);
+	/* What cannot be sent now is tried in a later round. */
+	any |= events_step(c->events) == 0;
 	return any;
 }
 

@@ -122,6 +122,8 @@ enum verdict reconcile_reservation(struct control *c, const json_t *obj);
 
 /* node.c: the Lease of the node has run out. */
 bool node_is_lost(struct control *c, const char *name);
+/* pool.c: its node is lost, so nobody knows how it is. */
+enum write_result pool_silence(struct control *c, const json_t *obj);
 /* volume.c: its pool is gone, and it was never made there: back to the beginning. */
 enum write_result write_unplaced(struct control *c, const json_t *obj, const char *why);
 /* volume_place.c */

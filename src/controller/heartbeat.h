@@ -16,10 +16,11 @@
 #define HEARTBEAT_MAX_MS 600000 /* one that says more is not believed */
 
 struct heartbeat {
-	char version[64];  /* of the Lease; "" when there is none */
-	uint64_t seen_ms;  /* when it was new to us */
-	uint32_t holds_ms; /* what it promises */
-	bool lost;         /* it has run out, and the API has been asked */
+	char version[64];    /* of the Lease; "" when there is none */
+	uint64_t seen_ms;    /* when it was new to us */
+	uint32_t holds_ms;   /* what it promises */
+	uint64_t accused_ms; /* when it was last told to be lost */
+	bool lost;           /* it has run out, and the API has been asked */
 };
 
 struct heartbeats {

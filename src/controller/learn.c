@@ -58,6 +58,18 @@ static void tell_dependents(struct control *c, enum object_kind kind, const json
 		control_enqueue(c, OBJECT_RESERVATION, name);
 }
 
+/* A pool has gone: volumes and snapshots on it look again. */
+static void tell_what_was_on(struct control *c, const char *pool)
+{
+	for (int kind = OBJECT_VOLUME; kind <= OBJECT_SNAPSHOT; kind++) {
+		struct strmap_iter it = {0};
+
+		while (strmap_next(&c->objects.by_name[kind], &it))
+			if (!strcmp(kube_str(it.value, "status.poolName"), pool))
+				control_enqueue(c, (enum object_kind)kind, it.key);
+	}
+}
+
 static void count(struct control *c, enum object_kind kind)
 {
 	c->stats.objects[kind] = c->objects.by_name[kind].count;
@@ -108,6 +120,8 @@ void control_learn_gone(struct control *c, enum object_kind kind, const char *na
 	if (c->state != CONTROL_ACTING)
 		return;
 	tell_dependents(c, kind, old);
+	if (kind == OBJECT_POOL)
+		tell_what_was_on(c, name);
 	if (kind == OBJECT_VOLUME || kind == OBJECT_SNAPSHOT)
 		control_enqueue(c, OBJECT_POOL, kube_str(old, "status.poolName"));
 	control_wake_waiting(c);

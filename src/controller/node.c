@@ -29,13 +29,29 @@ bool node_is_lost(struct control *c, const char *name)
 	return beat && beat->lost;
 }
 
-static void enqueue_pools(struct control *c, const char *node)
+/* Its pools, with references of their own: writing changes the map. New reference. */
+static json_t *pools_of(struct control *c, const char *node)
 {
 	struct strmap_iter it = {0};
+	json_t *pools = json_array();
 
 	while (strmap_next(&c->objects.by_name[OBJECT_POOL], &it))
 		if (!strcmp(kube_str(it.value, "spec.nodeName"), node))
-			control_enqueue(c, OBJECT_POOL, it.key);
+			(void)json_array_append(pools, it.value);
+	return pools;
+}
+
+static bool silence_pools(struct control *c, const char *node)
+{
+	_cleanup_json_ json_t *pools = pools_of(c, node);
+	bool good = true;
+
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		enum write_result result = pool_silence(c, json_array_get(pools, i));
+
+		good &= result == WRITE_DONE || result == WRITE_GONE;
+	}
+	return good;
 }
 
 /* A watch may be late, and so may we be: the API is asked before anybody is called lost. 0: it has not changed; 1: it has; negative. */
@@ -83,6 +99,7 @@ static enum verdict mark_lost(struct control *c, const json_t *obj, const struct
 static enum verdict check_lost(struct control *c, const json_t *obj, struct heartbeat *beat)
 {
 	const char *name = kube_name(obj);
+	enum verdict verdict = VERDICT_DONE;
 	int rc = lease_changed(c, beat, name);
 
 	if (rc < 0)
@@ -92,15 +109,16 @@ static enum verdict check_lost(struct control *c, const json_t *obj, struct hear
 				      heartbeat_left_ms(beat, control_now_ms(c)));
 		return VERDICT_DONE;
 	}
-	if (!beat->lost) {
-		beat->lost = true;
-		enqueue_pools(c, name);
-	}
+	beat->lost = true;
 	/* An agent that says it is ready while its Lease runs out is contradicted once a Lease, not at once. */
 	control_enqueue_after(c, OBJECT_NODE, name, beat->holds_ms);
-	if (!kube_condition_is(obj, "Ready", "True"))
-		return VERDICT_DONE;
-	return mark_lost(c, obj, beat);
+	if (kube_condition_is(obj, "Ready", "True"))
+		verdict = mark_lost(c, obj, beat);
+	if (!silence_pools(c, name))
+		verdict = VERDICT_RETRY;
+	if (verdict == VERDICT_DONE)
+		beat->accused_ms = control_now_ms(c);
+	return verdict;
 }
 
 enum verdict reconcile_node(struct control *c, const json_t *obj)
@@ -117,6 +135,10 @@ enum verdict reconcile_node(struct control *c, const json_t *obj)
 	}
 	/* Whom nobody ever called ready nobody has to call lost. */
 	if (!kube_condition_get(obj, "Ready"))
+		return VERDICT_DONE;
+	/* Its agent contradicts: that is heard, and answered at the next time. */
+	if (beat->lost && now_ms < beat->accused_ms + beat->holds_ms &&
+	    kube_condition_is(obj, "Ready", "True"))
 		return VERDICT_DONE;
 	return check_lost(c, obj, beat);
 }

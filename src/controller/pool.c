@@ -4,7 +4,8 @@
  *
  *   NEW -finalizer-> KEPT
  *   KEPT -deleted-> HELD while volumes or snapshots are on it -they go, or their loss is accepted-> FREE -finalizer off-> gone
- *   KEPT, its node lost -> SILENT: health Unknown, until its agent says otherwise
+ *
+ * That its node is lost is told by node.c (pool_silence()).
  *
  * Accepted loss (litepool.io/accept-data-loss with the pool's name): each volume and snapshot on it is told to be lost before the pool goes. A volume that
  * was never made there has lost nothing, and is placed anew.
@@ -21,15 +22,7 @@
 #include "kube/meta.h"
 #include "kube/text.h"
 
-enum pool_state {
-	POOL_LEAVING,
-	POOL_NEW,
-	POOL_KEPT,
-	POOL_SILENT,
-	POOL_HELD,
-	POOL_CONDEMNED,
-	POOL_FREE
-};
+enum pool_state { POOL_LEAVING, POOL_NEW, POOL_KEPT, POOL_HELD, POOL_CONDEMNED, POOL_FREE };
 
 struct on_pool {
 	size_t volumes, snapshots;
@@ -90,7 +83,7 @@ static enum pool_state state_of(struct control *c, const json_t *obj, const stru
 	}
 	if (!kube_finalizer_has(obj, FINALIZER_POOL))
 		return POOL_NEW;
-	return node_is_lost(c, kube_str(obj, "spec.nodeName")) ? POOL_SILENT : POOL_KEPT;
+	return POOL_KEPT;
 }
 
 /* ---- conditions ---- */
@@ -147,17 +140,17 @@ static bool edit_drained(const struct control *c, json_t *copy, const struct on_
 	return edit_condition(c, copy, "Drained", "False", "MovingNotBuilt", text);
 }
 
-static bool edit_silent(json_t *copy)
+enum write_result pool_silence(struct control *c, const json_t *obj)
 {
-	bool changed = edit_text(copy, "health", "Unknown");
+	_cleanup_json_ json_t *copy = json_deep_copy(obj);
 	char text[KUBE_NAME_MAX + 64];
 
-	if (changed) {
-		(void)snprintf(text, sizeof(text), "node %s does not answer",
-			       kube_str(copy, "spec.nodeName"));
-		(void)edit_text(copy, "reason", text);
-	}
-	return changed;
+	if (!edit_text(copy, "health", "Unknown"))
+		return WRITE_DONE;
+	(void)snprintf(text, sizeof(text), "node %s does not answer",
+		       kube_str(copy, "spec.nodeName"));
+	(void)edit_text(copy, "reason", text);
+	return write_status(c, OBJECT_POOL, copy);
 }
 
 /* Events for what has changed between the two. */
@@ -176,15 +169,13 @@ static void tell_space(struct control *c, const json_t *obj, const json_t *copy)
 			      "it is below its watermarks again");
 }
 
-static enum verdict keep(struct control *c, const json_t *obj, const struct on_pool *on,
-			 bool silent)
+static enum verdict keep(struct control *c, const json_t *obj, const struct on_pool *on)
 {
 	_cleanup_json_ json_t *copy = json_deep_copy(obj);
 	bool changed = edit_space(c, copy);
 	enum write_result result;
 
 	changed |= edit_drained(c, copy, on);
-	changed |= silent && edit_silent(copy);
 	if (!changed)
 		return VERDICT_DONE;
 	result = write_status(c, OBJECT_POOL, copy);
@@ -299,9 +290,7 @@ enum verdict reconcile_pool(struct control *c, const json_t *obj)
 	case POOL_NEW:
 		return add_finalizer(c, OBJECT_POOL, obj, FINALIZER_POOL);
 	case POOL_KEPT:
-		return keep(c, obj, &on, false);
-	case POOL_SILENT:
-		return keep(c, obj, &on, true);
+		return keep(c, obj, &on);
 	case POOL_HELD:
 		return refuse(c, obj, &on);
 	case POOL_CONDEMNED:
