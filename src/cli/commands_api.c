@@ -79,7 +79,44 @@
 			false                                                                      \
 	}
 
+#define ARG_DIR                                                                                    \
+	{"no-systemd", CLI_FILE, NULL, "plain processes, all under this folder, instead of units", \
+	 false}
+
 const struct cli_cmd cli_api_commands[] = {
+	{.words = "up",
+	 .summary = "Starts LitePool on this machine: API, controller, engine, agent, and a pool.",
+	 .example = "litepool up --file 20G",
+	 .args = ARGS(
+		 {"file", CLI_SIZE, NULL, "make a pool of a file of this size", false},
+		 {"device", CLI_TEXT, NULL,
+		  "or of a disk, its name under /dev/disk/by-id; see: litepool preflight", false},
+		 {"pool", CLI_TEXT, NULL, "name of the pool [NODE-file or NODE-disk]", false},
+		 {"node", CLI_TEXT, NULL, "name of this node [the host's]", false},
+		 {"addresses", CLI_TEXT, NULL,
+		  "where volumes can be reached, with commas [as the agent finds them; without "
+		  "systemd 127.0.0.1]",
+		  false},
+		 {"port", CLI_TEXT, NULL,
+		  "of the volumes [4420; without systemd the kernel chooses]", false},
+		 ARG_DIR,
+		 {"foreground", CLI_FLAG, NULL,
+		  "with --no-systemd: stay, start again what ends, end all at Ctrl-C", false}),
+	 .run = cli_cmd_up,
+	 API},
+	{.words = "down",
+	 .summary = "Ends what up has started; state and data stay.",
+	 .example = "litepool down",
+	 .args = ARGS(ARG_DIR, {"force", CLI_FLAG, NULL,
+				"also while volumes are attached: their I/O waits", false}),
+	 .run = cli_cmd_down,
+	 API},
+	{.words = "status",
+	 .summary = "Shows whether LitePool runs on this machine; status 1 when not all does.",
+	 .example = "litepool status",
+	 .args = ARGS(ARG_DIR),
+	 .run = cli_cmd_up_status,
+	 API},
 	LIST("node"),
 	SHOW("node"),
 	{.words = "node set",
