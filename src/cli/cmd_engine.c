@@ -158,7 +158,8 @@ int cli_cmd_connections(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 static void stats_add(json_t *rows, const json_t *now, const json_t *before, double seconds)
 {
 	static const char *const ops[] = {"read", "write"};
-	json_t *row = json_pack("{s:O}", "name", json_object_get(now, "name"));
+	json_t *alias = json_object_get(now, "alias"); /* pool/volume */
+	json_t *row = json_pack("{s:O}", "name", alias ? alias : json_object_get(now, "name"));
 	uint64_t errors;
 
 	for (size_t i = 0; i < 2; i++) {

@@ -221,6 +221,8 @@ json_t *bdev_metrics_json(const struct bdev *bdev)
 	struct blk_stats *sum = calloc(1, sizeof(*sum));
 	json_t *metrics = json_pack("{s:s}", "name", bdev->dev->name);
 
+	if (metrics && bdev->alias[0])
+		(void)json_object_set_new(metrics, "alias", json_string(bdev->alias));
 	if (sum && metrics) {
 		blk_stats_sum(bdev->dev, sum);
 		for (unsigned op = 0; op < BLK_OPS; op++)
