@@ -255,7 +255,7 @@ int cli_cmd_explain(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 	_cleanup_json_ json_t *root = NULL;
 	struct place_inventory *inv = place_inventory_new(0);
 	struct place_request request;
-	const json_t *objects;
+	const json_t *objects = NULL;
 	int res = inv ? config_read(cli, &config) : -ENOMEM;
 
 	if (res == 0)
