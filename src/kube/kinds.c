@@ -17,6 +17,7 @@ static const char *const positions[] = {"Any",       "PreferLocal", "PreferRemot
 					"MustLocal", "MustRemote",  NULL};
 static const char *const maintenances[] = {"Schedulable", "Cordoned", "Draining", NULL};
 static const char *const healths[] = {"Healthy", "Degraded", "Failed", "Unknown", NULL};
+static const char *const format_states[] = {"Never", "Begun", "Done", NULL};
 static const char *const volume_phases[] = {"Pending", "Bound",    "Ready",
 					    "Failed",  "Deleting", NULL};
 static const char *const reservation_phases[] = {"Pending", "Reserved", "Failed", "Expired", NULL};
@@ -210,6 +211,20 @@ static const struct kube_prop volume_target[] = {
 	{NULL},
 };
 
+/* Written by the CSI driver; a snapshot's is what its volume's was right after the cut. */
+static const struct kube_prop format_record[] = {
+	{"state", KUBE_STRING, KUBE_REQUIRED, .values = format_states,
+	 .doc = "whether a file system was made; Done: it is never made again"},
+	{"fs", KUBE_STRING, .format = KUBE_FMT_LABEL_VALUE,
+	 .doc = "which; missing: not known, whatever is found"},
+	{"clone", KUBE_BOOL, .doc = "the file system's identity is that of another volume's, too"},
+	{NULL},
+};
+#define FORMAT                                                                                     \
+	{"format", KUBE_OBJECT, .props = format_record,                                            \
+	 .doc = "what is known of the content; missing: never formatted, unless there is a "       \
+		"source"}
+
 static const struct kube_prop volume_status[] = {
 	OBSERVED,
 	{"phase", KUBE_STRING, .values = volume_phases},
@@ -224,6 +239,7 @@ static const struct kube_prop volume_status[] = {
 	{"allocated", KUBE_SIZE},
 	{"targets", KUBE_OBJECT, KUBE_LIST, .props = volume_target, .items_max = 16},
 	{"attachedNodes", KUBE_STRING, KUBE_LIST, .format = NODE_NAME},
+	FORMAT,
 	CONDITIONS,
 	{NULL},
 };
@@ -294,6 +310,7 @@ static const struct kube_prop snapshot_status[] = {
 	{"uuid", KUBE_STRING, .format = KUBE_FMT_UUID},
 	{"size", KUBE_SIZE},
 	{"allocated", KUBE_SIZE},
+	FORMAT,
 	CONDITIONS,
 	{NULL},
 };
