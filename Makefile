@@ -32,6 +32,8 @@ check: build
 test-csi-sanity: build
 	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem mount
 	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem block
+	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files mount $(CURDIR)/$(BUILD)/src/controller/litepool-controller
+	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files block $(CURDIR)/$(BUILD)/src/controller/litepool-controller
 
 ## make lint    include law, style, clang-format, clang-tidy, cppcheck
 lint:

@@ -51,7 +51,7 @@ static Csi__V1__PluginCapability *online_expansion(struct arena *arena)
 
 /*
  * The same from the controller's and the node's process, as CSI demands of one version: what the driver can, not what this process serves. A driver
- * whose backend is not there at all claims what the real one has.
+ * without a backend, on a node, claims what the one of csi/plane.h has.
  */
 enum grpc_code csi_get_plugin_capabilities(struct csi_request *req)
 {
@@ -71,7 +71,7 @@ enum grpc_code csi_get_plugin_capabilities(struct csi_request *req)
 		caps[n++] = service_cap(
 			req->arena,
 			CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__GROUP_CONTROLLER_SERVICE);
-	if (!b || b->extents)
+	if (b && b->extents)
 		caps[n++] = service_cap(
 			req->arena,
 			CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__SNAPSHOT_METADATA_SERVICE);

@@ -31,7 +31,7 @@ enum csi_format_state {
 
 struct csi_format {
 	enum csi_format_state state;
-	char fs[CSI_FS_MAX]; /* of BEGUN and DONE */
+	char fs[CSI_FS_MAX]; /* of BEGUN and DONE; "": something, nobody knows what */
 	bool clone; /* the file system's identity may be on this node already (xfs: nouuid) */
 };
 

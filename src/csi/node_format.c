@@ -31,9 +31,14 @@ enum node_format_step node_format_decide(const struct csi_format *record, enum n
 	case CSI_FORMAT_BEGUN:
 		return NODE_FORMAT_MAKE;
 	case CSI_FORMAT_DONE:
-		if (found && strcmp(record->fs, wanted) == 0)
+		/* Without a name: a copy of something that had no record. What is found is mounted, nothing is made. */
+		if (found && (!record->fs[0] || strcmp(record->fs, wanted) == 0))
 			return NODE_FORMAT_NONE;
-		if (strcmp(record->fs, wanted) != 0)
+		if (!record->fs[0])
+			*ret_why = "the volume is a copy of one whose content is not known, and no "
+				   "file system of the kind that is asked for is found on it; ask "
+				   "for the one it has (fsType), or use it as a raw block device";
+		else if (strcmp(record->fs, wanted) != 0)
 			*ret_why =
 				"the volume holds another file system than the one asked for; ask "
 				"for the one it has (fsType)";

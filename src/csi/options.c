@@ -22,6 +22,8 @@ enum {
 	OPT_KUBELET,
 	OPT_NODE_ID,
 	OPT_DRIVER,
+	OPT_SERVER,
+	OPT_KUBECONFIG,
 	OPT_MAX_VOLUMES,
 	OPT_WORKERS,
 	OPT_LOG_LEVEL,
@@ -38,12 +40,20 @@ static const struct row rows[N_OPTS] = {
 		 "registration [none]"},
 	[OPT_KUBELET] = {"kubelet-endpoint", "CSI_KUBELET_ENDPOINT", "PATH",
 			 "path of the CSI socket as the kubelet sees it [that of --endpoint]"},
-	[OPT_NODE_ID] = {"node-id", "NODE_ID", "ID",
-			 "name of this node; needed to serve the node service"},
+	[OPT_NODE_ID] =
+		{"node-id", "NODE_ID", "ID",
+		 "name of this node, which is that of its StorageNode; needed to serve the node "
+		 "service"},
 	[OPT_DRIVER] = {"driver-name", "CSI_DRIVER_NAME", "NAME",
 			"name of the driver [" CSI_DRIVER_NAME "]"},
-	[OPT_MAX_VOLUMES] = {"max-volumes", "CSI_MAX_VOLUMES", "N",
-			     "volumes that may be attached to this node; 0: not told [0]"},
+	[OPT_SERVER] = {"server", "LITEPOOL_SERVER", "URL",
+			"the API server: unix:/path, https:// or http:// address"},
+	[OPT_KUBECONFIG] = {"kubeconfig", "KUBECONFIG", "FILE",
+			    "or a kubeconfig file that names it [that of the pod's service "
+			    "account]"},
+	[OPT_MAX_VOLUMES] =
+		{"max-volumes", "CSI_MAX_VOLUMES", "N",
+		 "volumes that may be attached to this node [what its StorageNode says]"},
 	[OPT_WORKERS] = {"workers", "CSI_WORKERS", "N", "calls that are worked on at once [32]"},
 	[OPT_LOG_LEVEL] = {"log-level", "LOG_LEVEL", "LEVEL", "error, warn, info or debug [info]"},
 };
@@ -54,6 +64,8 @@ void csi_opts_help(FILE *out)
 	for (size_t i = 0; i < N_OPTS; i++)
 		(void)fprintf(out, "  --%s %s  %s (or $%s)\n", rows[i].name, rows[i].meta,
 			      rows[i].help, rows[i].env);
+	(void)fputs("  --parameters  print the parameters of StorageClasses as a table and end\n",
+		    out);
 	(void)fputs("  --version  print the version and end\n  --help  print this and end\n", out);
 }
 
@@ -87,6 +99,10 @@ static int collect(int argc, char **argv, const char *values[N_OPTS], struct csi
 		}
 		if (strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0) {
 			opts->version = true;
+			return 0;
+		}
+		if (strcmp(arg, "--parameters") == 0) {
+			opts->parameters = true;
 			return 0;
 		}
 		if (strncmp(arg, "--", 2) != 0 ||
@@ -186,13 +202,15 @@ int csi_opts_parse(int argc, char **argv, struct csi_opts *ret, struct err *err)
 
 	if (rc < 0)
 		return rc;
-	if (opts.help || opts.version) {
+	if (opts.help || opts.version || opts.parameters) {
 		*ret = opts;
 		return 0;
 	}
 	opts.registration_path = values[OPT_REGISTRATION];
 	opts.kubelet_endpoint = values[OPT_KUBELET];
 	opts.node_id = values[OPT_NODE_ID] ? values[OPT_NODE_ID] : "";
+	opts.server = values[OPT_SERVER];
+	opts.kubeconfig = values[OPT_KUBECONFIG];
 	opts.driver_name = values[OPT_DRIVER] ? values[OPT_DRIVER] : CSI_DRIVER_NAME;
 	if (!name_ok(opts.driver_name))
 		return err_set(err, -EINVAL,

@@ -13,14 +13,15 @@
 
 struct csi_opts {
 	enum csi_services services;
-	const char *socket_path;       /* of --endpoint */
-	const char *registration_path; /* NULL: the kubelet is not answered */
-	const char *kubelet_endpoint;  /* what the kubelet is told; NULL: socket_path */
-	const char *node_id;           /* "" unless the node service is served */
+	const char *socket_path;         /* of --endpoint */
+	const char *registration_path;   /* NULL: the kubelet is not answered */
+	const char *kubelet_endpoint;    /* what the kubelet is told; NULL: socket_path */
+	const char *node_id;             /* "" unless the node service is served */
+	const char *server, *kubeconfig; /* of the API; NULL: see kube_config_find() */
 	const char *driver_name;
 	uint32_t max_volumes, workers;
 	enum log_level log_level;
-	bool help, version;
+	bool help, version, parameters;
 };
 
 /* Strings are argv's or the environment's. -EINVAL with err. */

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# sanity.sh CSI-MEM [mount|block]: csi-sanity (in $CSI_SANITY, or from PATH or the cache of the Kubernetes tools) against the services over the tests' control plane. Last line:
+# sanity.sh DRIVER [mount|block] [CONTROLLER]: csi-sanity (in $CSI_SANITY, or from PATH or the cache of the Kubernetes tools) against csi-mem, the services over the tests' control
+# plane; with CONTROLLER (litepool-controller) against csi-files, the real backend over the embedded API, standin.py as controller and agents. Last line:
 #   csi-sanity ran=N passed=N failed=N skipped=N
 # Status 77 without csi-sanity, root or loop devices. Mounts live in a mount namespace of their own.
 set -uo pipefail
-driver=${1:?usage: sanity.sh CSI-MEM [mount|block]} kind=${2:-mount}
+driver=${1:?usage: sanity.sh DRIVER [mount|block] [CONTROLLER]} kind=${2:-mount} controller=${3:-}
 sanity=${CSI_SANITY:-$(PATH=$PATH:${KUBELAB_CACHE:-${HOME:-/root}/.cache/kubelab}/bin command -v csi-sanity)}
 [ -n "$sanity" ] || { echo "skipped: no csi-sanity (set CSI_SANITY)"; exit 77; }
 [ "$(id -u)" = 0 ] || { echo "skipped: csi-sanity mounts, which needs root"; exit 77; }
@@ -14,10 +15,9 @@ if [ -z "${SANITY_INSIDE:-}" ]; then
 fi
 work=$(mktemp -d)
 mkdir "$work/volumes"
-"$driver" "$work/volumes" --endpoint "unix://$work/s" --node-id node1 --max-volumes 16 2> "$work/log" &
-pid=$!
+pid='' helpers=''
 end() {
-    [ -z "$pid" ] || { kill "$pid" 2> /dev/null && wait "$pid"; }
+    for p in $pid $helpers; do kill "$p" 2> /dev/null && wait "$p"; done
     for d in $(losetup -n -O NAME,BACK-FILE | awk -v w="$work" 'index($2, w) { print $1 }'); do
         umount "$d" 2> /dev/null
         losetup -d "$d"
@@ -25,6 +25,19 @@ end() {
     rm -rf "$work"
 }
 trap end EXIT
+wait_line() { for _ in $(seq 200); do grep -q "$1" "$2" 2> /dev/null && return; sleep 0.05; done; echo "no \"$1\" in:"; cat "$2"; exit 1; }
+server=()
+if [ -n "$controller" ]; then
+    "$controller" --embedded --api-only --state-dir "$work/state" --socket "$work/api" 2> "$work/controller.log" &
+    helpers=$!
+    wait_line controller.serves "$work/controller.log"
+    python3 "$(dirname "$0")/standin.py" "$work/api" "$work/volumes" --node node1 > "$work/standin.log" 2>&1 &
+    helpers="$! $helpers"
+    wait_line '^ready' "$work/standin.log"
+    server=(--server "unix:$work/api")
+fi
+"$driver" "$work/volumes" --endpoint "unix://$work/s" --node-id node1 --max-volumes 16 "${server[@]}" 2> "$work/log" &
+pid=$!
 for _ in $(seq 200); do
     [ -S "$work/s" ] && break
     sleep 0.05
