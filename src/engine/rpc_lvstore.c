@@ -413,7 +413,7 @@ static json_t *lvstore_json(struct pool *pool)
 	json = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:[i, i, i]}", "uuid",
 			 uuid_format(&sb->pool, uuid), "name", sb->name, "base_bdev",
 			 pool_dev(pool)->name, "total_data_clusters", (json_int_t)s.total,
-			 "free_clusters", (json_int_t)(s.free + s.stocked), "block_size",
+			 "free_clusters", (json_int_t)s.free + (json_int_t)s.stocked, "block_size",
 			 (json_int_t)sb->block_bytes, "cluster_size", (json_int_t)LAYOUT_CLUSTER,
 			 "state", pool_state_name[pool_state(pool)], "commit_percent",
 			 (json_int_t)sb->commit_percent, "watermarks", (int)sb->watermark[0],

@@ -418,9 +418,9 @@ static void work_run(struct store_job *job)
 					  pool_superblock(job->pools[i])->name, "layer",
 					  (json_int_t)work[k].layer, "kind", work[k].kind,
 					  "done_bytes",
-					  (json_int_t)(work[k].done_clusters * LAYOUT_CLUSTER),
+					  (json_int_t)work[k].done_clusters * LAYOUT_CLUSTER,
 					  "total_bytes",
-					  (json_int_t)(work[k].total_clusters * LAYOUT_CLUSTER),
+					  (json_int_t)work[k].total_clusters * LAYOUT_CLUSTER,
 					  "waits_for", work[k].waits_for));
 	}
 	store_job_done(job, work ? 0 : -ENOMEM, NULL);

@@ -42,8 +42,7 @@ void *store_job_new(struct engine *e, size_t size, struct store_pool *sp, struct
 	job->e = e;
 	job->sp = sp;
 	job->call = call;
-	memcpy(&job->params, &params, sizeof(params)); /* not const: its count changes */
-	json_incref(job->params);
+	job->params = json_incref((json_t *)(uintptr_t)params); /* only its count changes */
 	return job;
 }
 

@@ -155,9 +155,9 @@ static int listener_put(struct props *p, unsigned no, const json_t *json, struct
 			       PROPS_LISTENERS_MAX);
 	*l = (struct props_listener){.export_no = (uint8_t)no, .trtype = TRTYPE_TCP, .ana = 1};
 	l->adrfam = strcasecmp(text_at(json, "adrfam"), "IPv6") == 0 ? ADRFAM_IPV6 : ADRFAM_IPV4;
-	for (uint8_t i = 1; i < sizeof(ana_names) / sizeof(ana_names[0]); i++)
+	for (size_t i = 1; i < sizeof(ana_names) / sizeof(ana_names[0]); i++)
 		if (strcmp(ana_names[i], state) == 0)
-			l->ana = i;
+			l->ana = (uint8_t)i;
 	if (!str_copy(l->traddr, sizeof(l->traddr), text_at(json, "traddr")) ||
 	    !str_copy(l->trsvcid, sizeof(l->trsvcid), text_at(json, "trsvcid")))
 		return err_set(err, -EINVAL, "the address %.80s is too long to be kept",
