@@ -143,6 +143,7 @@ static void vio_init(struct volume_io *vio, struct blk_io *parent)
 	vio->inside = false;
 	vio->zeroing = vio->work == VIO_CLEAR;
 	vio->commit = false;
+	vio->refused = false;
 	vio->start = vio->at = parent->offset;
 	vio->end = parent->offset + parent->length;
 	vio->wend = parent->op == BLK_WRITE ? vio->end : vio->at;
@@ -389,6 +390,10 @@ enum vio_state vio_want_space(struct volume_io *vio)
 {
 	map_claim_drop(&vio->claim);
 	vio_leave(vio);
+	if (vio->refused) {
+		vio->res = -ENOSPC;
+		return VIO_FINISH;
+	}
 	vio->want.map = NULL; /* it may go while nobody is in the gate for it */
 	vio->want.cluster = 0;
 	vio->want.space = atomic_load(&vio->v->thick) ? POOL_THICK : POOL_THIN;
@@ -398,8 +403,16 @@ enum vio_state vio_want_space(struct volume_io *vio)
 	return vio_wait(vio, VIO_WANTED);
 }
 
+/*
+ * A refusal counts when the cluster is not there then either: several that write into one cluster at once ask for one each, and the last of a thick volume is
+ * granted only once.
+ */
 static enum vio_state vio_wanted(struct volume_io *vio)
 {
+	if (vio->res == -ENOSPC && !vio->inside && !vio->refused) {
+		vio->refused = true;
+		vio->res = 0;
+	}
 	if (vio->res)
 		return VIO_FINISH;
 	return vio->inside ? vio->work : VIO_ENTER;

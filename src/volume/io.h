@@ -74,6 +74,7 @@ struct volume_io {
 	unsigned phase, pending;
 	int res;
 	bool inside, zeroing, commit, partial;
+	bool refused; /* space was; somebody else may have got the cluster for both meanwhile */
 	uint64_t start, end; /* of the request, bytes */
 	uint64_t at, wend;   /* next byte; where the writing under way ends */
 	uint8_t *buf;        /* of start; NULL while zeroing, and for a read that may be lent */

@@ -158,6 +158,7 @@ enum vio_state vio_write_claimed(struct volume_io *vio)
 		if (map_attach(&vio->claim, phys) != phys)
 			pool_return_cluster(slot, space, phys);
 	}
+	vio->refused = false;
 	if (vio->partial || !vio_data_aligned(vio))
 		return VIO_BOUNCE_NEEDED;
 	vio_child_start(vio, BLK_WRITE, 0, claimed_offset(vio), vio->piece, vio_data(vio));

@@ -23,7 +23,7 @@ volume create small/b 256M > /dev/null
 volume create small/c 16M > /dev/null
 for name in a b c; do export_it small/$name $name; done
 refused "a thick volume that does not fit is refused" 'used nor reserved' volume create small/d 40M --thick
-check "a thick volume is written whole" on a --write --sequential --size 40M --bs 64k --ios 640 --qd 1
+check "a thick volume is written whole" on a --write --sequential --size 40M --bs 64k --ios 640
 refused "writing more than there is fails" 'status 0/81' on b --write --size 64M --ios 30000 --sequential
 check "a watermark was told" has "$(event pool_space_above)" 'small 80'
 check "a thick volume goes on" on a --mix 30 --size 32M --verify --ios 10000
