@@ -119,6 +119,9 @@ void rpc_listeners_free(struct engine *e);
 	X(litepool_pool_close, RPC_RUNTIME, "closes a pool; its block device is free then")        \
 	X(litepool_pool_set, RPC_RUNTIME, "commit limit, reserved space, watermarks")              \
 	X(litepool_pool_stats, RPC_RUNTIME, "counters of pools")                                   \
+	X(litepool_pool_scrub_start, RPC_RUNTIME, "reads a pool in the background for rot")        \
+	X(litepool_pool_scrub_stop, RPC_RUNTIME, "stops that; the next start goes on there")       \
+	X(litepool_pool_scrub_status, RPC_RUNTIME, "how far it is and what it has found")          \
 	X(litepool_volume_snapshot_group, RPC_RUNTIME, "snapshots of several volumes in one cut")  \
 	X(litepool_volume_revert, RPC_RUNTIME, "puts a volume back to a snapshot of its chain")    \
 	X(litepool_volume_get_props, RPC_RUNTIME, "what a volume keeps of itself on its disk")     \

@@ -2,7 +2,7 @@
 /*
  * Closing:
  *
- *   OPS (those that were asked for have ended) -> COMMIT -> CHECKPOINT (until there is nothing left) -> SUPER (clean: the journal is empty) -> GATE (turns that were asked for have ended) -> free
+ *   (the scrub has stopped) -> OPS (those that were asked for have ended) -> COMMIT -> CHECKPOINT (until there is nothing left) -> SUPER (clean: the journal is empty) -> GATE (turns that were asked for have ended) -> free
  *
  * A pool that takes no writes goes from OPS to GATE. A failure on the way only means that the next opening replays the journal. Transfers of metadata that were under way when the pool failed
  * are waited for: they use its memory.
@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "pool/priv.h"
+#include "pool/scrub.h"
 
 #define LOOK_AGAIN_NS 1000000u /* for the end of transfers */
 
@@ -167,6 +168,13 @@ static void op_run(struct pool_op *op)
 	close_next(c, 0);
 }
 
+static void scrub_stopped(void *ctx)
+{
+	struct pool_closing *c = ctx;
+
+	pool_op_start(c->pool, &c->op);
+}
+
 void pool_close(struct pool *pool, pool_done_fn done, void *ctx)
 {
 	struct pool_closing *c = calloc(1, sizeof(*c));
@@ -180,5 +188,8 @@ void pool_close(struct pool *pool, pool_done_fn done, void *ctx)
 		c->res = -EIO;
 	pool_set_state(pool, POOL_CLOSING);
 	c->op = (struct pool_op){.run = op_run, .background = true};
-	pool_op_start(pool, &c->op);
+	if (scrub_running(pool))
+		pool_scrub_stop(pool, scrub_stopped, c);
+	else
+		pool_op_start(pool, &c->op);
 }

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "pool/load.h"
+#include "pool/scrub.h"
 
 static void open_run(struct pool_opening *o);
 
@@ -46,6 +47,7 @@ void pool_free(struct pool *pool)
 		return;
 	timer_stop(&pool->log.timer);
 	task_cancel(&pool->op_task);
+	scrub_fini(pool);
 	reap_fini(pool);
 	table_fini(pool);
 	checkpoint_fini(pool);

@@ -233,6 +233,7 @@ struct pool {
 	unsigned n_listeners;
 	struct list reaps; /* struct pool_layer.sibling */
 	struct timer reap_timer;
+	struct pool_scrub *scrub; /* NULL: never started */
 	struct pool_opening *opening;
 	struct pool_closing *closing;
 };

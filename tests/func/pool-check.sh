@@ -32,6 +32,19 @@ check "written to" load --port "$port" --nqn $nqn --size 32M --mix 50 --qd 8 --s
 check "a snapshot" rpc bdev_lvol_snapshot '{"lvol_name":"p0/a","snapshot_name":"s"}'
 check "written to again" load --port "$port" --nqn $nqn --size 32M --mix 50 --qd 8 --seconds 1 --verify
 refused "the engine has it" "in use|busy|locked|another" pool check "$disk"
+scrubbed() { [ "$(rpc litepool_pool_scrub_status '{"lvs_name":"p0"}' | json 'j["complete"]')" = True ]; }
+check "a scrub" "$cli_bin" -s "$socket" pool scrub start p0 --rate 1G
+check "goes through" wait_for scrubbed
+check "and finds nothing" same "$(rpc litepool_pool_scrub_status '{"lvs_name":"p0"}' | json 'j["problems_found"], j["clusters_read"] > 8')" "0 True"
+check "again, slowly" "$cli_bin" -s "$socket" pool scrub start p0 --rate 1M
+check "and stopped" "$cli_bin" -s "$socket" pool scrub stop p0
+check "its status" "$cli_bin" -s "$socket" pool scrub status p0
+refused "no such pool" "p9" "$cli_bin" -s "$socket" pool scrub start p9
+check "flipped under the engine" python3 -c 'import sys
+f = open(sys.argv[1], "r+b"); f.seek((2 << 20) + 60); b = f.read(1)[0]; f.seek((2 << 20) + 60); f.write(bytes([b ^ 1]))' "$disk"
+check "a scrub" "$cli_bin" -s "$socket" pool scrub start p0 --rate 1G --restart
+check "goes through" wait_for scrubbed
+check "and mends it" same "$(rpc litepool_pool_scrub_status '{"lvs_name":"p0"}' | json 'j["problems_found"], j["mended"]')" "1 1"
 kill_engine
 
 before=$(sum)
