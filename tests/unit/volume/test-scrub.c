@@ -162,7 +162,12 @@ static void rot_is_mended(void **state)
 static void what_cannot_be_read_is_named(void **state)
 {
 	struct disk_fault_rule rule = {
-		.kind = DISK_FAULT_ERROR, .ops = 1u << BLK_READ, .error = -EIO, .length = 4096};
+		.kind = DISK_FAULT_ERROR,
+		.ops = 1u << BLK_READ,
+		.error = -EIO,
+		.probability = 1,
+		.length = 4096,
+	};
 	struct disk_fault_opts opts = {.name = "fault"};
 	struct lab lab;
 	struct err err = {0};
