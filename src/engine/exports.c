@@ -365,8 +365,15 @@ bool store_owns_entry(struct engine *e, const char *method, const json_t *params
 	if (strcmp(method, "nvmf_subsystem_add_ns") == 0) {
 		const char *name = text_at(json_object_get(params, "namespace"), "bdev_name");
 		const struct bdev *bdev = bdev_find(&e->bdevs, name);
+		bool owned = bdev && kept(bdev) && !bdev->exports_live;
 
-		return bdev && kept(bdev) && !bdev->exports_live;
+		if (owned && json_array_size(json_object_get(bdev->props, "exports")) == 0)
+			log_warn("engine.exports.left_out",
+				 "nqn=%s volume=%s reason=\"the configuration exports it, its disk "
+				 "says "
+				 "it is not exported, and the disk is right\"",
+				 text_at(params, "nqn"), bdev->alias);
+		return owned;
 	}
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
 		about = about || strcmp(method, left[i]) == 0;
