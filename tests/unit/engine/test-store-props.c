@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ static struct props *props_new(void)
 	struct props *p = calloc(1, sizeof(*p));
 
 	assert_non_null(p);
-	strcpy(p->name, "db");
+	(void)snprintf(p->name, sizeof(p->name), "db");
 	p->uuid.b[0] = 1;
 	p->block_size = 4096;
 	return p;
