@@ -60,11 +60,14 @@ struct run_opts {
 	int only_choice;                /* -1: all */
 	bool trace;
 	unsigned failures_max;
+	uint64_t disk_bytes; /* 0: drawn */
 };
 
 struct weights { /* what a workload does; 0: never */
 	unsigned change[CHANGES];
 	unsigned checkpoint, objects;
+	unsigned
+		clusters; /* percent of the I/O that discards or zeroes whole clusters, beside the usual */
 };
 
 struct run {
@@ -82,6 +85,7 @@ struct run {
 	struct checker checker;
 	struct run_io io[RUN_IOS];
 	unsigned busy;
+	uint64_t step_ns; /* between two things that are begun, at most */
 	unsigned life, event, choice;
 	bool dead;    /* the power is gone; what is under way ends */
 	bool faulty;  /* the disk has had errors in this life */

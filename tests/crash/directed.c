@@ -14,6 +14,7 @@ struct directed {
 	const char *name;
 	struct weights weights;
 	void (*end)(struct run *run); /* instead of the power cut */
+	uint64_t disk_bytes;
 };
 
 #define ONLY(c) .weights = {.change = {[c] = 1}, .objects = 14}
@@ -45,6 +46,13 @@ static const struct directed tests[] = {
 	{"checkpoint", .weights = {.change = {[CHANGE_EDIT] = 1}, .checkpoint = 8, .objects = 14},
 	 NULL},
 	{"close", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, run_close},
+	/* So small that what one volume gives back another one gets at once. */
+	{"reuse", .weights = {.change = {[CHANGE_CREATE] = 1}, .clusters = 20, .objects = 4}, NULL,
+	 20 * MIB},
+	{"full",
+	 .weights = {.change = {[CHANGE_CREATE] = 1, [CHANGE_SNAPSHOT] = 1, [CHANGE_DELETE] = 1},
+		     .objects = 8},
+	 NULL, 20 * MIB},
 	{"disk-errors",
 	 .weights = {.change = {[CHANGE_SNAPSHOT] = 1, [CHANGE_DELETE] = 1}, .objects = 14},
 	 fault_errors},
@@ -78,7 +86,7 @@ static void one(const struct directed *d, struct run *run)
 	for (unsigned i = 0; i < 2 && !run->broken && !run->over && !run->failures; i++) {
 		if (!run_begin(run))
 			return;
-		run_work(run, 150);
+		run_work(run, d->disk_bytes ? 500 : 150);
 		if (run->broken)
 			return;
 		if (d->end)
@@ -97,12 +105,17 @@ bool directed_run(const struct run_opts *opts, const char *name, struct run *run
 
 	for (unsigned i = 0; i < ARRAY_LEN(tests); i++) {
 		char title[40];
+		struct run_opts with;
 
 		if (name && strcmp(name, tests[i].name) != 0)
 			continue;
 		found = true;
 		snprintf(title, sizeof(title), "--directed %s", tests[i].name);
-		run_start(run, opts, title, &weights_random);
+		with = *opts;
+		with.disk_bytes = tests[i].disk_bytes;
+		run_start(run, &with, title, &weights_random);
+		if (tests[i].disk_bytes)
+			run->weights = tests[i].weights;
 		one(&tests[i], run);
 		printf("%s %s cuts=%" PRIu64 " faults=%" PRIu64 "\n",
 		       run->failures ? "not ok" : "ok", tests[i].name, run->cuts, run->faults);

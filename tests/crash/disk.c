@@ -8,6 +8,10 @@
 #include "base/check.h"
 #include "sim/sim_int.h"
 
+/* Some requests take far longer than others, so that much can happen meanwhile. */
+#define SLOW_ONE_IN 16u
+#define SLOW_TIMES  20u
+
 struct disk_io { /* a request under way */
 	struct sim_event ev;
 	struct msg msg;
@@ -210,14 +214,17 @@ static void submit(struct blk_dev *dev, struct blk_io *io)
 {
 	struct crash_disk *d = container_of(dev, struct crash_disk, dev);
 	struct disk_io *x = calloc(1, sizeof(*x));
-	uint64_t span = d->latency_ns[1] - d->latency_ns[0];
+	uint64_t span = d->latency_ns[1] - d->latency_ns[0], wait;
 
 	ASSERT(x);
 	x->disk = d;
 	x->io = io;
 	x->seq = d->seq;
 	list_push_back(&d->under_way, &x->link);
-	sim_event_at(d->sim, &x->ev, d->latency_ns[0] + rng_below(&d->rng, span + 1), event);
+	wait = d->latency_ns[0] + rng_below(&d->rng, span + 1);
+	if (rng_below(&d->rng, SLOW_ONE_IN) == 0)
+		wait *= SLOW_TIMES;
+	sim_event_at(d->sim, &x->ev, wait, event);
 }
 
 /* ---- the image ---- */
@@ -458,8 +465,8 @@ struct crash_disk *disk_new(struct sim_world *sim, uint64_t seed, uint64_t bytes
 	d->sim = sim;
 	d->max_bytes = max_bytes;
 	rng_seed(&d->rng, seed ^ 0xd15c);
-	d->latency_ns[0] = 10 * NSEC_PER_USEC;
-	d->latency_ns[1] = (20 + rng_below(&d->rng, 1000)) * NSEC_PER_USEC;
+	d->latency_ns[0] = 200;
+	d->latency_ns[1] = (uint64_t)1000 << rng_below(&d->rng, 11);
 	d->live = calloc(max_bytes / DISK_PAGE, sizeof(*d->live));
 	d->durable = calloc(max_bytes / DISK_PAGE, sizeof(*d->durable));
 	d->durable_seq = calloc(max_bytes / DISK_SECTOR, sizeof(*d->durable_seq));

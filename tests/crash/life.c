@@ -231,7 +231,7 @@ static void work_step(struct run *run, unsigned eager)
 		change_start(run);
 	if (run->weights.checkpoint && rng_below(&run->rng, run->weights.checkpoint) == 0)
 		checkpoint_now(run);
-	sim_run_for(run->sim, 1 + rng_below(&run->rng, 60 * NSEC_PER_USEC));
+	sim_run_for(run->sim, 1 + rng_below(&run->rng, run->step_ns));
 }
 
 void run_work(struct run *run, unsigned events)
@@ -281,6 +281,9 @@ void run_start(struct run *run, const struct run_opts *opts, const char *name,
 	run->weights = *weights;
 	rng_seed(&run->rng, opts->seed);
 	bytes = mib[rng_below(&run->rng, ARRAY_LEN(mib))] * MIB;
+	if (opts->disk_bytes)
+		bytes = opts->disk_bytes;
+	run->step_ns = NSEC_PER_USEC << rng_below(&run->rng, 7);
 	run->sim = sim_world_new(&sim);
 	for (unsigned i = 0; i < RUN_REACTORS; i++)
 		run->r[i] = sim_reactor_new(run->sim, i, "crash");

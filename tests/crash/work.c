@@ -160,9 +160,11 @@ static enum blk_op choose_op(struct run *run, const struct object *o)
 {
 	uint64_t n = below(run, 100);
 
-	if (o->snapshot || n < 8)
+	if (!o->snapshot && below(run, 100) < run->weights.clusters)
+		return BLK_DISCARD;
+	if (o->snapshot || n < (run->weights.clusters ? 30 : 15))
 		return BLK_READ;
-	return n < 20 ? BLK_FLUSH : n < 28 ? BLK_DISCARD : n < 36 ? BLK_WRITE_ZEROES : BLK_WRITE;
+	return n < 38 ? BLK_WRITE_ZEROES : n < 46 ? BLK_DISCARD : n < 58 ? BLK_FLUSH : BLK_WRITE;
 }
 
 static void go(struct run *run, struct run_io *x, struct object *o)
