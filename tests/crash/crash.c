@@ -96,83 +96,100 @@ static uint64_t number(const char *text)
 	return n;
 }
 
-int main(int argc, char **argv)
+struct wish { /* the command line */
+	struct run_opts opts;
+	const char *directed;
+	uint64_t uncut; /* so many seeds, looked at only from within */
+};
+
+static bool parse(int argc, char **argv, struct wish *w)
 {
-	static const struct option options[] = {{"cuts", required_argument, NULL, 'n'},
-						{"seed", required_argument, NULL, 's'},
-						{"life", required_argument, NULL, 'l'},
-						{"event", required_argument, NULL, 'e'},
-						{"choice", required_argument, NULL, 'c'},
-						{"trace", no_argument, NULL, 't'},
-						{"choices", required_argument, NULL, 'k'},
-						{"directed", required_argument, NULL, 'd'},
-						{NULL, 0, NULL, 0}};
-	struct run_opts opts = {.seed = 1,
-				.cuts = 10000,
-				.lives = 6,
-				.choices = 2,
-				.only_choice = -1,
-				.failures_max = 5};
-	struct totals t = {0};
-	const char *directed = NULL;
-	uint64_t cuts, start = now_ns(), seed;
+	static const struct option options[] = {
+		{"cuts", required_argument, NULL, 'n'},     {"seed", required_argument, NULL, 's'},
+		{"life", required_argument, NULL, 'l'},     {"event", required_argument, NULL, 'e'},
+		{"choice", required_argument, NULL, 'c'},   {"trace", no_argument, NULL, 't'},
+		{"choices", required_argument, NULL, 'k'},  {"uncut", required_argument, NULL, 'u'},
+		{"directed", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'n':
-			opts.cuts = number(optarg);
-			break;
-		case 's':
-			opts.seed = number(optarg);
-			break;
-		case 'l':
-			opts.only_life = (unsigned)number(optarg);
-			break;
-		case 'e':
-			opts.only_event = (unsigned)number(optarg);
-			break;
-		case 'c':
-			opts.only_choice = (int)number(optarg);
-			break;
-		case 'k':
-			opts.choices = (unsigned)number(optarg);
-			break;
-		case 'd':
-			directed = optarg;
-			break;
-		case 't':
-			opts.trace = true;
-			break;
-		default:
-			return 2;
-		}
+		if (c == 't')
+			w->opts.trace = true;
+		else if (c == 'd')
+			w->directed = optarg;
+		else if (c == 'n')
+			w->opts.cuts = number(optarg);
+		else if (c == 's')
+			w->opts.seed = number(optarg);
+		else if (c == 'l')
+			w->opts.only_life = (unsigned)number(optarg);
+		else if (c == 'e')
+			w->opts.only_event = (unsigned)number(optarg);
+		else if (c == 'c')
+			w->opts.only_choice = (int)number(optarg);
+		else if (c == 'k')
+			w->opts.choices = (unsigned)number(optarg);
+		else if (c == 'u')
+			w->uncut = number(optarg);
+		else
+			return false;
 	}
+	return true;
+}
+
+/* Memory that is used again and again stays with the process: an opening is mostly buffers. */
+static void prepare(const struct wish *w)
+{
 	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
 	(void)mallopt(M_TOP_PAD, 32 << 20);
-	if (!opts.trace)
+	if (!w->opts.trace)
 		log_set_sink(silent);
 	(void)sigaction(SIGABRT, &(struct sigaction){.sa_handler = died}, NULL);
 	(void)sigaction(SIGSEGV, &(struct sigaction){.sa_handler = died}, NULL);
-	seed = opts.seed;
-	cuts = opts.cuts;
-	if (directed) {
-		opts.cuts = 0;
-		if (!directed_run(&opts, strcmp(directed, "all") ? directed : NULL, &the_run,
-				  after_directed, &t)) {
-			fprintf(stderr, "crash: there is no directed test %s\n", directed);
-			return 2;
-		}
-	} else if (opts.only_life) {
-		opts.cuts = 0;
-		run_seed(&opts, &t);
-	} else {
-		for (; t.cuts < cuts && !t.failures; opts.seed++) {
-			opts.cuts = cuts - t.cuts;
-			run_seed(&opts, &t);
-		}
+}
+
+static bool run_all(const struct wish *w, struct totals *t)
+{
+	struct run_opts opts = w->opts;
+	const char *name = w->directed && strcmp(w->directed, "all") ? w->directed : NULL;
+
+	opts.cuts = 0;
+	if (w->directed)
+		return directed_run(&opts, name, &the_run, after_directed, t);
+	if (w->uncut)
+		opts.choices = 0;
+	if (opts.only_life)
+		run_seed(&opts, t);
+	for (uint64_t i = 0; i < w->uncut && !t->failures; i++, opts.seed++)
+		run_seed(&opts, t);
+	if (w->uncut || opts.only_life)
+		return true;
+	for (; t->cuts < w->opts.cuts && !t->failures; opts.seed++) {
+		opts.cuts = w->opts.cuts - t->cuts;
+		run_seed(&opts, t);
 	}
-	print_totals(&t, now_ns() - start, seed);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct wish w = {.opts = {.seed = 1,
+				  .cuts = 10000,
+				  .lives = 6,
+				  .choices = 2,
+				  .only_choice = -1,
+				  .failures_max = 5}};
+	struct totals t = {0};
+	uint64_t start = now_ns();
+
+	if (!parse(argc, argv, &w))
+		return 2;
+	prepare(&w);
+	if (!run_all(&w, &t)) {
+		fprintf(stderr, "crash: there is no directed test %s\n", w.directed);
+		return 2;
+	}
+	print_totals(&t, now_ns() - start, w.opts.seed);
 	return t.failures ? 1 : 0;
 }
