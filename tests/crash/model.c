@@ -119,20 +119,23 @@ void cells_copy(struct object *to, const struct object *from)
 		to->cell[i] = (struct cell){.n = 1, .value = {from->cell[i].value[0]}};
 }
 
-bool model_may_write(const struct model *m, const struct object *o, uint64_t first, uint64_t end)
-{
-	for (unsigned i = cell_from(first); i < CELLS && cell_sector(i) < end; i++)
-		if (o->cell[i].busy || o->cell[i].n == CELL_VALUES)
-			return false;
-	return true;
-}
-
-static struct object *pending_snapshot(struct model *m, const struct object *o)
+static struct object *pending_snapshot(const struct model *m, const struct object *o)
 {
 	for (unsigned i = 0; m->pending.change == CHANGE_SNAPSHOT && i < m->pending.n; i++)
 		if (m->pending.of[i] == o)
 			return m->pending.snap[i];
 	return NULL;
+}
+
+bool model_may_write(const struct model *m, const struct object *o, uint64_t first, uint64_t end)
+{
+	const struct object *snap = pending_snapshot(m, o);
+
+	for (unsigned i = cell_from(first); i < CELLS && cell_sector(i) < end; i++)
+		if (o->cell[i].busy || o->cell[i].n == CELL_VALUES ||
+		    (snap && snap->cell[i].n == CELL_VALUES))
+			return false;
+	return true;
 }
 
 uint32_t model_write_begin(struct model *m, struct object *o, uint64_t first, uint64_t end,
@@ -153,7 +156,7 @@ uint32_t model_write_begin(struct model *m, struct object *o, uint64_t first, ui
 		ASSERT(!c->busy && c->n < CELL_VALUES);
 		c->value[c->n++] = value;
 		c->busy = true;
-		if (snap && snap->cell[i].n < CELL_VALUES)
+		if (snap)
 			snap->cell[i].value[snap->cell[i].n++] = value;
 	}
 	return value;
