@@ -74,19 +74,23 @@ char *check_affected(const struct check *c, uint64_t layer)
 
 	for (struct pool_layer *l = pool_layer_next(c->pool, NULL); l && names;
 	     l = pool_layer_next(c->pool, l)) {
+		char unnamed[32]; /* what could not be read has its number as a name */
+		const char *name = unnamed;
 		char *bigger;
 
-		if (!l->object || !stands_on(l, layer))
+		if (!l->disk.object || !stands_on(l, layer))
 			continue;
-		room = len + strlen(l->object->name) + 2;
+		(void)snprintf(unnamed, sizeof(unnamed), "object-%" PRIu64, l->disk.object);
+		if (l->object && l->object->name[0])
+			name = l->object->name;
+		room = len + strlen(name) + 2;
 		bigger = realloc(names, room);
 		if (!bigger) {
 			free(names);
 			return NULL;
 		}
 		names = bigger;
-		len += (size_t)snprintf(names + len, room - len, "%s%s", len ? " " : "",
-					l->object->name);
+		len += (size_t)snprintf(names + len, room - len, "%s%s", len ? " " : "", name);
 	}
 	return names;
 }
@@ -130,7 +134,8 @@ static void look_layer(struct check *c, const struct pool_layer *layer)
 			   "layer %" PRIu64 " belongs to nothing and holds %" PRIu64
 			   " clusters that nobody can reach",
 			   layer->disk.id, map_mapped(layer->map));
-	if (layer->object && !layer->object->unusable &&
+	/* block_size 0: its properties could not be read, which the loader has told */
+	if (layer->object && layer->object->block_size &&
 	    layer->disk.size_bytes % layer->object->block_size)
 		check_tell(c, CHECK_NOTE, "layer", CHECK_NO_PLACE, NULL, NULL,
 			   "the size of %s, %" PRIu64 " bytes, is not a multiple of its block size",

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small pool whose bytes were changed, as a whole: opened, closed, opened again. Byte 0: 1: read-only, 2: all problems are asked for. Then changes of 12 bytes:
+ * A small pool whose bytes were changed, as a whole: opened, closed, opened again. Byte 0: 1: read-only, 2: all problems are asked for, 4: checked as by `litepool pool check`, 8: and
+ * mended, 16: losses are accepted. Then changes of 12 bytes:
  * which of the blocks that are not empty (2), offset in it (2), what to do (1: bit 0: the checksum is made right again; bit 1: xor instead of set), zero (3)... the value (4).
  *
- * It opens or is refused with a reason; nothing is written outside of the device, nor at all when it is refused; and what was opened for writing opens again.
+ * The check ends and has written nothing unless it was to mend; what it says it has mended is clean when it looks again. It opens or is refused with a reason; nothing is written outside of the device, nor at all when it is refused; and what was opened for writing opens again.
  */
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/check.h"
+#include "pool/check.h"
 #include "unit/pool/pool_rig.h"
 
 #include "fuzz.h"
@@ -153,6 +155,52 @@ static void problem(void *ctx, const struct pool_problem *p)
 	ASSERT(p->kind && p->text[0] && p->severity <= POOL_DAMAGE);
 }
 
+static void finding(void *ctx, unsigned round, const struct check_finding *f)
+{
+	ASSERT(f->kind && f->text[0] && f->severity < CHECK_SEVERITIES);
+	ASSERT(f->severity != CHECK_LOSS || f->volumes);
+}
+
+static struct check_opts check_opts;
+static struct check_result check_result;
+
+static void call_check(struct pool_rig *p)
+{
+	pool_check(&p->env, p->dev, &check_opts, &check_result, rig_done, p);
+}
+
+static int check(bool repair, bool accept)
+{
+	static const char *const names[] = {"v0", "v1", "s0"};
+	int res;
+
+	check_opts = (struct check_opts){.repair = repair, .finding = finding};
+	check_opts.accept = names;
+	check_opts.n_accept = accept ? 3 : 0;
+	res = rig_run(&rig, call_check);
+	return check_exit_code(res, &check_result);
+}
+
+static void check_and_mend(unsigned how)
+{
+	int status = check(false, false);
+
+	ASSERT(!disk.writes);
+	if (!(how & 8))
+		return;
+	if (status == CHECK_EXIT_CLEAN) {
+		ASSERT(check(true, how & 16) != CHECK_EXIT_DAMAGED);
+		return;
+	}
+	if (check(true, how & 16) == CHECK_EXIT_MENDED) {
+		ASSERT(check(false, false) == CHECK_EXIT_CLEAN);
+		rig.open = (struct pool_open_opts){.read_only = true};
+		ASSERT(rig_open(&rig) == 0);
+		ASSERT(rig_close(&rig) == 0);
+	}
+	disk.writes = 0;
+}
+
 static void open_and_close(unsigned how)
 {
 	int res;
@@ -184,6 +232,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	restore();
 	for (size_t at = 1, n = 0; at + CHANGE <= size && n < CHANGES; at += CHANGE, n++)
 		change(data + at);
-	open_and_close(data[0]);
+	if (data[0] & 4)
+		check_and_mend(data[0]);
+	else
+		open_and_close(data[0] & 3);
 	return 0;
 }
