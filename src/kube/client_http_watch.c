@@ -99,8 +99,12 @@ static int begin(struct watcher *watcher, struct kube_watch *w, struct err *err)
 	(void)curl_easy_setopt(w->easy, CURLOPT_ERRORBUFFER, w->detail);
 	(void)curl_easy_setopt(w->easy, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl_easy_setopt(w->easy, CURLOPT_WRITEDATA, w);
-	/* Better to wait for the connection of another watch than to open one more. */
-	(void)curl_easy_setopt(w->easy, CURLOPT_PIPEWAIT, 1L);
+	/*
+	 * Better to wait for the connection of another watch than to open one more; only where TLS tells at once whether it can be shared. Over plain HTTP that is known by
+	 * the first answer alone, which may be hours away: a watch that has nothing to tell says nothing.
+	 */
+	(void)curl_easy_setopt(w->easy, CURLOPT_PIPEWAIT,
+			       strncmp(watcher->server->base, "https:", 6) == 0 ? 1L : 0L);
 	(void)curl_easy_setopt(w->easy, CURLOPT_TIMEOUT_MS, (long)w->timeout_s * 1000 + GRACE_MS);
 	return curl_multi_add_handle(watcher->multi, w->easy)
 		       ? err_set(err, -ENOMEM, "libcurl takes no more watches")
