@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# deploy/litepool.yaml on a real kube-apiserver: it is up to date, taken with strict validation, twice; each component's rights are what it needs and no more;
+# and the real litepool-controller and litepool-csi work with the rights of their service accounts.
+. "${LITEPOOL_SOURCE:?}/tests/kube/apiserver-lib.sh"
+can() { kubectl auth can-i --quiet "${@:2}" --as "system:serviceaccount:litepool-system:$1"; }
+cannot() { ! can "$@"; }
+
+check "deploy/litepool.yaml is what deploy/ says" env KUBECTL="$bin/kubectl" "$source/tools/gen-deploy" --check
+check "it is taken with strict validation" kubectl apply --server-side --validate=strict -f "$source/deploy/litepool.yaml"
+check "the CRDs are served" wait_for kubectl wait --for=condition=Established --timeout=1s -f "$source/deploy/crds"
+check "taken again it changes nothing" bash -c "! $bin/kubectl --kubeconfig '$work/kubeconfig' --cache-dir '$work/cache' diff --server-side -f '$source/deploy/litepool.yaml' | grep '^[+-] '"
+check "a pool of the examples" kubectl apply --validate=strict -f "$source/deploy/examples/pool.yaml"
+check "the classes of attributes" kubectl apply --validate=strict -f "$source/deploy/examples/attributesclasses.yaml"
+check "MySQL" kubectl apply --validate=strict --dry-run=server -f "$source/deploy/examples/mysql.yaml"
+for sa in litepool-agent litepool-csi-node; do
+    check "$sa may not touch secrets" cannot $sa get secrets -A
+    check "$sa may not make or delete volumes" cannot $sa delete storagevolumes
+done
+check "a CSI node may note what a volume holds" can litepool-csi-node patch storagevolumes --subresource=status
+check "and may not let a node in" cannot litepool-csi-node patch storagevolumes
+check "the CSI controller may ask for volumes" can litepool-csi-controller create storagevolumes
+check "and may not write nodes" cannot litepool-csi-controller patch storagenodes --subresource=status
+check "the controller may not touch pods" cannot litepool-controller list pods -A
+check "an agent renews Leases of nodes" can litepool-agent update leases -n litepool-node-lease
+check "and not those of controllers" cannot litepool-agent update leases -n litepool-system
+
+# The real programs, as their accounts.
+for sa in litepool-controller litepool-csi-controller; do
+    kubectl -n litepool-system create token "$sa" > "$work/$sa"
+    sed "s/client-certificate: admin.crt, client-key: admin.key/tokenFile: $sa/" "$work/kubeconfig" > "$work/$sa.conf"
+done
+start controller "$build/src/controller/litepool-controller" --kubeconfig "$work/litepool-controller.conf"
+start csi "$build/src/csi/litepool-csi" --mode=controller --kubeconfig "$work/litepool-csi-controller.conf" --endpoint "unix://$work/csi"
+check "the controller leads" wait_for kubectl -n litepool-system get lease litepool-controller
+check "the driver serves" wait_for test -S "$work/csi"
+check "a volume without room is refused with the reason, and not left behind" "$source/tests/kube/deploy/refused.py" "$work/csi" "$source/src/csi/csi.proto"
+check "no volume is left" bash -c "! $bin/kubectl --kubeconfig '$work/kubeconfig' get storagevolumes -o name | grep ."
+grep -iE 'forbidden' "$work/controller.log" "$work/csi.log" | head -5 | sed 's/^/# /'
+check "nothing was forbidden to them" bash -c "! grep -i forbidden '$work/controller.log' '$work/csi.log'"
+echo "1..$n"
+exit "$failed"
