@@ -35,6 +35,7 @@ static void print_finding(struct checking *c, unsigned round, const struct check
 static void finding(void *ctx, unsigned round, const struct check_finding *f)
 {
 	struct checking *c = ctx;
+	json_int_t offset = (json_int_t)f->place * LAYOUT_PAGE;
 	json_t *json;
 
 	if (!c->opts->json) {
@@ -45,8 +46,7 @@ static void finding(void *ctx, unsigned round, const struct check_finding *f)
 			 check_severity_name[f->severity], "kind", f->kind, "text", f->text, "plan",
 			 f->plan, "volumes", f->volumes);
 	if (json && f->place != UINT64_MAX)
-		json_object_set_new(json, "offset",
-				    json_integer((json_int_t)(f->place * LAYOUT_PAGE)));
+		json_object_set_new(json, "offset", json_integer(offset));
 	json_array_append_new(c->findings, json);
 }
 

@@ -16,9 +16,9 @@ struct session {
 };
 /* The device is ours alone from here on, or it is an error. */
 int session_open(struct session *session, const char *path, bool read_only, struct err *err);
-/* Runs the reactor from begin() to session_done(), whose result it returns. */
-int session_run(struct session *session, void (*begin)(struct session *session), struct err *err);
-void session_done(void *session, int res, const struct err *err); /* a pool_done_fn */
+/* Runs the reactor from fn() to session_done(), whose result it returns. */
+int session_run(struct session *session, void (*fn)(struct session *session), struct err *err);
+void session_done(void *ctx, int res, const struct err *err); /* a pool_done_fn */
 void session_close(struct session *session);
 
 #endif

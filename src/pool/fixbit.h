@@ -13,7 +13,7 @@
 
 #include "layout/layout.h"
 
-#define FIXBIT_BITS (LAYOUT_PAGE * 8u)
+#define FIXBIT_BITS ((size_t)LAYOUT_PAGE * 8)
 
 struct fixbit { /* what the checksum changes by when a bit flips; about 1.5 MiB on the heap */
 	struct {

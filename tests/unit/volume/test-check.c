@@ -8,7 +8,7 @@
 
 #define SIZE    (24 * MIB)
 #define BLOCKS  (SIZE / LAYOUT_PAGE)
-#define CLUSTER LAYOUT_CLUSTER
+#define CLUSTER ((uint64_t)LAYOUT_CLUSTER)
 
 struct seen { /* of the first look */
 	unsigned n;
@@ -68,7 +68,8 @@ static void restore(struct lab *lab)
 {
 	peek(lab, lab->now);
 	for (uint64_t i = 0; i < BLOCKS; i++)
-		if (memcmp(lab->now + i * LAYOUT_PAGE, lab->whole + i * LAYOUT_PAGE, LAYOUT_PAGE))
+		if (memcmp(lab->now + i * LAYOUT_PAGE, lab->whole + i * LAYOUT_PAGE, LAYOUT_PAGE) !=
+		    0)
 			rig_write(&lab->v.p, i * LAYOUT_PAGE, lab->whole + i * LAYOUT_PAGE,
 				  LAYOUT_PAGE);
 }

@@ -6,7 +6,7 @@
 
 #define SIZE    (24 * MIB)
 #define BLOCKS  (SIZE / LAYOUT_PAGE)
-#define CLUSTER LAYOUT_CLUSTER
+#define CLUSTER ((uint64_t)LAYOUT_CLUSTER)
 
 struct lab {
 	struct volume_rig v;
