@@ -384,6 +384,20 @@ static void finish_durable(struct pool_txn *txn, int res)
 	volume_views_publish(job->set, job->target, NULL, &job->publish);
 }
 
+static bool decouples(const struct pool_layer *layer)
+{
+	return layer->disk.flags & LAYER_INFLATING &&
+	       !(layer->object && layer->object->flags & PROPS_F_THICK);
+}
+
+/* What is copied from a layer would miss what is merged into it later, and it would stand on a layer that goes: first the merge. */
+static bool waits_for_merge(const struct pool_layer *layer)
+{
+	const struct pool_layer *below = layer->parent ? layer->parent->parent : NULL;
+
+	return decouples(layer) && below && below->disk.flags & LAYER_MERGING;
+}
+
 static void finish(struct volume_job *job)
 {
 	struct layer disk;
@@ -393,6 +407,10 @@ static void finish(struct volume_job *job)
 		job->source->emptied = true;
 		job->publish.done = finish_views;
 		volume_views_publish(job->set, job->source, NULL, &job->publish);
+		return;
+	}
+	if (waits_for_merge(job->target)) { /* begun meanwhile: this job comes again after it */
+		slice_end(job, false, NULL);
 		return;
 	}
 	job->step = JOB_FINISH;
@@ -454,7 +472,7 @@ static void slice_run(struct pool_op *op)
 static bool runnable(const struct pool_layer *layer)
 {
 	if (layer->disk.flags & LAYER_INFLATING)
-		return true;
+		return !waits_for_merge(layer);
 	if (!(layer->disk.flags & LAYER_MERGING))
 		return false;
 	/* The child first, if it is on its way out itself: its child is the one to merge into then. */
@@ -481,7 +499,8 @@ static void job_start(struct volumes *set, const struct pool_layer *layer)
 	}
 	job->set = set;
 	job->layer = layer->disk.id;
-	job->cursor = layer->disk.cursor;
+	/* Decoupling looks at everything again: there may have been a merge meanwhile. What was copied is not copied again. */
+	job->cursor = decouples(layer) ? 0 : layer->disk.cursor;
 	job->op = (struct pool_op){.run = slice_run, .background = true};
 	set->job = job;
 	pool_op_start(set->pool, &job->op);
