@@ -232,6 +232,43 @@ static void a_full_pool_with_many_snapshots_is_clean(void **state)
 	lab_fini(&lab);
 }
 
+static void call_delete(struct pool_rig *p)
+{
+	struct lab *lab = container_of(p, struct lab, v.p);
+
+	volume_delete(volume_find(lab->v.set, "s"), vrig_done, &lab->v);
+}
+
+/* The engine dies some time after the deletion of a middle snapshot was answered, its clusters on their way into the next one. */
+static void a_pool_in_the_midst_of_a_merge_is_clean(void **state)
+{
+	unsigned merging = 0;
+
+	for (uint64_t i = 0; i < 12; i++) {
+		struct lab lab;
+
+		lab_init(&lab, i + 1);
+		fill(&lab);
+		vrig_snapshot(&lab.v, "a", "s2");
+		write_volume(&lab, "a", 4 * CLUSTER, 4096, 8);
+		assert_int_equal(rig_run(&lab.v.p, call_delete), 0);
+		sim_run_for(lab.v.p.w.sim, i * NSEC_PER_MSEC / 2);
+		for (struct pool_layer *l = pool_layer_next(lab.v.p.pool, NULL); l;
+		     l = pool_layer_next(lab.v.p.pool, l))
+			merging += (l->disk.flags & LAYER_MERGING) != 0;
+		peek(&lab, lab.whole);
+		kill_engine(&lab, false);
+		restore(&lab); /* as it was in the midst of it */
+		assert_clean(&lab);
+		volumes_open(&lab);
+		assert_b_whole(&lab);
+		volumes_close(&lab);
+		assert_clean(&lab);
+		lab_fini(&lab);
+	}
+	assert_true(merging > 0);
+}
+
 /* ---- damage ---- */
 
 enum block_kind { BLOCK_OTHER, BLOCK_SUPER, BLOCK_PAGE, BLOCK_JOURNAL };
@@ -489,6 +526,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pools_in_every_state_are_clean),
 		cmocka_unit_test(a_full_pool_with_many_snapshots_is_clean),
+		cmocka_unit_test(a_pool_in_the_midst_of_a_merge_is_clean),
 		cmocka_unit_test(flipped_bits_are_turned_back),
 		cmocka_unit_test(garbage_is_named),
 		cmocka_unit_test(swapped_slots_are_put_back),
