@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install clean deps crash
+.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -68,6 +68,13 @@ guest: build
 bench: build
 	@tools/deps bench
 	@tools/bench all
+
+## make deb     a Debian package in build-deb/;  make deb-check: installs it in a clean chroot (as root, minutes)
+deb: deps
+	@tools/package build-deb
+
+deb-check: deb
+	@tools/package --check build-deb/litepool_*.deb
 
 ## make install DESTDIR=, prefix as meson was told
 install: build
