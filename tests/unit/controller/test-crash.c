@@ -211,6 +211,30 @@ static void a_promise_without_an_answer_keeps_its_space(void **state)
 	world_close(&w);
 }
 
+/* It arrives after all, when another has asked for the same space meanwhile. */
+static void a_late_promise_finds_its_space_kept(void **state)
+{
+	struct world w;
+
+	world_open(&w, 12);
+	world_node(&w, "a", 10);
+	world_start(&w, 0);
+	world_run(&w, 1000);
+	w.controllers[0].chaos->hold_kind = "storagevolumes/v/status";
+	w.controllers[0].chaos->hold_next = true;
+	world_volume(&w, "v", 8);
+	world_settle(&w);
+	world_volume(&w, "u", 8);
+	world_settle(&w);
+	assert_string_equal(world_phase(&w, "StorageVolume", "u"), "Pending");
+	assert_int_equal(chaos_release(w.controllers[0].client), 200);
+	world_run(&w, 3000);
+	assert_string_equal(world_phase(&w, "StorageVolume", "v"), "Ready");
+	assert_string_equal(world_phase(&w, "StorageVolume", "u"), "Pending");
+	world_check_end(&w);
+	world_close(&w);
+}
+
 /* ---- others that write ---- */
 
 static void writers_in_between_cost_a_try(void **state)
@@ -250,6 +274,7 @@ int main(void)
 		cmocka_unit_test(a_leader_that_wakes_up_does_nothing),
 		cmocka_unit_test(of_three_one_acts),
 		cmocka_unit_test(a_promise_without_an_answer_keeps_its_space),
+		cmocka_unit_test(a_late_promise_finds_its_space_kept),
 		cmocka_unit_test(writers_in_between_cost_a_try),
 	};
 
