@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,11 +36,14 @@ static int make_client(const struct controller_config *config, struct controller
 {
 	struct kube_http_options options = {.user_agent = "litepool-controller"};
 	_cleanup_kube_config_ struct kube_config kube = {0};
-	char server[256];
+	char server[PATH_MAX + 8], path[PATH_MAX];
 	int rc;
 
 	if (config->api_socket) {
-		(void)snprintf(server, sizeof(server), "unix:%s", config->api_socket);
+		/* The server has made it by now; an address needs the whole path. */
+		if (!realpath(config->api_socket, path))
+			return err_set(err, -errno, "%s: %s", config->api_socket, strerror(errno));
+		(void)snprintf(server, sizeof(server), "unix:%s", path);
 		rc = kube_config_server(server, &kube, err);
 	} else {
 		rc = kube_config_find(NULL, config->kubeconfig, &kube, err);
@@ -128,20 +132,20 @@ int controller_start(const struct controller_config *config, struct controller *
 	return 0;
 }
 
-void controller_reload(struct controller *ctl)
+void controller_reload(struct controller *controller)
 {
-	if (ctl)
-		control_reload(ctl->control);
+	if (controller)
+		control_reload(controller->control);
 }
 
-void controller_stop(struct controller *ctl)
+void controller_stop(struct controller *controller)
 {
-	if (!ctl)
+	if (!controller)
 		return;
-	pages_stop(ctl->pages);
-	if (ctl->control)
-		control_release(ctl->control);
-	control_free(ctl->control);
-	kube_client_free(ctl->client);
-	free(ctl);
+	pages_stop(controller->pages);
+	if (controller->control)
+		control_release(controller->control);
+	control_free(controller->control);
+	kube_client_free(controller->client);
+	free(controller);
 }

@@ -149,7 +149,7 @@ static int parse_address(const char *text, struct pages *pages, struct sock_addr
 		return 0;
 	}
 	if (len < sizeof(host))
-		memcpy(host, text + bracket, len - 2 * bracket);
+		memcpy(host, text + bracket, len - (bracket ? 2 : 0));
 	if (!colon || !str_to_u64(colon + 1, 0, UINT16_MAX, &port) ||
 	    sock_addr_ip(host, (uint16_t)port, ret))
 		return err_set(err, -EINVAL,
