@@ -2,6 +2,7 @@
 /* Objects, cells and their histories. model_check.c compares them with a pool. */
 #include "crash/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,8 +238,14 @@ const char *model_check_read(const struct model *m, const struct object *o, uint
 			found = value == 0 || value >= since[i];
 		for (; k < c->n && !found; k++)
 			found = value ? c->value[k] == value : m->value[c->value[k]].zero;
-		if (!found)
-			return "a value that is not the newest";
+		if (!found) {
+			static char text[96];
+
+			snprintf(text, sizeof(text),
+				 "value %u in sector %u, which is not %u or newer", value,
+				 (unsigned)cell_sector(i), since[i]);
+			return text;
+		}
 	}
 	return NULL;
 }
