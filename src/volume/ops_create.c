@@ -159,6 +159,7 @@ static void create(struct volumes *set, uint64_t source, const struct volume_cre
 	if (opts->props)
 		*p = *opts->props;
 	(void)snprintf(op->name, sizeof(op->name), "%s", opts->name ? opts->name : "");
+	memset(p->name, 0, sizeof(p->name)); /* nothing of a longer one may stay */
 	(void)snprintf(p->name, sizeof(p->name), "%s", op->name);
 	if (opts->name && strlen(opts->name) > LAYOUT_NAME_MAX)
 		op->name[0] = '\0'; /* refused as no name */

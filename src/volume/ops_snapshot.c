@@ -189,6 +189,7 @@ static int add_props(struct snapshot_op *op, struct snap *s)
 
 	if (!p)
 		return op->base.err.code;
+	memset(p->name, 0, sizeof(p->name)); /* nothing of a longer one may stay */
 	(void)snprintf(p->name, sizeof(p->name), "%s", s->name);
 	p->uuid = s->uuid;
 	memset(p->nguid, 0, sizeof(p->nguid));

@@ -151,6 +151,21 @@ struct cut {
 	bool ended;
 };
 
+/* A snapshot's and a clone's properties begin as a copy of their origin's. */
+static void names_may_be_shorter_than_their_origins(void **state)
+{
+	struct volume_rig rig;
+
+	vrig_init(&rig, &(struct volume_rig_opts){1, 64 * MIB, 512, false});
+	assert_non_null(vrig_create(&rig, "a-rather-long-name", 4 * MIB, 4096, false));
+	assert_non_null(vrig_snapshot(&rig, "a-rather-long-name", "snap"));
+	rig.opts = (struct volume_create_opts){.name = "c"};
+	rig.name = "snap";
+	assert_int_equal(rig_run(&rig.p, vrig_call_clone), 0);
+	assert_non_null(volume_find(rig.set, "c"));
+	vrig_fini(&rig);
+}
+
 static void cut_hold(struct gate_turn *turn, struct pool_slot *slot)
 {
 	struct cut *cut = container_of(turn, struct cut, turn);
@@ -402,6 +417,7 @@ int main(void)
 		cmocka_unit_test(discards_give_back_clusters_and_zeroes_keep_them_if_asked),
 		cmocka_unit_test(a_discard_of_many_tib_ends),
 		cmocka_unit_test(snapshots_and_clones_refuse_and_say_what_they_are),
+		cmocka_unit_test(names_may_be_shorter_than_their_origins),
 		cmocka_unit_test(io_goes_on_after_each_of_many_turns),
 		cmocka_unit_test(parts_of_a_block_written_around_a_cut_are_all_there),
 		cmocka_unit_test(what_was_flushed_or_fua_survives_a_power_cut),

@@ -108,6 +108,14 @@ static inline void vrig_call_snapshot(struct pool_rig *p)
 	volume_snapshot(rig->set, &spec, 1, vrig_done, rig);
 }
 
+/* rig->opts of the snapshot rig->name. */
+static inline void vrig_call_clone(struct pool_rig *p)
+{
+	struct volume_rig *rig = container_of(p, struct volume_rig, p);
+
+	volume_clone(volume_find(rig->set, rig->name), &rig->opts, vrig_done, rig);
+}
+
 static inline struct volume *vrig_snapshot(struct volume_rig *rig, const char *volume,
 					   const char *snapshot)
 {
