@@ -222,8 +222,8 @@ static void put_all(struct volume_job *job)
 /* ---- copying ---- */
 
 /*
- * What the source hides of the layers below it the target hides from now on, since it will stand on those. All blocks that the source has are in the target by now. Inflating leaves
- * nothing to be hidden.
+ * What the source hides of the layers below it the target hides from now on, since it may come to stand on those: decoupling ends so, and inflating turns into decoupling when a snapshot is
+ * made of the volume meanwhile. All blocks that the source has are in the target by now.
  */
 static void hide_one(struct volume_job *job, struct job_cluster *c)
 {
@@ -231,7 +231,7 @@ static void hide_one(struct volume_job *job, struct job_cluster *c)
 	uint64_t entry;
 	int rc;
 
-	if (job->kind != JOB_DECOUPLE || behind_target(job, c) ||
+	if (job->kind == JOB_MERGE || behind_target(job, c) ||
 	    !(map_get(job->source->map, c->claim.cluster, NULL) & MAP_HIDE))
 		return;
 	entry = map_get(job->target->map, c->claim.cluster, &mask);
