@@ -75,8 +75,14 @@ static void job_finish(struct store_job *job)
 
 void store_line_next(struct store_pool *sp)
 {
-	if (!list_empty(&sp->line))
-		job_begin(list_first(&sp->line, struct store_job, link));
+	struct store_job *job;
+
+	if (list_empty(&sp->line))
+		return;
+	job = list_first(&sp->line, struct store_job, link);
+	/* What the finish of the last one has started found an empty line, and has begun. */
+	if (!job->begun)
+		job_begin(job);
 }
 
 static void job_back(struct msg *msg)
@@ -145,6 +151,7 @@ static void job_begin(struct store_job *job)
 {
 	int res = 0;
 
+	job->begun = true;
 	if (!job->sp)
 		res = pools_of_all(job);
 	if (res == 0 && job->prepare)

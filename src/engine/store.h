@@ -93,6 +93,7 @@ struct store_job {
 	bool reads;
 	bool owns_line; /* finish says how the line goes on: store_line_next(), or sp is gone */
 	bool dropped;   /* for finish: sp goes away before its turn came */
+	bool begun;     /* its turn has come */
 	/* Control thread, when its turn has come. Negative: the job ends with err. Optional. */
 	int (*prepare)(struct store_job *job);
 	/* Pool reactor; leads to store_job_done(). */
