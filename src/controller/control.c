@@ -497,6 +497,7 @@ int control_new(const struct control_config *config, struct control **ret, struc
 	c->config = *config;
 	if (!c->config.clock)
 		c->config.clock = kube_clock_host();
+	c->born_ns = control_wall_ns(c);
 	c->inv = place_inventory_new(config->seed);
 	rc = c->inv ? make_parts(c, err) : err_set(err, -ENOMEM, "no memory for the controller");
 	if (rc) {

@@ -46,9 +46,9 @@ struct control {
 	struct heartbeats heartbeats;
 	struct place_inventory *inv; /* never NULL */
 	struct placement *placement;
-	struct strmap waiting;  /* keys that any gain wakes; values are not NULL */
-	struct strmap unsure;   /* keys whose last write has no answer */
-	uint64_t term, touches; /* how often we have taken over; how often we have touched */
+	struct strmap waiting;     /* keys that any gain wakes; values are not NULL */
+	struct strmap unsure;      /* keys whose last write has no answer */
+	uint64_t born_ns, touches; /* by the wall clock; how often we have touched */
 	uint64_t leader_due_ms, reload_due_ms, retry_ms;
 	_Atomic bool reload_asked; /* any thread sets it */
 	struct control_stats stats;

@@ -51,14 +51,20 @@ static int make_client(const struct controller_config *config, struct controller
 	return rc ? rc : kube_client_http_new(&kube, &options, &ctl->client, err);
 }
 
-/* Unique also among restarts of one host: a former self is another controller. */
-static void make_identity(struct controller *ctl)
+/*
+ * Unique also among restarts of one host: a former self is another controller. But for the embedded one: what served it was the same process, so that
+ * nothing of a former self is on its way any more, and its Lease is taken over without waiting for its end.
+ */
+static void make_identity(const struct controller_config *config, struct controller *ctl)
 {
 	char host[64] = "host";
 
 	(void)gethostname(host, sizeof(host) - 1); /* else "host" */
-	(void)snprintf(ctl->identity, sizeof(ctl->identity), "%s_%d_%" PRIx64, host, (int)getpid(),
-		       process_wall_ns());
+	if (config->api_socket)
+		(void)snprintf(ctl->identity, sizeof(ctl->identity), "%s_embedded", host);
+	else
+		(void)snprintf(ctl->identity, sizeof(ctl->identity), "%s_%d_%" PRIx64, host,
+			       (int)getpid(), process_wall_ns());
 }
 
 /* ---- pages ---- */
@@ -122,7 +128,7 @@ int controller_start(const struct controller_config *config, struct controller *
 
 	if (!ctl)
 		return err_set(err, -ENOMEM, "no memory for the controller");
-	make_identity(ctl);
+	make_identity(config, ctl);
 	rc = start(config, ctl, err);
 	if (rc) {
 		controller_stop(ctl);

@@ -99,7 +99,6 @@ int control_take_over(struct control *c)
 	strmap_init(&c->waiting);
 	heartbeats_fini(&c->heartbeats);
 	see_leases(c);
-	c->term++;
 	for (int kind = 0; kind < OBJECT_KINDS && !rc; kind++)
 		rc = list_kind(c, (enum object_kind)kind);
 	if (!rc)

@@ -119,13 +119,14 @@ enum write_result write_meta(struct control *c, enum object_kind kind, const jso
 
 enum write_result write_touch(struct control *c, enum object_kind kind, const char *name)
 {
-	char mark[64], key[CONTROL_KEY_SIZE];
+	char mark[80], key[CONTROL_KEY_SIZE];
 	_cleanup_json_ json_t *body = NULL;
 	struct write w = {kind, VERB_MERGE, name, NULL};
 	enum write_result result;
 
+	/* Never the same twice: what changes nothing gets no new version. */
 	(void)snprintf(mark, sizeof(mark), "%" PRIu64 ".%" PRIu64 ".%" PRIu64,
-		       leader_epoch(c->leader), c->term, ++c->touches);
+		       leader_epoch(c->leader), c->born_ns, ++c->touches);
 	body = json_pack("{s:{s:{s:s}}}", "metadata", "annotations", ANNOTATION_FENCE, mark);
 	if (!body)
 		return WRITE_REFUSED;

@@ -98,4 +98,17 @@ kill -TERM "${leaders[1]}"; wait "${leaders[1]}"
 check "a leader that ends in order" test $? = 0
 start_leader three
 check "leaves its place at once" wait_for counts "$work/three.sock" "litepool_controller_leader 1"
+
+# The embedded one: nothing of a process that is gone can be on its way, so its Lease is no reason to wait.
+start_embedded() {
+    rm -f "$work/e.sock"
+    "$controller_bin" --embedded --state-dir "$work/embedded" --socket "$work/e-api.sock" --metrics "unix:$work/e.sock" 2> "$work/e.log" &
+    leaders+=($!)
+    wait_for test -S "$work/e.sock"
+}
+start_embedded
+check "the embedded one leads" wait_for grep -q "controller.acts epoch=0" "$work/e.log"
+kill -9 "${leaders[-1]}"
+start_embedded
+check "and goes on under its own Lease when it was killed" wait_for grep -q "controller.acts epoch=0" "$work/e.log"
 done_testing
