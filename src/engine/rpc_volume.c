@@ -80,12 +80,14 @@ static const struct json_field group_fields[] = {
 };
 
 struct group_member {
-	const char *lvol_name, *snapshot_name;
+	const char *lvol_name, *snapshot_name, *volume_uuid;
 };
 static const struct json_field member_fields[] = {
 	{"lvol_name", JSON_KIND_STRING, offsetof(struct group_member, lvol_name), true},
 	{"snapshot_name", JSON_KIND_STRING, offsetof(struct group_member, snapshot_name), true},
+	{"volume_uuid", JSON_KIND_STRING, offsetof(struct group_member, volume_uuid)},
 };
+#define MEMBER_FIELDS (sizeof(member_fields) / sizeof(member_fields[0]))
 
 static int group_prepare(struct store_job *job)
 {
@@ -95,7 +97,8 @@ static int group_prepare(struct store_job *job)
 		struct group_member m = {0};
 		struct bdev *bdev;
 
-		(void)json_decode(json_array_get(j->p.volumes, i), member_fields, 2, &m, NULL);
+		(void)json_decode(json_array_get(j->p.volumes, i), member_fields, MEMBER_FIELDS, &m,
+				  NULL);
 		bdev = store_volume(job->e, m.lvol_name, &job->err);
 		if (!bdev)
 			return job->err.code;
@@ -105,6 +108,9 @@ static int group_prepare(struct store_job *job)
 				       bdev->alias);
 		j->spec[i] = (struct volume_snapshot_spec){.volume = bdev->volume,
 							   .name = m.snapshot_name};
+		if (m.volume_uuid)
+			(void)uuid_parse(m.volume_uuid,
+					 &j->spec[i].uuid); /* checked when it came */
 	}
 	return 0;
 }
@@ -138,6 +144,7 @@ void rpc_litepool_volume_snapshot_group(struct rpc_call *call, const json_t *par
 	struct group_member first = {0}, m;
 	struct volume_job *j;
 	struct err err = {0};
+	struct uuid uuid;
 	size_t n;
 
 	if (!RPC_PARAMS(call, params, group_fields, &p))
@@ -149,8 +156,15 @@ void rpc_litepool_volume_snapshot_group(struct rpc_call *call, const json_t *par
 	}
 	for (size_t i = n; i-- > 0; first = m) {
 		m = (struct group_member){0};
-		if (json_decode(json_array_get(p.volumes, i), member_fields, 2, &m, &err) < 0) {
+		if (json_decode(json_array_get(p.volumes, i), member_fields, MEMBER_FIELDS, &m,
+				&err) < 0) {
 			rpc_fail(call, RPC_ERR_INVALID_PARAMS, "volumes[%zu]: %s", i, err.text);
+			return;
+		}
+		if (m.volume_uuid && (!uuid_parse(m.volume_uuid, &uuid) || uuid_is_null(&uuid))) {
+			rpc_fail(call, RPC_ERR_INVALID_PARAMS,
+				 "volumes[%zu]: volume_uuid '%.64s' is no UUID, or null", i,
+				 m.volume_uuid);
 			return;
 		}
 	}

@@ -75,6 +75,16 @@ check "is told so, by the controller or the agent" wait_for unfit
 check "it goes" erase volume d
 check "away" wait_for gone volume d
 
+member() { post snapshot "{\"metadata\":{\"name\":\"$1\",\"labels\":{\"litepool.io/group\":\"g\"},\"annotations\":{\"litepool.io/group-size\":\"2\"}},\"spec\":{\"volumeName\":\"$2\"}}"; }
+check "the first of a group" member ga a
+check "waits for the second" wait_for reason snapshot ga GroupIncomplete
+check "the second" member gb b
+for s in ga gb; do check "$s is cut" wait_for is snapshot $s 'j["status"]["readyToUse"]' True; done
+check "with its object's UUID" rpc bdev_get_bdevs "{\"name\":\"$(uid_of snapshot gb)\"}"
+check "a third" member gc c
+check "comes too late" wait_for reason snapshot gc GroupCutAlready
+for s in ga gb gc; do check "$s goes" erase snapshot $s; check "away" wait_for gone snapshot $s; done
+
 # Fencing: queued writes of the host that is removed; when the status says that it is gone, nothing of it lands any more.
 use b --size 8M --write --qd 32 --seconds 30 --reconnect &
 writer=$!
