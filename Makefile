@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash
+.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -63,6 +63,10 @@ fuzz:
 guest: build
 	@tools/deps test
 	@tests/guest/run --build $(BUILD) --kills $(or $(KILLS),20)
+
+## make kill KILLS=1000     kill -9 of an engine with a pool under verified I/O
+kill: build
+	@LITEPOOL_KILLS=$(or $(KILLS),200) LITEPOOL_BUILD=$(abspath $(BUILD)) LITEPOOL_SOURCE=$(CURDIR) bash tests/func/store-kill-loop.sh
 
 ## make bench   every benchmark; tools/bench NAME for one
 bench: build

@@ -44,6 +44,7 @@ static const char usage[] =
 	"  --hdgst, --ddgst   header, data digests\n"
 	"  --reconnect        survives the loss of the target\n"
 	"  --stall S          longest wait for commands after the end (30)\n"
+	"  SIGTERM            ends the measurement as if its time were over\n"
 	"Verification:\n"
 	"  --verify           fills the range first, checks each read, reads all of it at the end\n"
 	"  --versions FILE    keeps there what was written\n"
@@ -64,7 +65,10 @@ struct perf {
 	uint64_t port;
 	struct reactor *r;
 	struct load *l;
+	struct timer look; /* for a signal */
 };
+
+static volatile sig_atomic_t asked_to_end;
 
 enum { OPT_FIRST = 256 };
 enum opt {
@@ -322,9 +326,29 @@ static void take_options(struct perf *p, int argc, char **argv)
 	p->load.exact_clock = (uint64_t)p->load.qd * p->load.conns <= 8;
 }
 
+#define LOOK_NS (50 * NSEC_PER_MSEC)
+
+static void on_signal(int sig)
+{
+	asked_to_end = 1;
+}
+
+static void perf_look(struct timer *timer)
+{
+	struct perf *p = container_of(timer, struct perf, look);
+
+	if (asked_to_end)
+		load_stop(p->l);
+	else
+		(void)timer_start(p->r, timer,
+				  reactor_now(p->r) + LOOK_NS); /* no memory: the time ends it */
+}
+
 static void perf_done(struct load *l, void *ctx)
 {
 	struct perf *p = ctx;
+
+	timer_stop(&p->look);
 
 	reactor_stop(p->r);
 }
@@ -366,6 +390,8 @@ static int perf_run(struct perf *p, struct err *err)
 		rc = load_new(p->r, &p->load, &p->l, err);
 	if (rc < 0)
 		return rc;
+	p->look.run = perf_look;
+	(void)timer_start(p->r, &p->look, reactor_now(p->r) + LOOK_NS);
 	load_start(p->l, perf_done, p);
 	reactor_run(p->r);
 	return perf_report(p, err);
@@ -384,6 +410,7 @@ int main(int argc, char **argv)
 
 	check_install_crash_handler("lp-perf");
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
 	(void)process_raise_nofile();
 	take_options(&p, argc, argv);
 	if (sock_addr_ip(p.addr, (uint16_t)p.port, &p.load.addr) < 0) {
