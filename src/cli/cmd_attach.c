@@ -35,8 +35,8 @@ static bool list_has(const json_t *list, const char *name)
 	return false;
 }
 
-/* The StorageNode whose host NQN is this machine's, or the one that --node names. */
-static int node_choose(struct cli *cli, struct node_choice *ret)
+/* The StorageNode whose host NQN is this machine's, or the one that --node names (may_be_gone: also when it is deleted). */
+static int node_choose(struct cli *cli, bool may_be_gone, struct node_choice *ret)
 {
 	const struct host_env env = {.cancel_fd = -1};
 	const char *given = cli_text(cli, "node");
@@ -62,6 +62,8 @@ static int node_choose(struct cli *cli, struct node_choice *ret)
 		(void)str_copy(ret->name, sizeof(ret->name), kube_name(one));
 		return 0;
 	}
+	if (given && may_be_gone && str_copy(ret->name, sizeof(ret->name), given))
+		return 0;
 	if (given)
 		return err_set(&cli->err, -ENOENT, "there is no node %s; see: litepool node list",
 			       given);
@@ -232,7 +234,7 @@ int cli_cmd_attach(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 	struct api_wait wait = {
 		.kind = "StorageVolume", .name = name, .look = look_attached, .ctx = node.name};
 	char what[600];
-	int res = node_choose(cli, &node);
+	int res = node_choose(cli, false, &node);
 
 	if (res == 0)
 		res = attach_declare(cli, name, node.name);
@@ -296,7 +298,7 @@ int cli_cmd_detach(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 	struct api_wait wait = {
 		.kind = "StorageVolume", .name = name, .look = look_detached, .ctx = node.name};
 	char what[600];
-	int res = node_choose(cli, &node);
+	int res = node_choose(cli, true, &node);
 
 	if (res == 0 && node.here)
 		res = device_disconnect(cli, name);

@@ -58,7 +58,7 @@ static void tell_dependents(struct control *c, enum object_kind kind, const json
 		control_enqueue(c, OBJECT_RESERVATION, name);
 }
 
-/* A pool has gone: volumes and snapshots on it look again. */
+/* A pool has gone, or to another node: volumes and snapshots on it look again. */
 static void tell_what_was_on(struct control *c, const char *pool)
 {
 	for (int kind = OBJECT_VOLUME; kind <= OBJECT_SNAPSHOT; kind++) {
@@ -97,6 +97,9 @@ void control_learn(struct control *c, enum object_kind kind, json_t *obj, bool o
 	/* Pools state what is on them. */
 	if (kind == OBJECT_VOLUME && !same(old, obj, "status.poolName"))
 		control_enqueue(c, OBJECT_POOL, kube_str(obj, "status.poolName"));
+	/* Its disk is in another node now: volumes follow. */
+	if (kind == OBJECT_POOL && old && !same(old, obj, "spec.nodeName"))
+		tell_what_was_on(c, kube_name(obj));
 }
 
 void control_learn_gone(struct control *c, enum object_kind kind, const char *name, const char *uid)

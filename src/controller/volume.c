@@ -186,9 +186,39 @@ static enum verdict settle(struct control *c, const json_t *obj)
 	return write_verdict(write_status(c, OBJECT_VOLUME, copy));
 }
 
+/* The node that its pool's disk is in now, when that is another one than it says. NULL: it is not. */
+static const char *moved_to(const struct control *c, const json_t *obj)
+{
+	const json_t *pool =
+		objects_get(&c->objects, OBJECT_POOL, kube_str(obj, "status.poolName"));
+	const char *node = kube_str(pool, "spec.nodeName");
+
+	return node[0] && strcmp(node, kube_str(obj, "status.nodeName")) != 0 ? node : NULL;
+}
+
+static enum verdict follow(struct control *c, const json_t *obj, const char *node)
+{
+	_cleanup_json_ json_t *copy = json_deep_copy(obj);
+	enum write_result result;
+
+	(void)edit_text(copy, "nodeName", node);
+	result = write_status(c, OBJECT_VOLUME, copy);
+	if (result == WRITE_DONE)
+		events_record(c->events, obj, "Normal", "Moved",
+			      "the disk of its pool %s is in node %s now",
+			      kube_str(obj, "status.poolName"), node);
+	return result == WRITE_DONE ? VERDICT_AGAIN : write_verdict(result);
+}
+
 enum verdict reconcile_volume(struct control *c, const json_t *obj)
 {
-	switch (state_of(c, obj)) {
+	enum volume_state state = state_of(c, obj);
+	bool placed = state == VOLUME_ENDING || state == VOLUME_GROWING || state == VOLUME_SETTLED;
+	const char *node = placed ? moved_to(c, obj) : NULL;
+
+	if (node)
+		return follow(c, obj, node);
+	switch (state) {
 	case VOLUME_LEAVING:
 	case VOLUME_LOST:
 		return VERDICT_DONE;
