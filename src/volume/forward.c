@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The steady path: a read or write of at most a cluster whose blocks lie side by side on the device goes there as it is: one lookup, one transfer, and nothing to remember but
- * the phase of the gate. Everything else (holes, first touches, pieces in several places, a cut under way, FUA before the map is durable) is a struct volume_io (io.h).
+ * the phase of the gate. Everything else (holes, first touches, pieces in several places, a cut under way, writes before the map is durable) is a struct volume_io (io.h).
  *
  * What a request is checked for here and in vio_enter() is the same; what is not as it should be is refused there.
  */
@@ -27,14 +27,11 @@ static bool find_place(const struct volume_view *view, const struct blk_io *io,
 	return true;
 }
 
-static bool may_write(const struct volume *v, const struct volume_lane *lane,
-		      const struct volume_view *view, const struct blk_io *io)
+/* All that the lookup showed is in the journal: a block that is here only in RAM would be gone, with what was written to it, when the engine dies. Ask after the lookup. */
+static bool settled(const struct volume *v, const struct volume_view *view)
 {
-	if (!view->writable || pool_writable(lane->pool))
-		return false;
-	return !(io->flags & BLK_FUA) ||
-	       (map_clean(view->chain[0]) &&
-		!atomic_load_explicit(&v->cut_pending, memory_order_acquire));
+	return map_clean(view->chain[0]) &&
+	       !atomic_load_explicit(&v->cut_pending, memory_order_acquire);
 }
 
 bool vio_forward(struct volume *v, struct volume_lane *lane, struct blk_io *io)
@@ -46,10 +43,10 @@ bool vio_forward(struct volume *v, struct volume_lane *lane, struct blk_io *io)
 	if ((io->op != BLK_READ && io->op != BLK_WRITE) || port->held ||
 	    io->offset + io->length > view->size_bytes)
 		return false;
-	if (io->op == BLK_WRITE && !may_write(v, lane, view, io))
+	if (io->op == BLK_WRITE && (!view->writable || pool_writable(lane->pool)))
 		return false;
 	io->layer_tag = gate_enter(lane->slot);
-	if (!find_place(view, io, &offset)) {
+	if (!find_place(view, io, &offset) || (io->op == BLK_WRITE && !settled(v, view))) {
 		gate_leave(lane->slot, io->layer_tag);
 		return false;
 	}

@@ -3,6 +3,9 @@
  * Writes. What the head has is overwritten in place: a lookup and a transfer. What it does not have is claimed, gets a cluster, is written and only then
  * valid: nobody ever reads what an earlier owner left in a cluster. A part of a 4 KiB block that the head does not have is filled up from the chain first.
  *
+ * A write is answered when the map's changes that it stands on are durable, FUA or not: its own first touch, and that of others whose block it overwrites. A host sees an engine that dies and comes back as a controller that was reset, and a reset loses nothing that was
+ * answered: without the commit a block written for the first time would be gone, the host's next flush would find nothing amiss, and its file system would have lost it.
+ *
  * One piece at a time of those that need a claim: whole blocks straight from the caller's memory; whole blocks by a bounce buffer where that is not aligned; one
  * block of which a part is written.
  */
@@ -46,10 +49,8 @@ static bool find_in_place(const struct volume_io *vio, struct vio_piece *piece)
 /* The flags for data that is valid already. Durable needs a commit too if the blocks' being there is not durable yet. */
 static unsigned durably(struct volume_io *vio)
 {
-	if (!vio_fua(vio))
-		return 0;
 	if (vio_clean(vio))
-		return BLK_FUA;
+		return vio_fua(vio) ? BLK_FUA : 0;
 	vio->commit = true;
 	return 0;
 }
@@ -220,7 +221,7 @@ enum vio_state vio_write_data(struct volume_io *vio)
 	map_claim_drop(&vio->claim);
 	if (vio->bounce)
 		vio_bounce_put(vio);
-	vio->commit |= vio_fua(vio);
+	vio->commit = true;
 	vio->at += vio->piece;
 	return VIO_WRITE;
 }
