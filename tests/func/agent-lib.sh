@@ -11,7 +11,7 @@
 
 . "${LITEPOOL_SOURCE:?}/tests/func/controller-lib.sh"
 engine_bin=${LITEPOOL_TEST_ENGINE:-$engine_bin}
-agent_bin=$build/src/agent/litepool-agent
+agent_bin=${LITEPOOL_TEST_AGENT:-$build/src/agent/litepool-agent}
 agent_pid=
 base=/apis/litepool.io/v1alpha1
 host=nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555
