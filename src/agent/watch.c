@@ -19,7 +19,7 @@
 #define STEP_MS        300
 #define PROBE_MS       10000 /* an engine that says nothing for so long hangs */
 #define BACKOFF_MIN_MS 200
-#define BACKOFF_MAX_MS 30000
+#define BACKOFF_MAX_MS 5000
 #define GOOD_LIFE_MS   60000
 #define STOP_MS        20000
 #define ARGS_MAX       64

@@ -4,7 +4,7 @@
  *
  *              answers                 does not answer, or another process answers
  *   DOWN ------------------> UP ----------------------------------------------> DOWN
- *     | spawn, later and later (200 ms .. 30 s; again 200 ms after a minute of good life)
+ *     | spawn, later and later (200 ms .. 5 s; again 200 ms after a minute of good life)
  *
  * 1. An engine that answers is never started over, whoever started it: it outlives agents.
  * 2. An engine that hangs is told, not killed: its I/O may still go on.
