@@ -195,9 +195,35 @@ static int set_layer(struct pool *pool, const struct layer *disk, bool live, str
 	return 0;
 }
 
+/*
+ * A head that was made from an old head of unknown size (apply_snapshot()) has none either: it gets the old head's as soon as that is known, and so on up the chain. (An old head's size does
+ * not change any more; a head that was resized later gets its size from that record.)
+ */
+static void sizes_from_parents(struct pool *pool)
+{
+	for (bool again = true; again;) {
+		again = false;
+		for (struct pool_layer *l = NULL; (l = pool_layer_next(pool, l));) {
+			const struct pool_layer *parent =
+				l->disk.size_bytes ? NULL : pool_layer_find(pool, l->disk.parent);
+
+			if (!parent || !parent->disk.size_bytes)
+				continue;
+			l->disk.size_bytes = parent->disk.size_bytes;
+			again = true;
+		}
+	}
+}
+
 static int apply_layer_set(struct pool *pool, const struct record *r, bool live, struct err *err)
 {
-	return set_layer(pool, &r->layer_set, live, err);
+	const struct pool_layer *before = pool_layer_find(pool, r->layer_set.id);
+	bool unknown = !live && before && !before->disk.size_bytes;
+	int rc = set_layer(pool, &r->layer_set, live, err);
+
+	if (!rc && unknown)
+		sizes_from_parents(pool);
+	return rc;
 }
 
 static int apply_layer_delete(struct pool *pool, const struct record *r, bool live, struct err *err)
