@@ -46,7 +46,7 @@ setup() {
 fio_loop() { # fio_loop OPTIONS...
     local i=0
     while ! [ -e /tmp/enough ]; do
-        fio --name=t --filename=/dev/nvme0n1 --direct=1 --rw=randwrite --offset=$((i % 16 * 4))m --size=4m --ioengine=libaio \
+        fio --name=t --filename="${FIO_DEV:-/dev/nvme0n1}" --direct=1 --rw=randwrite --offset=$((i % 16 * 4))m --size=4m --ioengine=libaio \
             --verify=crc32c --do_verify=1 --verify_fatal=1 --minimal "$@" > /tmp/fio.out 2>&1 || return 1
         i=$((i + 1))
     done
