@@ -90,7 +90,7 @@ static json_t *nodes_without(const json_t *nodes, const char *name)
 	size_t i;
 
 	json_array_foreach ((json_t *)(uintptr_t)nodes, i, one)
-		if (strcmp(json_string_value(one), name))
+		if (strcmp(json_string_value(one), name) != 0)
 			(void)json_array_append(left, one);
 	return left;
 }
@@ -187,7 +187,7 @@ static int request_make(struct cli *cli, const json_t *volume, struct host_path 
 				(void)host_id_parse(HOST_ID_UUID, kube_str(volume, "status.uuid"),
 						    &req->id);
 		}
-		if (req->n_paths == HOST_PATHS_MAX || strcmp(kube_str(one, "nqn"), req->nqn) ||
+		if (req->n_paths == HOST_PATHS_MAX || strcmp(kube_str(one, "nqn"), req->nqn) != 0 ||
 		    !str_copy(path->traddr, sizeof(path->traddr), kube_str(one, "address")))
 			continue;
 		(void)snprintf(path->trsvcid, sizeof(path->trsvcid), "%u",

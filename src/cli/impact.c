@@ -189,7 +189,7 @@ int api_consent(struct cli *cli, const char *name, const struct api_impact *impa
 	if (impact->refused)
 		return err_set(&cli->err, -EBUSY, "%s",
 			       json_string_value(json_array_get(impact->lines, n - 1)));
-	if (given && strcmp(given, name))
+	if (given && strcmp(given, name) != 0)
 		return err_set(&cli->err, -EINVAL,
 			       "--accept-volume-loss=%s names another object than %s: nothing was "
 			       "done",

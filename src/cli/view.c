@@ -176,7 +176,7 @@ const char *api_reason(const json_t *obj)
 	size_t i;
 
 	json_array_foreach (conditions, i, one)
-		if (strcmp(kube_str(one, "status"), "True") && kube_str(one, "message")[0])
+		if (strcmp(kube_str(one, "status"), "True") != 0 && kube_str(one, "message")[0])
 			return kube_str(one, "message");
 	return reason;
 }

@@ -164,7 +164,8 @@ static enum grpc_code compare(struct creation *c, const json_t *object)
 	else if (size < c->size || (c->req->range.limit && size > c->req->range.limit))
 		what = "has another size";
 	else if (!same_member(there, wanted, "source", NULL) ||
-		 strcmp(plane_note(object, PLANE_NOTE_SOURCE), c->source ? c->req->source.id : ""))
+		 strcmp(plane_note(object, PLANE_NOTE_SOURCE),
+			c->source ? c->req->source.id : "") != 0)
 		what = "has another source";
 	else if (!same_member(there, wanted, "provisioning", "Thin") ||
 		 !same_member(there, wanted, "engine", "native") ||
