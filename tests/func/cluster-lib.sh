@@ -26,7 +26,7 @@ in_ns() { local ns=$1; shift; ip netns exec "$tag-$ns" "$@"; }
 cluster_down() {
     local name n
     for name in "${!pids[@]}"; do kill -9 "${pids[$name]}" 2> /dev/null; wait "${pids[$name]}" 2> /dev/null; done
-    [ -z "${LITEPOOL_KEEP:-}" ] || { rm -rf /tmp/h-cli-keep; cp -r --sparse=always "$work" /tmp/h-cli-keep; }
+    [ -z "${LITEPOOL_KEEP:-}" ] || cp -r --sparse=always "$work" "$LITEPOOL_KEEP" # a new folder
     [ $n_failed = 0 ] || for name in controller agent1 agent2 agent3 engine1 engine2 engine3; do
         [ ! -e "$work/$name.log" ] || { echo "== $name"; tail -n 15 "$work/$name.log"; } | sed 's/^/# /'
     done
