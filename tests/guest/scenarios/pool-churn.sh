@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Snapshots, clones and deletes in a loop under verifying fio: no wrong byte, and what a snapshot holds does not change.
+# suites: trixie
 setup pool 2147483648
 setup lvol vol 268435456 512
 setup subsystem $NQN p/vol

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Thin volumes of a pool as disks: make, mount, verify, trim gives the space back, grow while mounted; a clone is mounted beside its origin and has what the snapshot had.
+# suites: trixie
 setup pool 3221225472
 setup lvol small 671088640 512
 setup lvol big 671088640

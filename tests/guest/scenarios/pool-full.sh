@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A pool runs full: Capacity Exceeded is ENOSPC for who needs space, others go on, and space that comes back heals it.
+# suites: trixie
 EXPECT_DMESG='critical space allocation error|nvme0n1|EXT4-fs|I/O error, dev nvme0n1|Buffer I/O error on dev nvme0n1|lost async page write'
 setup pool 402653184
 setup lvol greedy 536870912

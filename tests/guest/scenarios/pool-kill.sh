@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # kill -9 of the engine with a pool, again and again, under two verifying fio: one overwrites what the volume has, one makes durable writes (FUA) into thin space and into
 # clusters that snapshots share. The same device, no error, no wrong byte; exports come back from the disk; a snapshot does not change.
+# suites: trixie
 setup pool 4294967296
 setup lvol vol 268435456 512
 setup lvol thin 268435456 512

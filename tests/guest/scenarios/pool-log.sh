@@ -4,6 +4,7 @@
 # needs: litepool engine
 # disks: data=1073741824 log=12884901888
 # after: replay-marks
+# suites: trixie
 modprobe dm-mod
 modprobe dm-log-writes
 by_serial() { local d; for d in /sys/block/vd*; do [ "$(cat "$d/serial")" != "$1" ] || echo "/dev/${d##*/}"; done; }

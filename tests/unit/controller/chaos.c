@@ -39,9 +39,19 @@ static bool by_chance(struct chaos *x)
 	return x->lost_percent && rng_below(&x->rng, 200) < x->lost_percent;
 }
 
+static void drop_held(struct chaos_client *c)
+{
+	free((char *)(uintptr_t)c->held.method);
+	free((char *)(uintptr_t)c->held.target);
+	free((char *)(uintptr_t)c->held.content_type);
+	free((char *)(uintptr_t)c->held.body);
+	c->held = (struct kube_call){0};
+}
+
 static void hold(struct chaos_client *c, const struct kube_call *call)
 {
 	c->chaos.hold_next = false;
+	drop_held(c); /* one that was never let go */
 	c->held = *call;
 	c->held.method = strdup(call->method);
 	c->held.target = strdup(call->target);
@@ -89,15 +99,6 @@ static int chaos_watch(struct kube_client *client, const char *target, uint32_t 
 static void chaos_unwatch(struct kube_client *client, struct kube_watch *watch)
 {
 	of(client)->inner->ops->unwatch(of(client)->inner, watch);
-}
-
-static void drop_held(struct chaos_client *c)
-{
-	free((char *)(uintptr_t)c->held.method);
-	free((char *)(uintptr_t)c->held.target);
-	free((char *)(uintptr_t)c->held.content_type);
-	free((char *)(uintptr_t)c->held.body);
-	c->held = (struct kube_call){0};
 }
 
 static void chaos_free(struct kube_client *client)
