@@ -195,7 +195,6 @@ static int put_one(struct volume_job *job, struct job_cluster *c)
 		return 0;
 	entry = map_get(job->target->map, c->claim.cluster, &above);
 	if (!entry) {
-		c->moved = true;
 		c->free_phys = 0;
 		return map_put(job->target->map, c->claim.cluster, below_entry, &mask);
 	}

@@ -29,7 +29,6 @@ enum job_step {
 struct job_cluster {
 	struct map_claim claim;
 	uint64_t free_phys; /* detached; goes back once that is durable */
-	bool moved;         /* the source's entry became the target's */
 	bool cleared;       /* the source's entry is to be cleared */
 };
 

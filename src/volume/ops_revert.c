@@ -43,13 +43,6 @@ static void revert_durable(struct pool_txn *txn, int res)
 		volume_views_publish(op->base.set, NULL, op->base.volume, &op->publish);
 }
 
-static bool in_chain(const struct pool_layer *head, const struct pool_layer *layer)
-{
-	while (head && head != layer)
-		head = head->parent;
-	return head != NULL;
-}
-
 static int check(struct revert_op *op, const struct pool_object *v, const struct pool_object *s)
 {
 	struct err *err = &op->base.err;
@@ -65,7 +58,7 @@ static int check(struct revert_op *op, const struct pool_object *v, const struct
 			       "%s is in use; take it off its subsystems first, a host would find "
 			       "other data under its file system",
 			       v->name);
-	if (!in_chain(v->layer, s->layer))
+	if (!layer_in_chain(v->layer, s->layer))
 		return err_set(err, -EINVAL, "%s is not a snapshot that %s stands on; clone it",
 			       s->name, v->name);
 	return 0;

@@ -99,6 +99,11 @@ void volume_txn_run(struct pool_txn *txn, uint64_t layer, uint64_t first, uint64
 void volume_txn_hide(struct pool_txn *txn, uint64_t layer, const struct pool_layer *below,
 		     uint64_t from_bytes, uint64_t to_bytes);
 
+/* ---- view.c ---- */
+
+/* Whether layer (not NULL) is head or stands below it. */
+bool layer_in_chain(const struct pool_layer *head, const struct pool_layer *layer);
+
 /* ---- usage.c ---- */
 uint64_t volume_hidden(const struct pool_layer *layer, const struct pool_layer *child);
 

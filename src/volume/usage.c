@@ -53,13 +53,6 @@ static void find_change(const struct pool_layer *layer, const struct pool_layer 
 	*ret = run;
 }
 
-static bool in_chain(const struct pool_layer *head, const struct pool_layer *layer)
-{
-	while (head && head != layer)
-		head = head->parent;
-	return head != NULL;
-}
-
 /* Clusters that no layer of the chain has are passed over. */
 static uint64_t next_mapped(const struct pool_layer *layer, const struct pool_layer *end,
 			    uint64_t block)
@@ -90,7 +83,7 @@ int volume_extents(const struct volume *v, const struct volume *base, uint64_t o
 	uint64_t block = offset / LAYOUT_PAGE;
 	unsigned n = 0;
 
-	if (base && (!end || !in_chain(layer, end)))
+	if (base && (!end || !layer_in_chain(layer, end)))
 		return err_set(err, -EINVAL,
 			       "%s does not stand on %s: there is no list of what changed",
 			       v->object->name, base->object->name);

@@ -94,12 +94,11 @@ static void publish_start(struct view_publish *publish)
 	gate_turn(publish->set->pool, &publish->turn);
 }
 
-static bool stands_on(const struct volume *v, const struct pool_layer *layer)
+bool layer_in_chain(const struct pool_layer *head, const struct pool_layer *layer)
 {
-	for (const struct pool_layer *l = v->object->layer; l; l = l->parent)
-		if (l == layer)
-			return true;
-	return false;
+	while (head && head != layer)
+		head = head->parent;
+	return head != NULL;
 }
 
 void volume_views_publish(struct volumes *set, struct pool_layer *layer, struct volume *v,
@@ -112,7 +111,7 @@ void volume_views_publish(struct volumes *set, struct pool_layer *layer, struct 
 	list_for_each (node, &set->list) {
 		struct volume *it = list_entry(node, struct volume, link);
 
-		if (layer ? stands_on(it, layer) : it == v)
+		if (layer ? layer_in_chain(it->object->layer, layer) : it == v)
 			publish_add(publish, it, view_new(it));
 	}
 	publish_start(publish);
