@@ -22,16 +22,18 @@
 #define READ_BYTES       ((size_t)65536)
 #define PREFACE_LIMIT_NS (10 * NSEC_PER_SEC)
 #define STALL_LIMIT_NS   (60 * NSEC_PER_SEC)
+#define LINGER_LIMIT_NS  (2 * NSEC_PER_SEC)
 
 struct peer {
 	struct grpc_server *server;
 	struct list link; /* grpc_server.peers */
 	struct evloop_fd watch;
-	struct evloop_timer patience; /* for the preface, then for a socket that takes nothing */
+	struct evloop_timer patience; /* preface, then a socket that takes nothing, then the end */
 	struct grpc_conn *conn;
 	uint8_t *pending; /* output that the socket did not take */
 	size_t pending_len, pending_at, pending_size;
 	bool broken;
+	bool lingering; /* all is sent; waits for the client to close, see linger() */
 };
 
 struct grpc_server {
@@ -118,14 +120,33 @@ static bool send_output(struct peer *peer)
 	return true;
 }
 
+/*
+ * All is sent. A close now would break the pipe under a client that still acknowledges what it reads (WINDOW_UPDATE), and gRPC's client then
+ * drops answers that it has not read yet: so only our half ends, and the rest waits for the client, not for long.
+ */
+static void linger(struct peer *peer)
+{
+	struct evloop *loop = peer->server->loop;
+
+	evloop_end_sending(peer->watch.fd);
+	peer->lingering = true;
+	evloop_want(loop, &peer->watch, true, false);
+	evloop_timer_set(loop, &peer->patience, evloop_now_ns() + LINGER_LIMIT_NS);
+}
+
 /* Sends what there is and ends the connection when that is all. peer may be gone afterwards. */
 static void peer_flush(struct peer *peer)
 {
 	bool stuck = peer->pending_len != 0;
 
-	if (peer->broken || !send_pending(peer) || !send_output(peer) ||
-	    (peer->pending_len == 0 && conn_done(peer->conn))) {
+	if (peer->lingering)
+		return;
+	if (peer->broken || !send_pending(peer) || !send_output(peer)) {
 		peer_free(peer);
+		return;
+	}
+	if (peer->pending_len == 0 && conn_done(peer->conn)) {
+		linger(peer);
 		return;
 	}
 	evloop_want(peer->server->loop, &peer->watch, true, peer->pending_len != 0);
@@ -149,7 +170,8 @@ static void peer_ready(struct evloop_fd *watch, bool readable, bool writable)
 			return;
 		}
 		/* After a protocol error nghttp2 still has a GOAWAY to send. */
-		if (n > 0 && conn_feed(peer->conn, server->buf, (size_t)n) < 0) {
+		if (n > 0 && !peer->lingering &&
+		    conn_feed(peer->conn, server->buf, (size_t)n) < 0) {
 			(void)send_output(peer);
 			peer->broken = true;
 		}
@@ -161,9 +183,10 @@ static void peer_impatient(struct evloop_timer *timer)
 {
 	struct peer *peer = container_of(timer, struct peer, patience);
 
-	log_limited(LOG_LEVEL_WARN, "grpc.peer.closed", "reason=\"%s\"",
-		    peer->conn->preface_seen ? "it does not read its answers"
-					     : "it sent no HTTP/2 preface");
+	if (!peer->lingering)
+		log_limited(LOG_LEVEL_WARN, "grpc.peer.closed", "reason=\"%s\"",
+			    peer->conn->preface_seen ? "it does not read its answers"
+						     : "it sent no HTTP/2 preface");
 	peer_free(peer);
 }
 

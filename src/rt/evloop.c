@@ -282,6 +282,11 @@ ssize_t evloop_send(int fd, const void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+void evloop_end_sending(int fd)
+{
+	(void)shutdown(fd, SHUT_WR);
+}
+
 int evloop_accept(int listen_fd)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -63,6 +63,8 @@ void evloop_timer_stop(struct evloop_timer *timer);
  */
 ssize_t evloop_recv(int fd, void *buf, size_t len);
 ssize_t evloop_send(int fd, const void *buf, size_t len);
+/* The peer reads the end after what was sent; receiving goes on. */
+void evloop_end_sending(int fd);
 /* A connection, non-blocking and closed on exec; -EAGAIN when none waits. */
 int evloop_accept(int listen_fd);
 

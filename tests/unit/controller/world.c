@@ -100,7 +100,7 @@ void world_kill(struct world *w, unsigned i)
 
 /* ---- objects ---- */
 
-static json_t *parse(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static json_t *parse(const char *fmt, va_list ap)
 {
 	char text[4096];
 	json_error_t where;

@@ -22,7 +22,8 @@
 #include "host/sys.h"
 #include "rt/fs.h"
 
-static void path_of(const struct fake *f, char *path, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void path_of(const struct fake *f, char *path,
+							  const char *fmt, va_list ap)
 {
 	int n = snprintf(path, SYS_PATH, "%s", f->root);
 

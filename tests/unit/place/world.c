@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "world.h"
 
-static json_t *parse(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static json_t *parse(const char *fmt, va_list ap)
 {
 	char text[2048];
 	json_error_t where;
