@@ -31,8 +31,8 @@ class Api(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)  # before the time limit: it waits while the server's queue is full
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
     def call(self, method, target, body=None, content_type="application/json"):
         self.request(method, target, json.dumps(body) if body is not None else None,
