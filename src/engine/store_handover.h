@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All pools and disks of the engine through a hot upgrade (pool/handover.h says what happens to one pool). Control thread; callbacks come later, never inside, and each once
+ * unless it says otherwise.
+ *
+ *   old engine                                       new engine
+ *   store_hold()      -> plan (JSON)            ->   store_successor(plan)
+ *   store_disks()     -> disks (JSON), fds      ->   store_disks_adopt(disks, fds)
+ *                                                    the configuration is replayed: bdev_*_create find their descriptors by name, and what store_open() finds
+ *                                                    on a device is opened as a successor, if it is in the plan
+ *                                                    store_follow(NULL) as often as wished
+ *   store_freeze()    -> state (JSON)           ->   store_follow(state)
+ *   store_retire()    before GO is sent         ->   store_take_over() after GO was received
+ *   or store_unhold() at any time before
+ *
+ * The JSON is for the other side alone; members that a reader does not know are left out of account.
+ */
+#ifndef LITEPOOL_ENGINE_STORE_HANDOVER_H
+#define LITEPOOL_ENGINE_STORE_HANDOVER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct engine;
+
+/* state: borrowed; NULL on errors and where nothing is said about it. */
+typedef void (*store_handover_fn)(void *ctx, int res, const json_t *state, const struct err *err);
+
+/* ---- The old engine ---- */
+
+/*
+ * Holds every pool: waits until the jobs that have begun have ended, a scrub has stopped, a checkpoint has made room. done: 0 with the plan; -EBUSY: a pool is being opened or closed;
+ * -EIO: a pool has failed. With an error nothing is held. broken (may come any time until store_retire() or store_unhold(), once): a hold has ended, err says why (the journal of
+ * pool NAME became too full ...): give the upgrade up. Jobs go on meanwhile (reservations that hosts make persist): hold back what clients ask for.
+ */
+void store_hold(struct engine *e, store_handover_fn done, store_handover_fn broken, void *ctx);
+/* Ends hold and freeze of all pools; what waited goes on. No callback of them comes any more. Also when nothing is held. */
+void store_unhold(struct engine *e);
+/*
+ * No I/O of hosts is under way or begins (tcp_transport_freeze()). done: 0 with the state: nothing is written to any pool any more. An error: as it was before, held
+ * (store_unhold() follows). A deadline is the caller's: store_unhold() at any time, then done does not come.
+ */
+void store_freeze(struct engine *e, store_handover_fn done, void *ctx);
+/* Frozen, or about to be: held again, for another try. */
+void store_thaw(struct engine *e);
+/* Frozen. From here on this process writes to no pool: every write, by whomever, is refused with -ESTALE. Irrevocable. Returns at once; takes effect at once. */
+void store_retire(struct engine *e);
+
+/*
+ * The descriptors of all disks that have one (files, devices, RAM disks), in fds[0 .. *ret_n - 1], borrowed: they stay the disks'. The result names them by index. -ENOSPC with max
+ * too small; as many as there are block devices are enough.
+ */
+int store_disks(struct engine *e, int *fds, unsigned max, unsigned *ret_n, json_t **ret,
+		struct err *err);
+
+/* ---- The new engine ---- */
+
+/* From now on pools are opened as the plan says: successors, read-only ones, or not at all. Before the configuration is replayed. -EBADMSG. */
+int store_successor(struct engine *e, const json_t *plan, struct err *err);
+/*
+ * Takes the descriptors (also on errors: all of them are closed then) for the methods that make disks. A disk whose name is not among them is opened by its path.
+ * store_disks_left(): closes what no method asked for and returns how many that were, after the replay.
+ */
+int store_disks_adopt(struct engine *e, const json_t *disks, int *fds, unsigned n, struct err *err);
+unsigned store_disks_left(struct engine *e);
+/*
+ * After the replay. state NULL: each pool reads what its journal has got. With the state of store_freeze(): exactly up to there, and all pools of the state are here. done: 0, or
+ * why this engine cannot take over (err names the pool): refuse, and end.
+ */
+void store_follow(struct engine *e, const json_t *state, store_handover_fn done, void *ctx);
+/*
+ * All pools take over, in parallel. Volumes take I/O when done(0) comes; until then it fails with -EAGAIN. An error: that pool is read-only (the log and err say why); the others
+ * are writable.
+ */
+void store_take_over(struct engine *e, store_handover_fn done, void *ctx);
+/* Whether pools are still to be taken over. Nothing is kept on disks meanwhile (exports, reservations): what the old engine kept is what there is. */
+bool store_is_successor(const struct engine *e);
+
+/* ---- for the methods that make disks ---- */
+
+/* The descriptor that was passed for a disk of that name, now the caller's; -1: none. */
+int store_disk_take(struct engine *e, const char *name);
+void store_disks_fini(struct engine *e);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pool that goes from one process to the next without being closed (hot upgrade).
+ *
+ *   old process                                        new process
+ *   pool_hold()    scrub stops, a checkpoint makes
+ *                  room, no further one begins    ->   pool_open(successor): all that costs the pool's size
+ *     journal grows                                    pool_follow(NULL): what has come since, as often as wished
+ *   pool_freeze()  operations end, a last round,
+ *                  nothing is under way           ->   pool_follow(position): exactly up to there, or an error
+ *   pool_retire()  this process writes no more    ->   pool_take_over(): epoch + 1, writable
+ *   or pool_thaw() as if nothing had been asked
+ *
+ * Invariants:
+ *  1. While a pool is held nothing but the journal's ring and data change on the device: no page, no superblock. So what the successor has read stays true, and the tail
+ *     of the journal is all that it lacks. Whatever would break this (a journal that becomes too full) ends the hold, and a pool without hold cannot be frozen.
+ *  2. A frozen pool writes nothing: no round, page, superblock, discard or background copy. All that it has in RAM and that counts is in the journal before the position.
+ *  3. The old process decides (pool_retire()) before the new one writes its first byte; the caller carries that word. The epoch then tells who wrote what.
+ *
+ * Threads: the pool's reactor, as everything in pool.h. Callbacks never run inside the call.
+ */
+#ifndef LITEPOOL_POOL_HANDOVER_H
+#define LITEPOOL_POOL_HANDOVER_H
+
+#include "pool/pool.h"
+
+/* Where a pool stands. */
+struct pool_position {
+	struct uuid pool, writer;
+	uint64_t epoch, generation; /* of the superblock */
+	uint64_t lsn; /* of the next journal block: every one before it is durable and counts */
+	uint64_t scrub_bytes_per_s; /* 0: no scrub is to go on */
+};
+
+/* ---- The old process ---- */
+
+/*
+ * Holds the pool for a successor. done: 0; -EBUSY: it is held, or closing; -EROFS, -EIO: it takes no writes. broken (later, at most once per hold): the hold has ended by
+ * itself, because the journal became too full or the pool failed: the hand-over is to be given up; pool_freeze() refuses from then on.
+ */
+void pool_hold(struct pool *pool, pool_done_fn done, pool_done_fn broken, void *ctx);
+/* Ends hold and freeze, whatever of them there is; what waited goes on. No callback of theirs comes any more. */
+void pool_unhold(struct pool *pool);
+/*
+ * Ends what is under way and makes durable what is not. The caller has seen to it that no I/O on the pool's volumes is under way or begins. done(0): frozen, pool_position() is
+ * final. -ECANCELED: the hold has ended.
+ */
+void pool_freeze(struct pool *pool, pool_done_fn done, void *ctx);
+/* Frozen, or about to be: held again. */
+void pool_thaw(struct pool *pool);
+/* Frozen: this process never writes the pool again, whatever is asked of it: -ESTALE. There is no way back but opening it anew. */
+void pool_retire(struct pool *pool);
+void pool_position(const struct pool *pool, struct pool_position *ret);
+
+/* ---- The new process: a pool opened with pool_open_opts.successor ---- */
+
+/*
+ * Reads the journal's tail and applies it. target NULL: as far as it goes now. Else exactly to there: -ESTALE: the pool is not what this successor was opened on (a checkpoint,
+ * another epoch), or went on behind the target; -EUCLEAN: the journal does not reach it. Any error but -EAGAIN (another follow is under way) is the end of this
+ * successor: it can only be closed. The cost is that of the tail.
+ */
+void pool_follow(struct pool *pool, const struct pool_position *target, pool_done_fn done,
+		 void *ctx);
+/*
+ * Followed to a target, and the old process has retired: checks that the superblock is still the old one's, writes the next epoch, reads it back, and is POOL_OPEN. An error leaves
+ * it as pool_fail() would: reads only, and open again.
+ */
+void pool_take_over(struct pool *pool, pool_done_fn done, void *ctx);
+/* Whether pool_take_over() is still to come. */
+bool pool_is_successor(const struct pool *pool);
+
+#endif
