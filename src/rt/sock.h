@@ -74,6 +74,11 @@ int sock_connect(struct reactor *r, const struct sock_addr *addr, const struct s
 		 sock_event_fn fn, void *ctx, struct sock **ret, struct err *err);
 /* 0, or the negative errno that the connect or the connection ended with. */
 int sock_error(struct sock *s);
+/*
+ * A socket that exists, perhaps made by another process (rt/fdpass.h), not attached yet. Takes fd, on success only. A unix listener removes its path when it is closed, as one that
+ * was bound here. -EOPNOTSUPP in worlds without descriptors.
+ */
+int sock_adopt(struct reactor *r, int fd, bool listener, struct sock **ret, struct err *err);
 
 /* Begins (again) to deliver events on r, whose thread calls it. A READ event comes if anything may be there. */
 int sock_attach(struct sock *s, struct reactor *r, sock_event_fn fn, void *ctx);
