@@ -91,7 +91,7 @@ static int node_tell(struct agent *a, const json_t *node, const struct host_iden
 		     const struct err *err)
 {
 	_cleanup_json_ json_t *attached = host_list(&a->host, false);
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	struct watch_state engine;
 	char kernel[128];
 

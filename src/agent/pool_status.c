@@ -67,7 +67,7 @@ static bool close_enough(const json_t *pool, const json_t *lvstore)
 
 int pool_status_open(struct agent *a, const json_t *pool, const json_t *lvstore)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	uint64_t capacity = number(lvstore, "size_bytes"), used = number(lvstore, "used_bytes");
 	const char *reason, *health = health_of(lvstore, &reason);
 	bool good = !strcmp(health, "Healthy");
@@ -94,7 +94,7 @@ int pool_status_open(struct agent *a, const json_t *pool, const json_t *lvstore)
 int pool_status_failed(struct agent *a, const json_t *pool, const char *health, const char *reason,
 		       const char *fmt, ...)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	char text[600];
 	va_list ap;
 

@@ -159,7 +159,7 @@ static int cut_group(struct cut *c, const char *group)
 
 static int tell_failed(struct cut *c, bool lost)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	int rc;
 
 	log_warn("agent.snapshot.failed", "snapshot=%s step=%s reason=\"%s\"",
@@ -175,7 +175,7 @@ static int tell_failed(struct cut *c, bool lost)
 
 static int tell_ready(struct cut *c, const json_t *lvol)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	json_int_t created = json_integer_value(json_object_get(lvol, "created_s"));
 	char text[KUBE_TIME_SIZE];
 
@@ -244,7 +244,7 @@ static int keep(struct cut *c)
 
 static int end(struct cut *c)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	int rc;
 
 	if (!kube_finalizer_has(c->snapshot, AGENT_FINALIZER_SNAPSHOT))

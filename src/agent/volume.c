@@ -42,7 +42,7 @@ static int tell_ready(struct volume_work *w)
 {
 	uint64_t size = (uint64_t)json_integer_value(json_object_get(w->lvol, "size_bytes"));
 	uint64_t used = (uint64_t)json_integer_value(json_object_get(w->lvol, "allocated_bytes"));
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 
 	if (status_begin(w->a, "StorageVolume", w->volume, &s))
 		return -ENOMEM;
@@ -67,7 +67,7 @@ static int tell_ready(struct volume_work *w)
 /* Something does not go. What was true of it before stays in its status, but who is allowed is told in any case. */
 static int tell_failed(struct volume_work *w)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	int rc;
 
 	log_warn("agent.volume.failed", "volume=%s step=%s reason=\"%s\"", kube_name(w->volume),
@@ -102,7 +102,7 @@ static int keep(struct volume_work *w)
 
 static int tell_kept(struct volume_work *w, const char *reason, const char *text)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	int rc;
 
 	if (status_begin(w->a, "StorageVolume", w->volume, &s))
@@ -131,7 +131,7 @@ static int end(struct volume_work *w)
 
 static int not_served(struct volume_work *w, const char *reason, int code, const char *text)
 {
-	_cleanup_status_ struct status s;
+	_cleanup_status_ struct status s = {0};
 	int rc;
 
 	if (code == -EAGAIN && !kube_str(w->volume, "status.uuid")[0])

@@ -2,6 +2,9 @@
 /*
  * Reading JSON objects by name and type with errors a person can act on. jansson does the parsing.
  * A decoder table names each member, its type and where it goes; unknown members are refused.
+ *
+ * A tree that two threads may hold (an informer's objects, a store's) is read-only: whoever wants to change it makes a deep copy. Reading, sharing parts of it and
+ * giving it up may be done from several threads, because jansson counts references atomically.
  */
 #ifndef LITEPOOL_BASE_JSON_H
 #define LITEPOOL_BASE_JSON_H
@@ -12,6 +15,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
+
+#if !JSON_HAVE_ATOMIC_BUILTINS
+#error "this jansson does not count references atomically: trees that threads share would be freed twice"
+#endif
 
 enum json_kind {
 	JSON_KIND_STRING, /* const char *, borrowed from the JSON */
