@@ -71,6 +71,10 @@ struct env_ops {
 	void (*sock_close)(struct sock *s);
 	int (*sock_addr)(struct sock *s, bool peer, struct sock_addr *ret);
 	int (*sock_fd)(struct sock *s);
+	int (*sock_export)(struct sock *s);
+	int (*sock_import)(struct env *env, int fd, struct sock **ret, bool *ret_is_listener,
+			   struct err *err);
+	void (*sock_export_close)(struct env *env, int fd);
 
 	int (*file_open)(struct env *env, const char *path, enum file_mode mode, bool read_only,
 			 struct file **ret, struct err *err);

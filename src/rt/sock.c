@@ -192,3 +192,23 @@ int sock_fd(struct sock *s)
 {
 	return s->ops->sock_fd(s);
 }
+
+int sock_export(struct sock *s)
+{
+	return s->ops->sock_export(s);
+}
+
+int sock_import(struct reactor *r, int fd, struct sock **ret, bool *ret_is_listener,
+		struct err *err)
+{
+	struct env *env = reactor_env(r);
+
+	return env->ops->sock_import(env, fd, ret, ret_is_listener, err);
+}
+
+void sock_export_close(struct reactor *r, int fd)
+{
+	struct env *env = reactor_env(r);
+
+	env->ops->sock_export_close(env, fd);
+}

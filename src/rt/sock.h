@@ -100,4 +100,16 @@ int sock_local_addr(struct sock *s, struct sock_addr *ret);
 int sock_peer_addr(struct sock *s, struct sock_addr *ret);
 int sock_fd(struct sock *s); /* -1 in the simulator */
 
+/*
+ * Hand-over to another process (or, in the simulator, another engine of the same world). sock_export(): a descriptor that can be passed; the
+ * kernel's stays the socket's (the message makes a copy), which goes on as before. sock_import(): a socket, stream or listener, of a descriptor that came; takes fd, also on errors; not
+ * attached. From then on there are two of the same connection, and closing one of them says nothing to the peer: it is for the owners to see
+ * that only one receives and sends. *ret_is_listener tells what came.
+ */
+int sock_export(struct sock *s);
+int sock_import(struct reactor *r, int fd, struct sock **ret, bool *ret_is_listener,
+		struct err *err);
+/* Closes a descriptor that came by sock_export() from another engine and was not imported. */
+void sock_export_close(struct reactor *r, int fd);
+
 #endif

@@ -107,6 +107,9 @@ void usock_shutdown_write(struct sock *base);
 void usock_close(struct sock *base);
 int usock_addr(struct sock *base, bool peer, struct sock_addr *ret);
 int usock_fd(struct sock *base);
+int usock_import(struct env *env, int fd, struct sock **ret, bool *ret_is_listener,
+		 struct err *err);
+void usock_export_close(struct env *env, int fd);
 
 /* uring_poll.c: which sockets are watched, and how. */
 /* Queues the polls and cancels that are due. False: some are left, the reactor must not sleep. */

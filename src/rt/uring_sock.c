@@ -124,20 +124,25 @@ static int open_socket(const struct sock_addr *addr, const struct sock_opts *opt
 	return rc < 0 ? rc : TAKE_FD(fd);
 }
 
-static int bind_unix(int fd, const struct sock_addr *addr, struct usock *s, struct err *err)
+/* The path is ours to remove on close as long as it leads to this listener. */
+static int own_unix_path(struct usock *s, const char *path, struct err *err)
 {
-	const char *path = ((const struct sockaddr_un *)&addr->ss)->sun_path;
 	struct stat st;
-	int rc = listen_bind_unix(fd, addr, err);
 
-	if (rc < 0)
-		return rc;
 	s->unix_path = strdup(path);
 	if (!s->unix_path || stat(path, &st) < 0)
 		return err_set(err, -ENOMEM, "no memory for a listener");
 	s->unix_dev = st.st_dev;
 	s->unix_ino = st.st_ino;
 	return 0;
+}
+
+static int bind_unix(int fd, const struct sock_addr *addr, struct usock *s, struct err *err)
+{
+	const char *path = ((const struct sockaddr_un *)&addr->ss)->sun_path;
+	int rc = listen_bind_unix(fd, addr, err);
+
+	return rc < 0 ? rc : own_unix_path(s, path, err);
 }
 
 int usock_listen(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
@@ -372,4 +377,54 @@ int usock_addr(struct sock *base, bool peer, struct sock_addr *ret)
 int usock_fd(struct sock *base)
 {
 	return ((struct usock *)base)->fd;
+}
+
+static int get_int(int fd, int name, int *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, name, ret, &len) < 0 ? -errno : 0;
+}
+
+/* Another process's settings of the descriptor do not come along with certainty: they are made again. */
+static int prepare_import(int fd, int *ret_family, int *ret_listens, struct err *err)
+{
+	int type = 0, rc = get_int(fd, SO_TYPE, &type);
+
+	if (!rc)
+		rc = get_int(fd, SO_DOMAIN, ret_family);
+	if (!rc)
+		rc = get_int(fd, SO_ACCEPTCONN, ret_listens);
+	if (!rc && type != SOCK_STREAM)
+		rc = -EPROTOTYPE;
+	if (!rc &&
+	    (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0))
+		rc = -errno;
+	return rc ? err_set(err, rc, "what came is not a stream socket: %s", strerror(-rc)) : 0;
+}
+
+int usock_import(struct env *env, int fd, struct sock **ret, bool *ret_is_listener, struct err *err)
+{
+	struct usock *s;
+	struct sock_addr addr;
+	int family = 0, listens = 0;
+	int rc = prepare_import(fd, &family, &listens, err);
+
+	s = rc ? NULL : usock_new(fd, family);
+	if (!s) {
+		(void)close(fd);
+		return rc ? rc : err_set(err, -ENOMEM, "no memory for a socket");
+	}
+	s->is_listener = listens;
+	if (s->is_listener && s->is_unix && usock_addr(&s->base, false, &addr) == 0)
+		/* Without its path it still serves; the path is then nobody's to remove. */
+		(void)own_unix_path(s, ((const struct sockaddr_un *)&addr.ss)->sun_path, NULL);
+	*ret = &s->base;
+	*ret_is_listener = listens;
+	return 0;
+}
+
+void usock_export_close(struct env *env, int fd)
+{
+	(void)close(fd);
 }

@@ -217,6 +217,9 @@ const struct env_ops sim_env_ops = {
 	.sock_close = sim_sock_close,
 	.sock_addr = sim_sock_addr,
 	.sock_fd = sim_sock_fd,
+	.sock_export = sim_sock_export,
+	.sock_import = sim_sock_import,
+	.sock_export_close = sim_sock_export_close,
 	.file_open = sim_file_open,
 	.file_close = sim_file_close,
 	.file_rescan = sim_file_rescan,
@@ -238,6 +241,8 @@ struct sim_world *sim_world_new(const struct sim_opts *opts)
 	list_init(&w->listeners);
 	list_init(&w->conns);
 	list_init(&w->files);
+	list_init(&w->exports);
+	w->export_next = 1000;
 	return w;
 }
 

@@ -41,6 +41,8 @@ struct sim_world {
 	uint16_t port_next;
 	bool refuse;
 	struct list files;
+	struct list exports; /* struct sim_export */
+	int export_next;
 };
 
 void *sim_alloc(size_t size); /* zeroed; never NULL */
@@ -73,6 +75,10 @@ void sim_sock_shutdown_write(struct sock *s);
 void sim_sock_close(struct sock *s);
 int sim_sock_addr(struct sock *s, bool peer, struct sock_addr *ret);
 int sim_sock_fd(struct sock *s);
+int sim_sock_export(struct sock *s);
+int sim_sock_import(struct env *env, int fd, struct sock **ret, bool *ret_is_listener,
+		    struct err *err);
+void sim_sock_export_close(struct env *env, int fd);
 
 /* sim_file.c */
 unsigned sim_file_deliver(struct sim_env *env);

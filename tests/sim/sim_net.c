@@ -119,13 +119,13 @@ static bool addr_matches(const struct sock_addr *listening, const struct sock_ad
 	       l4->sin_port == w4->sin_port && l4->sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
-struct sim_sock *listener_find(struct sim_world *w, const struct sock_addr *addr)
+struct sim_listen *listener_find(struct sim_world *w, const struct sock_addr *addr)
 {
 	list_for_each (node, &w->listeners) {
-		struct sim_sock *s = list_entry(node, struct sim_sock, link);
+		struct sim_listen *l = list_entry(node, struct sim_listen, link);
 
-		if (addr_matches(&s->addr, addr))
-			return s;
+		if (addr_matches(&l->addr, addr))
+			return l;
 	}
 	return NULL;
 }
@@ -138,10 +138,14 @@ struct sim_sock *sock_new(struct sim_world *w, struct sim_conn *conn, unsigned s
 	s->world = w;
 	s->conn = conn;
 	s->side = side;
-	list_init(&s->queue);
 	if (conn) {
-		conn->end[side].sock = s;
-		conn->end[side].ring = sim_alloc(w->opts.pipe_bytes);
+		struct sim_end *end = &conn->end[side];
+
+		if (!end->ring) {
+			end->ring = sim_alloc(w->opts.pipe_bytes);
+			end->sock = s;
+		}
+		end->owners++;
 		conn->refs++;
 	}
 	return s;
@@ -150,10 +154,10 @@ struct sim_sock *sock_new(struct sim_world *w, struct sim_conn *conn, unsigned s
 /* The connect reaches the other host. */
 static void connect_arrives(struct sim_world *w, struct sim_conn *conn)
 {
-	struct sim_sock *l = w->refuse ? NULL : listener_find(w, &conn->end[1].addr);
+	struct sim_listen *l = w->refuse ? NULL : listener_find(w, &conn->end[1].addr);
 	struct sim_sock *s;
 
-	if (!conn->end[0].sock)
+	if (!conn->end[0].owners)
 		return;
 	if (!l || l->queued >= l->backlog) {
 		conn->broken = true;
@@ -164,7 +168,7 @@ static void connect_arrives(struct sim_world *w, struct sim_conn *conn)
 	conn->end[1].up = true;
 	list_push_back(&l->queue, &s->link);
 	l->queued++;
-	mark(l, SOCK_EV_READ);
+	mark(l->sock, SOCK_EV_READ);
 	conn_event_post(conn, 0, EV_UP, arrival_delay(conn, 0), NULL, 0);
 }
 
@@ -176,7 +180,7 @@ static void data_arrives(struct sim_conn *conn, unsigned side, const uint8_t *da
 	to->in_flight -= len;
 	if (conn->broken)
 		return;
-	if (!to->sock) { /* nobody there: the sender learns it */
+	if (!to->owners) { /* nobody there: the sender learns it */
 		conn_event_post(conn, !side, EV_BREAK, latency(conn->world), NULL, 0);
 		return;
 	}
@@ -196,7 +200,7 @@ bool readable(const struct sim_sock *s)
 	const struct sim_end *end;
 
 	if (!s->conn)
-		return s->queued > 0;
+		return s->listen->queued > 0;
 	end = end_of(s);
 	return (end->len > 0 && !end->hold) || end->eof || end->error;
 }
@@ -276,7 +280,7 @@ unsigned sim_net_deliver(struct sim_env *env)
 
 static bool conn_live(const struct sim_conn *conn)
 {
-	return !conn->broken && conn->end[0].up && (conn->end[0].sock || conn->end[1].sock);
+	return !conn->broken && conn->end[0].up && (conn->end[0].owners || conn->end[1].owners);
 }
 
 unsigned sim_net_conns(const struct sim_world *w)
@@ -340,4 +344,5 @@ void sim_net_free(struct sim_world *w)
 	}
 	ASSERT(list_empty(&w->conns));
 	ASSERT(list_empty(&w->listeners));
+	ASSERT(list_empty(&w->exports));
 }

@@ -6,7 +6,9 @@
 #include "sim/sim_int.h"
 
 struct sim_end {
-	struct sim_sock *sock; /* NULL: closed */
+	struct sim_sock *sock; /* whom events reach: the one that was attached last; NULL: closed */
+	unsigned
+		owners; /* sockets and exported descriptors of this end: it is closed with the last */
 	struct sock_addr addr;
 	uint8_t *ring; /* pipe_bytes */
 	uint32_t head, len, in_flight;
@@ -37,9 +39,23 @@ struct sim_sock {
 	struct sim_conn *conn; /* NULL: a listener */
 	unsigned side;
 	/* Listener. */
+	struct sim_listen *listen;
+	struct list link; /* of the queue it waits in, before it is accepted */
+};
+
+struct sim_listen {              /* what the sockets of one listener share */
 	struct list link, queue; /* queue: accepted ones, by their link */
 	struct sock_addr addr;
-	unsigned queued, backlog;
+	unsigned queued, backlog, owners;
+	struct sim_sock *sock; /* whom events reach */
+};
+
+struct sim_export { /* a descriptor that is on its way to another engine of this world */
+	struct list link;
+	int fd;
+	struct sim_conn *conn; /* or listen */
+	unsigned side;
+	struct sim_listen *listen;
 };
 
 enum conn_event_kind {
@@ -65,7 +81,7 @@ static inline struct sim_end *end_of(const struct sim_sock *s)
 void conn_unref(struct sim_conn *conn);
 /* A new socket; conn NULL: a listener. */
 struct sim_sock *sock_new(struct sim_world *w, struct sim_conn *conn, unsigned side);
-struct sim_sock *listener_find(struct sim_world *w, const struct sock_addr *addr);
+struct sim_listen *listener_find(struct sim_world *w, const struct sock_addr *addr);
 /* events are due at s; NULL and detached: nothing. */
 void mark(struct sim_sock *s, unsigned events);
 bool readable(const struct sim_sock *s);

@@ -22,9 +22,13 @@ int sim_sock_listen(struct env *env, const struct sock_addr *addr, const struct 
 	if (listener_find(e->world, &bound))
 		return err_set(err, -EADDRINUSE, "the address is in use");
 	s = sock_new(e->world, NULL, 0);
-	s->addr = bound;
-	s->backlog = opts && opts->backlog > 0 ? (unsigned)opts->backlog : 1024;
-	list_push_back(&e->world->listeners, &s->link);
+	s->listen = sim_alloc(sizeof(*s->listen));
+	list_init(&s->listen->queue);
+	s->listen->owners = 1;
+	s->listen->sock = s;
+	s->listen->addr = bound;
+	s->listen->backlog = opts && opts->backlog > 0 ? (unsigned)opts->backlog : 1024;
+	list_push_back(&e->world->listeners, &s->listen->link);
 	*ret = &s->sock;
 	return 0;
 }
@@ -51,7 +55,7 @@ int sim_sock_connect(struct env *env, const struct sock_addr *addr, const struct
 int sim_sock_accept(struct sock *listener, struct sock **ret, struct sock_addr *ret_peer)
 {
 	struct sim_sock *l = sim_sock_of(listener);
-	struct list *node = list_pop_front(&l->queue);
+	struct list *node = list_pop_front(&l->listen->queue);
 	struct sim_sock *s;
 
 	l->called = true;
@@ -59,7 +63,7 @@ int sim_sock_accept(struct sock *listener, struct sock **ret, struct sock_addr *
 		l->drained = true;
 		return -EAGAIN;
 	}
-	l->queued--;
+	l->listen->queued--;
 	s = list_entry(node, struct sim_sock, link);
 	sim_trace(s->world, "accept",
 		  ntohs(((struct sockaddr_in *)&s->conn->end[0].addr.ss)->sin_port), 0);
@@ -82,6 +86,10 @@ int sim_sock_attach(struct sock *sock, struct env *env)
 
 	ASSERT(!s->env);
 	s->env = sim_env_of(env);
+	if (s->conn)
+		end_of(s)->sock = s;
+	else
+		s->listen->sock = s;
 	if (readable(s))
 		mark(s, SOCK_EV_READ);
 	return 0;
@@ -223,35 +231,117 @@ void sim_sock_shutdown_write(struct sock *sock)
 	send_eof(s->conn, s->side);
 }
 
-static void stream_close(struct sim_sock *s)
+/* The end of a connection has one owner less. */
+static void end_put(struct sim_conn *conn, unsigned side)
 {
-	struct sim_conn *conn = s->conn;
-	struct sim_end *end = end_of(s);
+	struct sim_end *end = &conn->end[side];
 
-	end->sock = NULL;
-	end->want_write = false;
-	if (end->up && end->len > 0 &&
-	    !conn->broken) /* unread data: the other end learns that it was for nothing */
-		conn_event_post(conn, !s->side, EV_BREAK, latency(s->world), NULL, 0);
-	else if (end->up)
-		send_eof(conn, s->side);
+	if (--end->owners == 0) {
+		end->want_write = false;
+		/* Unread data: the other end learns that it was for nothing. */
+		if (end->up && end->len > 0 && !conn->broken)
+			conn_event_post(conn, !side, EV_BREAK, latency(conn->world), NULL, 0);
+		else if (end->up)
+			send_eof(conn, side);
+	}
 	conn_unref(conn);
+}
+
+static void listen_put(struct sim_listen *l)
+{
+	struct list *node;
+
+	if (--l->owners)
+		return;
+	while ((node = list_pop_front(&l->queue)))
+		sim_sock_close(&list_entry(node, struct sim_sock, link)->sock);
+	list_remove(&l->link);
+	free(l);
 }
 
 void sim_sock_close(struct sock *sock)
 {
 	struct sim_sock *s = sim_sock_of(sock);
-	struct list *node;
 
 	if (s->world->delivering == s)
 		s->world->delivering = NULL;
 	list_remove(&s->ready);
-	while ((node = list_pop_front(&s->queue)))
-		sim_sock_close(&list_entry(node, struct sim_sock, link)->sock);
 	list_remove(&s->link);
-	if (s->conn)
-		stream_close(s);
+	if (s->conn) {
+		if (end_of(s)->sock == s)
+			end_of(s)->sock = NULL;
+		end_put(s->conn, s->side);
+	} else {
+		if (s->listen->sock == s)
+			s->listen->sock = NULL;
+		listen_put(s->listen);
+	}
 	free(s);
+}
+
+/* --- to another engine of the world --- */
+
+int sim_sock_export(struct sock *sock)
+{
+	struct sim_sock *s = sim_sock_of(sock);
+	struct sim_export *e = sim_alloc(sizeof(*e));
+
+	e->fd = s->world->export_next++;
+	e->conn = s->conn;
+	e->side = s->side;
+	e->listen = s->listen;
+	if (s->conn) {
+		end_of(s)->owners++;
+		s->conn->refs++;
+	} else {
+		s->listen->owners++;
+	}
+	list_push_back(&s->world->exports, &e->link);
+	return e->fd;
+}
+
+static struct sim_export *export_take(struct sim_world *w, int fd)
+{
+	list_for_each (node, &w->exports) {
+		struct sim_export *e = list_entry(node, struct sim_export, link);
+
+		if (e->fd != fd)
+			continue;
+		list_remove(&e->link);
+		return e;
+	}
+	return NULL;
+}
+
+void sim_sock_export_close(struct env *env, int fd)
+{
+	struct sim_export *e = export_take(sim_env_of(env)->world, fd);
+
+	ASSERT(e);
+	if (e->conn)
+		end_put(e->conn, e->side);
+	else
+		listen_put(e->listen);
+	free(e);
+}
+
+int sim_sock_import(struct env *env, int fd, struct sock **ret, bool *ret_is_listener,
+		    struct err *err)
+{
+	struct sim_world *w = sim_env_of(env)->world;
+	struct sim_export *e = export_take(w, fd);
+	struct sim_sock *s;
+
+	if (!e)
+		return err_set(err, -EBADF, "what came is not a stream socket");
+	s = sock_new(w, e->conn, e->side);
+	if (e->conn)
+		end_put(e->conn, e->side);
+	s->listen = e->listen; /* the descriptor's share is the socket's now */
+	*ret_is_listener = !e->conn;
+	*ret = &s->sock;
+	free(e);
+	return 0;
 }
 
 int sim_sock_addr(struct sock *sock, bool peer, struct sock_addr *ret)
@@ -260,7 +350,7 @@ int sim_sock_addr(struct sock *sock, bool peer, struct sock_addr *ret)
 
 	if (!s->conn && peer)
 		return -ENOTCONN;
-	*ret = !s->conn ? s->addr : s->conn->end[peer ? !s->side : s->side].addr;
+	*ret = !s->conn ? s->listen->addr : s->conn->end[peer ? !s->side : s->side].addr;
 	return 0;
 }
 
