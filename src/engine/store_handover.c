@@ -70,9 +70,9 @@ void store_follow(struct engine *e, const json_t *state, store_handover_fn done,
 	refuse(done, ctx);
 }
 
-void store_take_over(struct engine *e, store_handover_fn done, void *ctx)
+void store_take_over(struct engine *e, store_handover_fn ready, store_handover_fn done, void *ctx)
 {
-	refuse(done, ctx);
+	refuse(ready, ctx);
 }
 
 bool store_is_successor(const struct engine *e)

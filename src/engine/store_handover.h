@@ -71,10 +71,10 @@ unsigned store_disks_left(struct engine *e);
  */
 void store_follow(struct engine *e, const json_t *state, store_handover_fn done, void *ctx);
 /*
- * All pools take over, in parallel. Volumes take I/O when done(0) comes; until then it fails with -EAGAIN. An error: that pool is read-only (the log and err say why); the others
- * are writable.
+ * All pools take over, in parallel. I/O on volumes, which waits until then, is served when ready comes: what is there already is read and overwritten, what needs the journal waits
+ * for the new epoch, which is written meanwhile. done: that is over; an error: some pool is read-only (the log and err say why), the others are writable. ready: 0, or -ENOMEM.
  */
-void store_take_over(struct engine *e, store_handover_fn done, void *ctx);
+void store_take_over(struct engine *e, store_handover_fn ready, store_handover_fn done, void *ctx);
 /* Whether pools are still to be taken over. Nothing is kept on disks meanwhile (exports, reservations): what the old engine kept is what there is. */
 bool store_is_successor(const struct engine *e);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "pool/follow.h"
 #include "pool/priv.h"
 
 #define RUN_MAX (1u << 24) /* clusters of a MAP_RUN that need memory: 16 TiB (FORMAT.md §4) */
@@ -73,6 +74,8 @@ static int put_entry(struct pool *pool, struct pool_layer *layer, uint32_t clust
 {
 	struct map_leaf *leaf;
 
+	if (pool->follow && follow_note(pool, map_get(layer->map, cluster, NULL), entry))
+		return err_set(err, -ENOMEM, "no memory to follow a journal");
 	if (map_put(layer->map, cluster, entry, mask))
 		return err_set(err, -ENOMEM, "no memory for the map of layer %" PRIu64,
 			       layer->disk.id);
@@ -235,11 +238,13 @@ static int apply_layer_delete(struct pool *pool, const struct record *r, bool li
 	if (live && !list_empty(&layer->children))
 		return err_set(err, -EUCLEAN, "layer %" PRIu64 " is deleted and has children",
 			       layer->disk.id);
+	if (pool->follow && follow_note_layer(pool, layer))
+		return err_set(err, -ENOMEM, "no memory to follow a journal");
 	tell_layer_gone(pool, layer);
 	(void)checkpoint_layer_changed(pool, layer->slot); /* its page is known */
 	checkpoint_layer_gone(pool, layer);
 	table_layer_remove(pool, layer);
-	if (!live) {
+	if (!live || pool->follow) { /* nobody reads it yet */
 		table_layer_free(layer);
 		return 0;
 	}

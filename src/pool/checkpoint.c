@@ -49,6 +49,8 @@ static void begin(struct pool *pool)
 {
 	struct pool_checkpoint *c = pool->checkpoint;
 
+	if (hold_is_held(&pool->hold)) /* who waits for it waits for the end of the hold */
+		return;
 	c->tail = pool->log.durable;
 	c->started_ns = reactor_now(pool->home);
 	list_splice_back(&c->todo_leaves, &c->leaves);
@@ -87,6 +89,19 @@ void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx)
 	}
 	if (c->step == CHECKPOINT_IDLE && !pool_writable(pool))
 		begin(pool);
+}
+
+bool checkpoint_is_idle(const struct pool *pool)
+{
+	return pool->checkpoint->step == CHECKPOINT_IDLE;
+}
+
+void checkpoint_resume(struct pool *pool)
+{
+	struct pool_checkpoint *c = pool->checkpoint;
+
+	if (!list_empty(&c->waiters) || log_blocks_used(pool) > pool->rules.journal_blocks / 4)
+		checkpoint_start(pool, NULL, NULL);
 }
 
 bool checkpoint_clean(const struct pool *pool)

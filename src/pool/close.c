@@ -180,6 +180,7 @@ void pool_close(struct pool *pool, pool_done_fn done, void *ctx)
 	struct pool_closing *c = calloc(1, sizeof(*c));
 
 	ASSERT(c && !pool->closing && !pool->opening);
+	hold_drop(pool);
 	pool->closing = c;
 	c->pool = pool;
 	c->done = done;

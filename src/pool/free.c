@@ -116,6 +116,7 @@ static void trim_done(struct batch *batch, int res)
 		trim_next(pool);
 	else
 		turn_over(pool);
+	hold_poke(pool);
 }
 
 /* The next runs of those that are about to be free; ends at trim_end. */
@@ -142,11 +143,25 @@ static void trim_next(struct pool *pool)
 	struct pool_room *space = &pool->space;
 	bool hurry = !list_empty(&space->wants) || pool_writable(pool) || pool->closing ||
 		     !(pool->dev->caps & BLK_CAP_DISCARD);
-	unsigned n = hurry ? 0 : trim_runs(space);
+	unsigned n;
 
+	if (hold_is_ending(&pool->hold)) {
+		pool->hold.trims_wait = true;
+		hold_poke(pool);
+		return;
+	}
+	n = hurry ? 0 : trim_runs(space);
 	if (hurry)
 		space->trim_end = space->in_turn.n;
 	batch_run(&space->trim, pool->dev, BLK_DISCARD, 0, space->trim_xfer, n, trim_done);
+}
+
+void space_resume(struct pool *pool)
+{
+	if (!pool->hold.trims_wait || hold_is_ending(&pool->hold))
+		return;
+	pool->hold.trims_wait = false;
+	trim_next(pool);
 }
 
 static void free_drained(struct gate_turn *turn)

@@ -35,38 +35,40 @@ struct pool_position {
 /* ---- The old process ---- */
 
 /*
- * Holds the pool for a successor. done: 0; -EBUSY: it is held, or closing; -EROFS, -EIO: it takes no writes. broken (later, at most once per hold): the hold has ended by
- * itself, because the journal became too full or the pool failed: the hand-over is to be given up; pool_freeze() refuses from then on.
+ * Holds the pool for a successor. Negative: refused, err says why (-EBUSY: held already or closing; -EROFS, -EIO: it takes no writes), no callback comes. Else done: 0; or -EIO.
+ * broken (later, at most once per hold): the hold has ended by itself, because the journal became too full or the pool failed: the hand-over is to be given up.
  */
-void pool_hold(struct pool *pool, pool_done_fn done, pool_done_fn broken, void *ctx);
+int pool_hold(struct pool *pool, pool_done_fn done, pool_done_fn broken, void *ctx,
+	      struct err *err);
 /* Ends hold and freeze, whatever of them there is; what waited goes on. No callback of theirs comes any more. */
 void pool_unhold(struct pool *pool);
 /*
- * Ends what is under way and makes durable what is not. The caller has seen to it that no I/O on the pool's volumes is under way or begins. done(0): frozen, pool_position() is
- * final. -ECANCELED: the hold has ended.
+ * A held pool: ends what is under way and makes durable what is not. The caller has seen to it that no I/O on the pool's volumes is under way or begins. Negative: it is not held
+ * any more, no callback comes. Else done(0): frozen, pool_position() is final. When the hold breaks meanwhile only broken comes.
  */
-void pool_freeze(struct pool *pool, pool_done_fn done, void *ctx);
-/* Frozen, or about to be: held again. */
+int pool_freeze(struct pool *pool, pool_done_fn done, void *ctx, struct err *err);
+/* Frozen, or about to be: held again; done of pool_freeze() does not come any more. */
 void pool_thaw(struct pool *pool);
-/* Frozen: this process never writes the pool again, whatever is asked of it: -ESTALE. There is no way back but opening it anew. */
+/* Frozen: this process never writes the pool again, whatever is asked of it: -ESTALE. There is no way back but opening it anew. Any thread. */
 void pool_retire(struct pool *pool);
 void pool_position(const struct pool *pool, struct pool_position *ret);
 
 /* ---- The new process: a pool opened with pool_open_opts.successor ---- */
 
+/* Whether pool_take_over() is still to come. Until then I/O on its volumes waits, and what changes the pool is refused. */
+bool pool_is_successor(const struct pool *pool);
 /*
  * Reads the journal's tail and applies it. target NULL: as far as it goes now. Else exactly to there: -ESTALE: the pool is not what this successor was opened on (a checkpoint,
- * another epoch), or went on behind the target; -EUCLEAN: the journal does not reach it. Any error but -EAGAIN (another follow is under way) is the end of this
- * successor: it can only be closed. The cost is that of the tail.
+ * another epoch), or went on behind the target; -EUCLEAN: the journal does not reach it. After an error this successor can only be closed. One at a time. The cost is that of the
+ * tail: all that costs the pool's size was done by pool_open().
  */
 void pool_follow(struct pool *pool, const struct pool_position *target, pool_done_fn done,
 		 void *ctx);
 /*
- * Followed to a target, and the old process has retired: checks that the superblock is still the old one's, writes the next epoch, reads it back, and is POOL_OPEN. An error leaves
- * it as pool_fail() would: reads only, and open again.
+ * Followed to a target, and the old process has retired. The pool is POOL_OPEN at once, its volumes take I/O when ready comes: blocks that are there already are read and overwritten,
+ * what needs the journal waits. Meanwhile the superblock with the next epoch is written and read back; done: 0, and rounds, operations and the checkpoint go on. -ESTALE:
+ * somebody else has the pool; an error is as any failed write of metadata: reads only.
  */
-void pool_take_over(struct pool *pool, pool_done_fn done, void *ctx);
-/* Whether pool_take_over() is still to come. */
-bool pool_is_successor(const struct pool *pool);
+void pool_take_over(struct pool *pool, pool_done_fn ready, pool_done_fn done, void *ctx);
 
 #endif

@@ -54,11 +54,14 @@ static int check_access(struct pool_opening *o, const struct superblock *sb)
 		o->err = why;
 		return why.code;
 	}
+	if (access == SUPERBLOCK_READ_ONLY && o->opts.successor)
+		return err_set(&o->err, -EOPNOTSUPP, "pool %s can only be opened for reading: %s",
+			       sb->name, why.text);
 	if (access == SUPERBLOCK_READ_ONLY && !o->read_only) {
 		log_warn("pool.read_only", "pool=%s reason=\"%s\"", sb->name, why.text);
 		o->read_only = true;
 	}
-	if (sb->incompat & LAYOUT_INCOMPAT_SUMS && !o->read_only)
+	if (sb->incompat & LAYOUT_INCOMPAT_SUMS && (!o->read_only || o->opts.successor))
 		return err_set(
 			&o->err, -EOPNOTSUPP,
 			"pool %s has sums of its data, which this program does not keep yet: "

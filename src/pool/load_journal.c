@@ -64,12 +64,15 @@ int load_scan(struct pool_opening *o)
 	int rc;
 
 	for (; o->lsn < slice; o->lsn++) {
+		if (o->scan.ended &&
+		    o->opts.successor) /* it grows while it is read: pool_follow() is told how far it goes */
+			break;
 		if (o->scan.ended)
 			journal_scan_behind(&o->scan, o->lsn, block_at(o, o->lsn));
 		else
 			(void)journal_scan_block(&o->scan, block_at(o, o->lsn));
 	}
-	if (o->lsn < end)
+	if (o->lsn < end && !(o->scan.ended && o->opts.successor))
 		return LOAD_AGAIN;
 	if (!o->scan.ended) /* every block counts */
 		(void)journal_scan_block(&o->scan, block_at(o, end));

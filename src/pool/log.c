@@ -262,6 +262,7 @@ static void round_durable(struct pool *pool)
 	}
 	txns_done(pool, 0);
 	checkpoint_round_durable(pool);
+	hold_check_journal(pool);
 	if (log_blocks_used(pool) > pool->rules.journal_blocks / 4)
 		checkpoint_start(pool, NULL, NULL);
 	if (log->wanted)
@@ -330,6 +331,7 @@ static void round_begin(struct pool *pool)
 	if (!log->n_blocks && log->leaves) {
 		/* The ring is full: the checkpoint, when it has moved the tail, kicks. */
 		list_splice_back(&log->commits, &log->commits_in_round);
+		hold_check_journal(pool);
 		checkpoint_start(pool, NULL, NULL);
 		return;
 	}
@@ -345,7 +347,7 @@ static bool nothing_to_do(const struct pool *pool)
 {
 	const struct pool_log *log = &pool->log;
 
-	return !log->wanted || log->step != LOG_IDLE;
+	return !log->wanted || log->step != LOG_IDLE || hold_is_frozen(&pool->hold);
 }
 
 static void round_task(struct task *task)
@@ -426,14 +428,21 @@ int log_init(struct pool *pool, const struct journal_link *link)
 	list_init(&log->txns_in_round);
 	list_init(&log->marks);
 	log->task.run = round_task;
-	log->durable = *link;
 	log->tail_lsn = pool->rules.tail_lsn;
 	log->blocks = batch_buffer((size_t)(LOG_ROUND_BLOCKS + LOG_SPARE_BLOCKS) * LAYOUT_PAGE);
 	if (!log->blocks)
 		return -ENOMEM;
+	log_begin_at(pool, link);
+	return 0;
+}
+
+void log_begin_at(struct pool *pool, const struct journal_link *link)
+{
+	struct pool_log *log = &pool->log;
+
+	log->durable = *link;
 	journal_builder_init(&log->builder, &pool->rules, link, log->blocks,
 			     LOG_ROUND_BLOCKS + LOG_SPARE_BLOCKS);
-	return 0;
 }
 
 void log_fini(struct pool *pool)

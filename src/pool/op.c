@@ -8,13 +8,15 @@ static void op_next(struct task *task)
 	struct pool *pool = container_of(task, struct pool, op_task);
 	struct list *link;
 
-	if (pool->op)
+	if (pool->op || hold_is_frozen(&pool->hold))
 		return;
 	link = list_pop_front(&pool->ops[0]);
-	if (!link)
+	if (!link && !hold_is_held(&pool->hold))
 		link = list_pop_front(&pool->ops[1]);
-	if (!link)
+	if (!link) {
+		hold_poke(pool);
 		return;
+	}
 	pool->op = list_entry(link, struct pool_op, link);
 	pool->op->run(pool->op);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "pool/follow.h"
 #include "pool/load.h"
 #include "pool/scrub.h"
 
@@ -47,6 +48,8 @@ void pool_free(struct pool *pool)
 		return;
 	timer_stop(&pool->log.timer);
 	task_cancel(&pool->op_task);
+	hold_fini(pool);
+	follow_free(pool);
 	scrub_fini(pool);
 	reap_fini(pool);
 	table_fini(pool);
@@ -153,17 +156,21 @@ static void super_done(struct pool_super *super, int res)
 	open_batch_done(&pool->opening->batch, res);
 }
 
-static int next_epoch(struct pool_opening *o)
+void open_next_epoch(struct pool *pool, uint64_t lsn)
 {
-	struct pool *pool = o->pool;
 	uint8_t random[16];
 	struct uuid writer;
 
 	reactor_random(pool->home, random, sizeof(random));
 	writer = uuid_from_random(random);
 	pool->super.next = pool->super.now;
-	superblock_next_epoch(&pool->super.next, &writer, o->scan.commit.lsn);
-	super_write(&pool->super, true, super_done);
+	superblock_next_epoch(&pool->super.next, &writer, lsn);
+}
+
+static int next_epoch(struct pool_opening *o)
+{
+	open_next_epoch(o->pool, o->scan.commit.lsn);
+	super_write(&o->pool->super, true, super_done);
 	return LOAD_WAIT;
 }
 
@@ -173,29 +180,35 @@ static int read_back(struct pool_opening *o)
 	return LOAD_WAIT;
 }
 
-/* All four are to be ours: an older one would say that a write was lost. */
-static int fence(struct pool_opening *o)
+int open_fence(struct pool *pool, struct err *err)
 {
-	struct pool_super *super = &o->pool->super;
+	const struct pool_super *super = &pool->super;
 
 	if (super->unread)
-		return err_set(&o->err, -EIO,
+		return err_set(err, -EIO,
 			       "pool %s on %s: %u of the superblock copies that were just written "
 			       "cannot be read back: the device fails",
-			       super->now.name, o->pool->dev->name, super->unread);
+			       super->now.name, pool->dev->name, super->unread);
 	for (unsigned i = 0; i < SUPERBLOCK_COPIES; i++) {
 		struct superblock sb;
 
 		if (superblock_decode(super->page[i], i, &sb, NULL) != SUPERBLOCK_GOOD ||
 		    !superblock_is_mine(&super->now, &sb))
-			return err_set(&o->err, -ESTALE,
+			return err_set(err, -ESTALE,
 				       "pool %s on %s: superblock copy %u is not what was just "
 				       "written: somebody else opens the pool, or the device loses "
 				       "writes",
-				       super->now.name, o->pool->dev->name, i);
+				       super->now.name, pool->dev->name, i);
 	}
-	superblock_rules(&super->now, &o->pool->rules);
-	return LOAD_NEXT;
+	superblock_rules(&super->now, &pool->rules);
+	return 0;
+}
+
+static int fence(struct pool_opening *o)
+{
+	int rc = open_fence(o->pool, &o->err);
+
+	return rc ? rc : LOAD_NEXT;
 }
 
 static int repair(struct pool_opening *o)
@@ -212,9 +225,13 @@ static int start(struct pool_opening *o)
 	if (log_init(pool, &o->scan.commit))
 		return err_set(&o->err, -ENOMEM, "no memory for the journal of pool %s",
 			       pool->super.now.name);
-	if (o->read_only)
+	if (o->opts.successor && follow_new(pool, &o->scan, o->n_torn, &o->err))
+		return o->err.code;
+	if (o->read_only && !o->opts.successor)
 		atomic_store(&pool->write_error, -EROFS);
-	pool_set_state(pool, o->read_only ? POOL_READ_ONLY : POOL_OPEN);
+	pool_set_state(pool, o->opts.successor ? POOL_SUCCESSOR
+			     : o->read_only    ? POOL_READ_ONLY
+					       : POOL_OPEN);
 	log_info("pool.open",
 		 "pool=%s dev=%s epoch=%" PRIu64 " state=%s layers=%u objects=%u segments=%" PRIu64
 		 " replayed_blocks=%" PRIu64 " torn_pages=%zu",
@@ -361,7 +378,7 @@ void pool_open(const struct pool_env *env, struct blk_dev *dev, const struct poo
 	o->opts = *opts;
 	o->done = done;
 	o->ctx = ctx;
-	o->read_only = opts->read_only || (opts->problem && !opts->repair);
+	o->read_only = opts->read_only || opts->successor || (opts->problem && !opts->repair);
 	if (opts->uuid) {
 		o->uuid = *opts->uuid;
 		o->opts.uuid = &o->uuid;
@@ -369,7 +386,7 @@ void pool_open(const struct pool_env *env, struct blk_dev *dev, const struct poo
 	o->zeros = batch_alloc(LAYOUT_PAGE);
 	if (!o->zeros)
 		(void)err_set(&o->err, -ENOMEM, "no memory to open a pool");
-	else if (!o->read_only && dev->caps & BLK_CAP_READ_ONLY)
+	else if ((!o->read_only || opts->successor) && dev->caps & BLK_CAP_READ_ONLY)
 		(void)err_set(&o->err, -EROFS, "%s is read-only: open the pool read-only too",
 			      dev->name);
 	pool->opening = o;

@@ -36,6 +36,7 @@ enum pool_state {
 	POOL_FAILED,    /* a write of metadata or a flush failed: reads only */
 	POOL_CLOSING,
 	POOL_CLOSED,
+	POOL_SUCCESSOR, /* another process has it open and hands it over to this one (handover.h) */
 };
 extern const char *const pool_state_name[];
 
@@ -79,6 +80,7 @@ struct pool_problem {
 struct pool_open_opts {
 	const struct uuid *uuid; /* NULL: whatever pool is there */
 	bool read_only;          /* nothing is written, not even the epoch */
+	bool successor;          /* another process has it open, and holds it for us (handover.h) */
 	/* Not NULL (then read_only too): gets every problem, and loading goes on where it can. What is opened then may lack what is damaged. */
 	void (*problem)(void *ctx, const struct pool_problem *problem);
 	void *problem_ctx;
@@ -183,6 +185,9 @@ struct pool_listener {
 	void (*object_gone)(void *ctx, struct pool_object *object);
 	void (*space)(void *ctx, unsigned watermark_percent, bool above); /* crossed; 100: full */
 	void (*state)(void *ctx, enum pool_state state);
+	/* Of a successor: it has followed the journal; negative: it cannot go on. Whether somebody has the object's device: then it must not go. */
+	int (*followed)(void *ctx);
+	bool (*object_busy)(void *ctx, const struct pool_object *object);
 	void *ctx;
 };
 void pool_listen(struct pool *pool, const struct pool_listener *listener);

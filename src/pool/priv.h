@@ -6,6 +6,7 @@
 #include "base/bitmap.h"
 #include "base/counter.h"
 #include "layout/journal.h"
+#include "pool/hold.h"
 #include "pool/pool.h"
 #include "pool/super.h"
 
@@ -64,6 +65,7 @@ void space_serve(struct pool *pool);              /* space may have come: looks 
 void space_watch(struct pool *pool);              /* watermarks */
 int space_alloc_metadata(struct pool *pool, uint64_t *ret_phys); /* beyond what others may have */
 void space_failed(struct pool *pool); /* the pool takes no writes any more */
+void space_resume(struct pool *pool); /* discards that a freeze has interrupted go on */
 
 /* ---- reap.c ---- */
 void reap_init(struct pool *pool);
@@ -101,6 +103,8 @@ struct pool_log {
 };
 int log_init(struct pool *pool, const struct journal_link *link);
 void log_fini(struct pool *pool);
+/* Before the first round: the chain goes on there, under pool->rules. */
+void log_begin_at(struct pool *pool, const struct journal_link *link);
 void log_kick(struct pool *pool);       /* a round soon */
 void log_kick_later(struct pool *pool); /* within a second */
 uint32_t log_blocks_used(const struct pool *pool);
@@ -128,6 +132,10 @@ void checkpoint_fini(struct pool *pool);
 void checkpoint_start(struct pool *pool, pool_done_fn done, void *ctx);
 /* Nothing has changed since its page was captured, and no checkpoint is under way. */
 bool checkpoint_clean(const struct pool *pool);
+/* None is under way. */
+bool checkpoint_is_idle(const struct pool *pool);
+/* The end of a hold: one that was asked for meanwhile, or that the journal needs. */
+void checkpoint_resume(struct pool *pool);
 /* Transfers of it are under way. */
 bool checkpoint_io(const struct pool *pool);
 /* A record that was made durable or replayed changed these: their pages are to be written. */
@@ -159,6 +167,10 @@ uint64_t checkpoint_segments(const struct pool *pool);
 uint64_t checkpoint_reserve(const struct pool *pool);
 
 /* ---- open.c ---- */
+/* super.next is super.now in the next epoch of this process, whose first block is lsn. */
+void open_next_epoch(struct pool *pool, uint64_t lsn);
+/* super.page was read back: all four are to be ours; an older one would say that a write was lost. Then pool->rules are those of the new epoch. -EIO, -ESTALE. */
+int open_fence(struct pool *pool, struct err *err);
 /* Frees what pool_open() made, whatever of it is there. No message or I/O of it is under way. */
 void pool_free(struct pool *pool);
 
@@ -234,6 +246,8 @@ struct pool {
 	struct list reaps; /* struct pool_layer.sibling */
 	struct timer reap_timer;
 	struct pool_scrub *scrub; /* NULL: never started */
+	struct pool_hold hold;
+	struct pool_follow *follow; /* a successor's; NULL: it is none, or none any more */
 	struct pool_opening *opening;
 	struct pool_closing *closing;
 };

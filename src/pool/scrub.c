@@ -340,6 +340,9 @@ int pool_scrub_start(struct pool *pool, const struct pool_scrub_opts *opts, stru
 		return err_set(err, pool->state == POOL_FAILED ? -EIO : -EBUSY,
 			       "pool %s is %s: nothing can be scrubbed", pool->super.now.name,
 			       pool_state_name[pool->state]);
+	if (pool->hold.step != HOLD_NONE)
+		return err_set(err, -EBUSY, "pool %s is being handed over: scrub it afterwards",
+			       pool->super.now.name);
 	if (make(pool))
 		return err_set(err, -ENOMEM, "no memory to scrub a pool");
 	s = pool->scrub;
@@ -372,6 +375,16 @@ void pool_scrub_stop(struct pool *pool, void (*done)(void *ctx), void *ctx)
 	s->stopped_ctx = ctx;
 	if (s->step == SCRUB_WAIT) /* may be long */
 		wait_until(s, reactor_now(pool->home));
+}
+
+uint64_t scrub_pause(struct pool *pool)
+{
+	const struct pool_scrub *s = pool->scrub;
+	uint64_t rate = scrub_running(pool) && !s->stopping ? s->bytes_per_s : 0;
+
+	if (rate)
+		pool_scrub_stop(pool, NULL, NULL);
+	return rate;
 }
 
 void scrub_fini(struct pool *pool)

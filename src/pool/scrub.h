@@ -29,6 +29,8 @@ void pool_scrub_stop(struct pool *pool, void (*done)(void *ctx), void *ctx);
 json_t *pool_scrub_json(const struct pool *pool);
 
 bool scrub_running(const struct pool *pool);
+/* For hold.c: a running one stops soon; its rate (0: none is running), with which it is started again. */
+uint64_t scrub_pause(struct pool *pool);
 /* For close.c and open.c. */
 void scrub_fini(struct pool *pool); /* nothing is under way */
 

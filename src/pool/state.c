@@ -7,8 +7,9 @@
 #include "pool/checkpoint.h"
 
 const char *const pool_state_name[] = {
-	[POOL_OPENING] = "opening", [POOL_OPEN] = "open",       [POOL_READ_ONLY] = "read-only",
-	[POOL_FAILED] = "failed",   [POOL_CLOSING] = "closing", [POOL_CLOSED] = "closed",
+	[POOL_OPENING] = "opening",     [POOL_OPEN] = "open",       [POOL_READ_ONLY] = "read-only",
+	[POOL_FAILED] = "failed",       [POOL_CLOSING] = "closing", [POOL_CLOSED] = "closed",
+	[POOL_SUCCESSOR] = "successor",
 };
 
 struct blk_dev *pool_dev(const struct pool *pool)
@@ -61,6 +62,7 @@ void pool_fail(struct pool *pool, int res, const char *what)
 		  pool->super.now.name, pool->dev->name, what, -res);
 	if (pool->state == POOL_OPEN)
 		pool_set_state(pool, POOL_FAILED);
+	hold_break(pool, -EIO, "it has failed");
 	log_kick(pool); /* whoever waits is answered */
 }
 

@@ -3,6 +3,7 @@
 #ifndef LITEPOOL_VOLUME_PRIV_H
 #define LITEPOOL_VOLUME_PRIV_H
 
+#include "pool/handover.h"
 #include "volume/volume.h"
 
 struct lock;
@@ -20,6 +21,8 @@ struct volumes {
 	bool job_wanted;
 	struct task job_task;
 	bool closing;
+	bool held;               /* of a successor, until volumes_release() */
+	bool stale;              /* chains may have changed since views were made; a successor's */
 	struct pool_slot *slots; /* the pool's, by index of its users */
 	unsigned n_slots;
 	struct volume_lane
@@ -103,6 +106,11 @@ void volume_txn_hide(struct pool_txn *txn, uint64_t layer, const struct pool_lay
 
 /* Whether layer (not NULL) is head or stands below it. */
 bool layer_in_chain(const struct pool_layer *head, const struct pool_layer *layer);
+
+/* ---- successor.c ---- */
+
+/* If the pool is one: its volumes are held. */
+void successor_init(struct volumes *set);
 
 /* ---- usage.c ---- */
 uint64_t volume_hidden(const struct pool_layer *layer, const struct pool_layer *child);

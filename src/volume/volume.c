@@ -50,6 +50,7 @@ static int volume_new(struct volumes *set, struct pool_object *object)
 	/* No reactor looks at them before there is a device, and that comes by a message. */
 	for (unsigned i = 0; i < set->n_slots; i++) {
 		v->port[i].view = v->view;
+		v->port[i].held = set->held;
 		list_init(&v->port[i].waiting);
 	}
 	follow(v);
@@ -65,6 +66,7 @@ static void object_changed(struct volumes *set, struct pool_object *object)
 {
 	struct volume *v = object->user;
 
+	set->stale = true;
 	if (v) {
 		follow(v);
 		info_update(v);
@@ -78,6 +80,7 @@ static void object_changed(struct volumes *set, struct pool_object *object)
 
 static void on_layer_set(void *ctx, struct pool_layer *layer, bool is_new)
 {
+	((struct volumes *)ctx)->stale = true;
 	if (layer->object)
 		object_changed(ctx, layer->object);
 }
@@ -116,11 +119,13 @@ int volumes_new(struct pool *pool, struct volumes **ret, struct err *err)
 	set->pool = pool;
 	list_init(&set->list);
 	set->slots = pool_slots(pool, &set->n_slots);
+	successor_init(set);
 	rc = lock_new(&set->lock);
 	list_for_each (node, pool_objects(pool))
 		if (!rc)
 			rc = volume_new(set, list_entry(node, struct pool_object, link));
 	if (rc) {
+		pool_unlisten(pool, set);
 		set_free(set);
 		return err_set(err, rc, "no memory for the volumes of pool %s",
 			       pool_superblock(pool)->name);

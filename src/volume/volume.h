@@ -60,6 +60,10 @@ int volumes_new(struct pool *pool, struct volumes **ret, struct err *err);
 void volumes_stop(struct volumes *set, void (*done)(void *ctx), void *ctx);
 /* No blk_dev is left, and work has been stopped. */
 void volumes_free(struct volumes *set);
+/*
+ * Of a successor (pool/handover.h), whose pool has been taken over: I/O, which waits until then, goes on. done when it does on every reactor; never inside. -ENOMEM: nothing has happened.
+ */
+int volumes_release(struct volumes *set, void (*done)(void *ctx), void *ctx);
 struct volume *volume_find(struct volumes *set, const char *name);
 struct volume *volume_find_uuid(struct volumes *set, const struct uuid *uuid);
 struct list *volumes_list(struct volumes *set);

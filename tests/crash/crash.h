@@ -79,6 +79,7 @@ struct run {
 	struct rng rng;
 	struct crash_disk *disk;
 	struct pool_env env;
+	struct blk_dev *dev; /* of the disk: by which the pool is open */
 	struct pool *pool;
 	struct volumes *set;
 	struct model m;
@@ -99,6 +100,7 @@ struct run {
 	struct err err;
 	char text[32]; /* name for a change */
 	uint64_t arg;
+	unsigned handovers;
 	uint64_t cuts, failures, faults, changes[CHANGES], refused[CHANGES], ios, reads;
 	bool over;   /* a directed test has seen all that it wanted */
 	bool broken; /* a failure of the run itself: it can not go on */
@@ -133,11 +135,15 @@ void run_power_cut(struct run *run);
 void run_close(struct run *run);
 void run_shut(struct run *run);
 void run_quiesce(struct run *run);
+void run_post(struct run *run); /* begins run->call */
 extern const struct weights weights_random;
 /* cut.c: opens the image as it is and compares; the hash of what is there. */
 bool cut_look(struct run *run, const char *when, uint64_t *ret_hash);
 int cut_mount(struct run *run);
 void cut_unmount(struct run *run);
+
+/* handover.c: to a second pool on the same disk, with cuts all the way; or not quite. */
+void run_hand_over(struct run *run);
 
 /* directed.c: one operation after the other, each under a name of its own. NULL: all. False: there is no such. */
 struct totals;

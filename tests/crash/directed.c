@@ -19,6 +19,19 @@ struct directed {
 	uint64_t disk_bytes;
 };
 
+/* A life's end with some of them. */
+static void hand_overs(struct run *run)
+{
+	for (unsigned i = 0; i < 3 && !run->broken && !run->failures; i++) {
+		run_hand_over(run);
+		run_work_for(run, 60);
+	}
+	if (!run->broken && rng_below(&run->rng, 2))
+		run_power_cut(run);
+	else if (!run->broken)
+		run_close(run);
+}
+
 #define ONLY(c) .weights = {.change = {[c] = 1}, .objects = 14}
 
 static const struct directed tests[] = {
@@ -61,6 +74,20 @@ static const struct directed tests[] = {
 	{"lost-page", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, fault_lost_page},
 	{"misdirected-page", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14},
 	 fault_misdirected_page},
+	{"hand-over",
+	 .weights = {.change = {[CHANGE_CREATE] = 3,
+				[CHANGE_SNAPSHOT] = 4,
+				[CHANGE_DELETE] = 4,
+				[CHANGE_CLONE] = 2,
+				[CHANGE_EDIT] = 1,
+				[CHANGE_GROW] = 2,
+				[CHANGE_SHRINK] = 1,
+				[CHANGE_REVERT] = 1,
+				[CHANGE_INFLATE] = 2,
+				[CHANGE_DECOUPLE] = 2},
+		     .clusters = 5,
+		     .objects = 14},
+	 hand_overs},
 	{"bit-flips", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, fault_flips},
 };
 
@@ -147,8 +174,9 @@ bool directed_run(const struct run_opts *opts, const char *name, struct run *run
 			run->cuts = kept.cuts;
 			run->faults = kept.faults;
 		}
-		printf("%s %s cuts=%" PRIu64 " faults=%" PRIu64 "\n",
-		       run->failures ? "not ok" : "ok", tests[i].name, run->cuts, run->faults);
+		printf("%s %s cuts=%" PRIu64 " faults=%" PRIu64 " hand_overs=%u\n",
+		       run->failures ? "not ok" : "ok", tests[i].name, run->cuts, run->faults,
+		       run->handovers);
 		(void)fflush(stdout);
 		after(run, ctx);
 		run_end(run);

@@ -210,13 +210,13 @@ static void event(struct sim_world *sim, struct sim_event *ev)
 	reactor_post(x->io->reactor, &x->msg);
 }
 
-static void submit(struct blk_dev *dev, struct blk_io *io)
+static void submit_to(struct crash_disk *d, const struct blk_dev *dev, struct blk_io *io)
 {
-	struct crash_disk *d = container_of(dev, struct crash_disk, dev);
 	struct disk_io *x = calloc(1, sizeof(*x));
 	uint64_t span = d->latency_ns[1] - d->latency_ns[0], wait;
 
 	ASSERT(x);
+	d->late += dev == d->shut && io->op != BLK_READ && io->op != BLK_FLUSH;
 	x->disk = d;
 	x->io = io;
 	x->seq = d->seq;
@@ -225,6 +225,16 @@ static void submit(struct blk_dev *dev, struct blk_io *io)
 	if (rng_below(&d->rng, SLOW_ONE_IN) == 0)
 		wait *= SLOW_TIMES;
 	sim_event_at(d->sim, &x->ev, wait, event);
+}
+
+static void submit(struct blk_dev *dev, struct blk_io *io)
+{
+	submit_to(container_of(dev, struct crash_disk, dev), dev, io);
+}
+
+static void twin_submit(struct blk_dev *dev, struct blk_io *io)
+{
+	submit_to(container_of(dev, struct crash_disk, twin), dev, io);
 }
 
 /* ---- the image ---- */
@@ -452,6 +462,8 @@ static void destroy(struct blk_dev *dev)
 
 static const struct blk_ops disk_ops = {
 	.product = "crash disk", .submit = submit, .destroy = destroy};
+static const struct blk_ops twin_ops = {
+	.product = "crash disk", .submit = twin_submit, .destroy = destroy};
 static const struct blk_ops image_ops = {
 	.product = "crash image", .submit = image_submit, .destroy = destroy};
 
@@ -478,6 +490,8 @@ struct crash_disk *disk_new(struct sim_world *sim, uint64_t seed, uint64_t bytes
 	d->image.disk = d;
 	if (blk_dev_init(&d->dev, &disk_ops, "crash", &uuid, bytes, block_size,
 			 BLK_CAP_VOLATILE_CACHE | BLK_CAP_DISCARD, NULL) ||
+	    blk_dev_init(&d->twin, &twin_ops, "crash2", &uuid, bytes, block_size,
+			 BLK_CAP_VOLATILE_CACHE | BLK_CAP_DISCARD, NULL) ||
 	    blk_dev_init(&d->image.dev, &image_ops, "image", &uuid, bytes, block_size,
 			 BLK_CAP_VOLATILE_CACHE | BLK_CAP_DISCARD, NULL))
 		UNREACHABLE();
@@ -494,6 +508,7 @@ void disk_free(struct crash_disk *d)
 		page_free(d->durable[i]);
 	}
 	blk_dev_fini(&d->dev);
+	blk_dev_fini(&d->twin);
 	blk_dev_fini(&d->image.dev);
 	free(d->live);
 	free(d->durable);
@@ -507,6 +522,7 @@ void disk_grow(struct crash_disk *d, uint64_t bytes)
 {
 	ASSERT(bytes <= d->max_bytes);
 	atomic_store(&d->dev.size_bytes, bytes);
+	atomic_store(&d->twin.size_bytes, bytes);
 	atomic_store(&d->image.dev.size_bytes, bytes);
 }
 

@@ -62,6 +62,9 @@ struct disk_image {
 
 struct crash_disk {
 	struct blk_dev dev;
+	struct blk_dev twin;        /* the same disk, for a second process that has it open */
+	const struct blk_dev *shut; /* whoever writes by this one is too late; NULL: nobody */
+	unsigned late;              /* writes that were */
 	struct sim_world *sim;
 	struct rng rng;
 	uint64_t max_bytes; /* memory is there for so many */

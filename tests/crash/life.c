@@ -64,12 +64,17 @@ static bool is_done(void *ctx)
 	return ((struct run *)ctx)->done;
 }
 
-int run_call(struct run *run, void (*call)(struct run *run))
+void run_post(struct run *run)
 {
 	run->done = false;
-	run->call = call;
 	run->call_msg.run = arrives;
 	reactor_post(run->r[0], &run->call_msg);
+}
+
+int run_call(struct run *run, void (*call)(struct run *run))
+{
+	run->call = call;
+	run_post(run);
 	if (!sim_run_until(run->sim, is_done, run, DEADLINE)) {
 		run_fail(run, "a call does not end");
 		abort();
@@ -85,8 +90,7 @@ static void call_create(struct run *run)
 
 static void call_open(struct run *run)
 {
-	pool_open(&run->env, &run->disk->dev, &(struct pool_open_opts){0}, &run->pool, run_done,
-		  run);
+	pool_open(&run->env, run->dev, &(struct pool_open_opts){0}, &run->pool, run_done, run);
 }
 
 static void call_volumes(struct run *run)
@@ -289,6 +293,7 @@ void run_start(struct run *run, const struct run_opts *opts, const char *name,
 		run->r[i] = sim_reactor_new(run->sim, i, "crash");
 	run->env = (struct pool_env){run->r[0], &run->r[1], RUN_REACTORS - 1};
 	run->disk = disk_new(run->sim, opts->seed, bytes, bytes + 32 * MIB, 512);
+	run->dev = &run->disk->dev;
 	model_init(&run->m);
 	checker_init(run);
 	if (run_call(run, call_create)) {
