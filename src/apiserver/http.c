@@ -243,12 +243,13 @@ void front_stop(struct front *front)
 		return;
 	/* First out of the listening: to stop a daemon that listens would shut the socket down for its successor, too. */
 	fd = MHD_quiesce_daemon(front->daemon);
-	if (fd >= 0)
-		(void)close(fd);
 	lock_take(front->http->lock);
 	watch_end_front(front);
 	lock_drop(front->http->lock);
 	MHD_stop_daemon(front->daemon);
+	/* Not before: its threads take the socket out of their epoll sets when they wake up, and abort when it is gone. */
+	if (fd >= 0)
+		(void)close(fd);
 	free(front);
 }
 

@@ -20,6 +20,7 @@ enum role_scope {
 	SCOPE_PLACED,     /* it is on the user's node: all of its status but where it is */
 	SCOPE_FINALIZERS, /* it is on the user's node: only its finalizers */
 	SCOPE_EVENT,      /* it was told by the user's node */
+	SCOPE_FORMAT,     /* the record of what it holds, nothing else of its status */
 };
 
 struct role_rule {
@@ -56,7 +57,9 @@ static const struct role_rule rules[] = {
 	{API_ROLE_CSI, LP, NULL, NULL, false, READ},
 	{API_ROLE_CSI, LP, NULL, NULL, true, READ},
 	{API_ROLE_CSI, LP, "storagevolumes", NULL, false, V(CREATE) | EDIT | V(DELETE)},
+	{API_ROLE_CSI, LP, "storagevolumes", NULL, true, EDIT, SCOPE_FORMAT},
 	{API_ROLE_CSI, LP, "storagesnapshots", NULL, false, V(CREATE) | EDIT | V(DELETE)},
+	{API_ROLE_CSI, LP, "storagesnapshots", NULL, true, EDIT, SCOPE_FORMAT},
 	{API_ROLE_CSI, LP, "storagereservations", NULL, false, V(CREATE) | EDIT | V(DELETE)},
 	{API_ROLE_CSI, "", "events", NULL, false, V(CREATE) | EDIT},
 
@@ -129,7 +132,7 @@ int role_check(struct call *call, enum api_verb verb)
 	return 0;
 }
 
-/* ---- what an agent changes ---- */
+/* ---- what an agent and the CSI driver change ---- */
 
 /* A deep copy without these members, to compare the rest. */
 static json_t *without(const json_t *obj, const char *parent, const char *const *members)
@@ -266,6 +269,16 @@ static int check_finalizers(struct call *call, const json_t *old, const json_t *
 		       : deny(call, call->name, "an agent may change its finalizers, nothing else");
 }
 
+static int check_format(struct call *call, const json_t *old, const json_t *obj)
+{
+	static const char *const members[] = {"format", NULL};
+
+	return same_without(old, obj, "status", members)
+		       ? 0
+		       : deny(call, call->name,
+			      "the CSI driver may change its status.format, nothing else");
+}
+
 static bool event_is_from(const json_t *event, const char *node)
 {
 	return !strcmp(kube_str(event, "source.host"), node) ||
@@ -288,6 +301,8 @@ int role_check_change(struct call *call, const json_t *old, const json_t *obj)
 		return check_placed(call, old, obj);
 	case SCOPE_FINALIZERS:
 		return check_finalizers(call, old, obj);
+	case SCOPE_FORMAT:
+		return check_format(call, old, obj);
 	case SCOPE_EVENT:
 		return event_is_from(obj, user) && (!old || event_is_from(old, user))
 			       ? 0

@@ -129,8 +129,8 @@ static void each_role_gets_what_the_table_says(void **state)
 		{"GET", VOLUMES "/v/status", NULL, 200, 200, 200, 200},
 		{"PATCH", VOLUMES "/v", "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", 200, 200, 200,
 		 403},
-		{"PATCH", VOLUMES "/v/status", "{\"status\":{\"phase\":\"Bound\"}}", 200, 200, 403,
-		 403},
+		{"PATCH", VOLUMES "/v/status", "{\"status\":{\"phase\":\"Bound\"}}", 200, 200, 200,
+		 403}, /* the driver's changes nothing any more */
 		{"PATCH", POOLS "/p", "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", 200, 200, 403,
 		 403},
 		{"DELETE", POOLS "/p?dryRun=All", NULL, 200, 403, 403, 403},
@@ -170,6 +170,24 @@ static void each_role_gets_what_the_table_says(void **state)
 					 code);
 		}
 	}
+}
+
+static void the_driver_writes_the_record_of_what_a_volume_holds_and_no_other_status(void **state)
+{
+	struct fixture *f = *state;
+	static const char record[] =
+		"{\"status\":{\"format\":{\"state\":\"Begun\",\"fs\":\"xfs\"}}}";
+	static const char more[] =
+		"{\"status\":{\"phase\":\"Ready\",\"format\":{\"state\":\"Done\",\"fs\":\"xfs\"}}}";
+
+	assert_int_equal(create_volume(f, "v", ""), 201);
+	fixture_user(f, "somebody", "csi");
+	patching(f, true);
+	assert_int_equal(call(f, "PATCH", VOLUMES "/v/status", NULL, "%s", record), 200);
+	assert_int_equal(call(f, "PATCH", VOLUMES "/v/status", NULL, "%s", more), 403);
+	assert_int_equal(
+		call(f, "PATCH", VOLUMES "/v/status", NULL, "{\"status\":{\"phase\":\"Ready\"}}"),
+		403);
 }
 
 static void the_leaders_lease_is_the_controllers(void **state)
@@ -229,6 +247,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_gets_health_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(each_role_gets_what_the_table_says, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_driver_writes_the_record_of_what_a_volume_holds_and_no_other_status,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_leaders_lease_is_the_controllers, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(an_agent_serves_the_snapshots_of_its_volumes,
