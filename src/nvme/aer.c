@@ -117,6 +117,7 @@ void nvme_aer_execute(struct nvme_req *req)
 		return;
 	}
 	req->state = NVME_REQ_HELD;
+	nvme_freeze_uncount(req);
 	c->aer[c->n_aer++] = req;
 	aer_report(c);
 }

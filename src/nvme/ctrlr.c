@@ -254,6 +254,7 @@ static void shutdown_flushed(struct blk_io *io, int res)
 			  c->cntlid, io->dev->name, -res);
 	view_leave(flush->view);
 	free(flush);
+	nvme_freeze_leave(c->ss->target, c->ss->target->opts.control);
 	ASSERT(c->n_flushes > 0);
 	if (--c->n_flushes)
 		return;
@@ -272,6 +273,7 @@ static void shutdown_flush_start(struct nvme_ctrlr *c, struct nvme_ns *ns)
 	flush->io.op = BLK_FLUSH;
 	flush->io.done = shutdown_flushed;
 	c->n_flushes++;
+	nvme_freeze_enter(c->ss->target, c->ss->target->opts.control);
 	blk_submit(ns->dev, &flush->io);
 }
 

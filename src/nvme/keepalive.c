@@ -46,6 +46,10 @@ static void keepalive_fired(struct timer *timer)
 	struct nvme_ctrlr *c = container_of(timer, struct nvme_ctrlr, kato_timer);
 	uint64_t traffic = ctrlr_traffic(c);
 
+	if (nvme_freeze_is_on(c->ss->target, control_of(c))) { /* silence is ours */
+		keepalive_arm(c, c->kato_doubt);
+		return;
+	}
 	if (traffic != c->kato_traffic || !c->kato_doubt) {
 		keepalive_arm(c, traffic == c->kato_traffic);
 		c->kato_traffic = traffic;

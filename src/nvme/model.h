@@ -7,6 +7,7 @@
 #define LITEPOOL_NVME_MODEL_H
 
 #include "base/list.h"
+#include "nvme/freeze.h"
 #include "nvme/qpair.h"
 #include "nvme/req.h"
 #include "nvme/target.h"
@@ -26,7 +27,8 @@ struct nvme_target {
 	uint32_t home_load[REACTORS_MAX + 1]; /* I/O queue pairs per data reactor */
 	nvme_resv_save_fn resv_save;
 	void *resv_save_ctx;
-	bool stopping; /* Connect is refused */
+	bool stopping;                                /* Connect is refused */
+	struct nvme_freeze *freeze[REACTORS_MAX + 1]; /* by reactor id; NULL: none */
 };
 
 struct nvme_port {
@@ -313,6 +315,8 @@ void nvme_qos_cancel(struct nvme_req *req);
 void nvme_qos_kick(struct nvme_qos *qos, struct reactor *r);
 /* req.c: goes on after QOS, its tokens are paid. Not inside a call of the transport. */
 void nvme_req_resume(struct nvme_req *req);
+/* req.c: goes on after PARKED. Not inside a call of the transport. */
+void nvme_req_unpark(struct nvme_req *req);
 /* req.c: from QOS back to the checks. */
 void nvme_req_recheck(struct nvme_req *req);
 

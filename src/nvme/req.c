@@ -8,7 +8,8 @@
  *  3. A request that waits for anything but the disk is in no view, or (QoS) is taken out of it when the view changes (view.h).
  *  4. A request holds at most one data buffer. In-capsule buffers never wait for the host: a fused first half in one is copied out.
  *  5. A fused pair is one request to the switch: the first half runs, the second stands in FUSED (or FETCH) and is answered after it.
- *  6. A first half that waits alone holds a buffer, which others may be waiting for: it waits no longer than FUSED_WAIT_NS.
+ *  6. While the reactor is frozen nothing begins to execute: what gets here is parked (freeze.c), with what it has, and goes on later.
+ *  7. A first half that waits alone holds a buffer, which others may be waiting for: it waits for a bounded time (req_pair.c).
  */
 #include "nvme/req.h"
 
@@ -20,28 +21,12 @@
 #include "nvme/model.h"
 #include "nvme/req_parts.h"
 
-/*
- * A host must submit both halves of a pair as one (NVMe Base 3.4.2), so the second is in the same segments or behind one lost packet: TCP
- * repeats that several times in 2 s. Longer waits would let a host keep buffers from others by sending first halves alone.
- */
-#define FUSED_WAIT_NS (2 * NSEC_PER_SEC)
-
 const char *const nvme_req_state_name[] = {
 	[NVME_REQ_FREE] = "free",       [NVME_REQ_NEW] = "new",       [NVME_REQ_FUSED] = "fused",
 	[NVME_REQ_QOS] = "qos",         [NVME_REQ_BUFFER] = "buffer", [NVME_REQ_FETCH] = "fetch",
 	[NVME_REQ_EXECUTE] = "execute", [NVME_REQ_HELD] = "held",     [NVME_REQ_ENDING] = "ending",
-	[NVME_REQ_DONE] = "done",
+	[NVME_REQ_DONE] = "done",       [NVME_REQ_PARKED] = "parked",
 };
-
-static void req_run(struct nvme_req *req, bool inside);
-static void start_fused_pair(struct nvme_req *second);
-static bool park_fused_first(struct nvme_req *first);
-static struct nvme_req *take_fused_first(struct nvme_qpair *qp);
-
-static bool is_second(const struct nvme_req *req)
-{
-	return req->fused && (req->sqe.flags & NVME_SQE_FUSE_MASK) == NVME_SQE_FUSE_SECOND;
-}
 
 static void req_task(struct task *task)
 {
@@ -54,16 +39,16 @@ static void run_soon(struct nvme_req *req)
 	reactor_defer(req_reactor(req), &req->task);
 }
 
-static void set_state(struct nvme_req *req, enum nvme_req_state state)
+void req_set_state(struct nvme_req *req, enum nvme_req_state state)
 {
 	req->state = state;
 	probe_req_state(req, req->sqe.opcode, state);
 }
 
-static void end_soon(struct nvme_req *req, uint16_t status)
+void req_end_soon(struct nvme_req *req, uint16_t status)
 {
 	req->status = status;
-	set_state(req, NVME_REQ_ENDING);
+	req_set_state(req, NVME_REQ_ENDING);
 	run_soon(req);
 }
 
@@ -81,6 +66,18 @@ static void leave_view(struct nvme_req *req)
 		view_leave(slot);
 }
 
+/* The buffer is as large as the first check said: a namespace that came with other blocks meanwhile must not ask for more. */
+static uint16_t check_anew(struct nvme_req *req)
+{
+	const uint32_t len = req->data_len;
+	const uint32_t second_len = req->fused ? req->fused->data_len : 0;
+	uint16_t status = req_check(req);
+
+	if (!status && (req->data_len > len || (req->fused && req->fused->data_len > second_len)))
+		status = NVME_SC_NS_NOT_READY;
+	return status;
+}
+
 /* The view that the checks saw may be gone: enters the current one, and checks again if it is another. */
 static uint16_t check_again(struct nvme_req *req)
 {
@@ -90,7 +87,7 @@ static uint16_t check_again(struct nvme_req *req)
 		return NVME_SC_SUCCESS;
 	req_enter_view(req);
 	if (req->view_gen != seen || req->fused)
-		return req_check(req);
+		return check_anew(req);
 	/* NSID_ALL is beyond nn and finds none, as before. */
 	if (get_le32(&req->sqe.nsid) <= req->view->view->nn)
 		req->nsv = req->view->view->ns[get_le32(&req->sqe.nsid) - 1];
@@ -119,11 +116,18 @@ void nvme_req_resume(struct nvme_req *req)
 	req_run(req, false);
 }
 
+void nvme_req_unpark(struct nvme_req *req)
+{
+	ASSERT(req->state == NVME_REQ_PARKED);
+	req_set_state(req, req->parked_state);
+	req_run(req, false);
+}
+
 void nvme_req_recheck(struct nvme_req *req)
 {
 	ASSERT(req->state == NVME_REQ_QOS);
 	leave_view(req);
-	set_state(req, NVME_REQ_NEW);
+	req_set_state(req, NVME_REQ_NEW);
 	req_run(req, false);
 }
 
@@ -167,7 +171,7 @@ static void got_buffer(struct nvme_req *req, struct iobuf *buf)
 		memset(buf->data, 0, req->data_len);
 	if (req->fused)
 		share_fused_buffer(req);
-	set_state(req, NVME_REQ_FETCH);
+	req_set_state(req, NVME_REQ_FETCH);
 }
 
 static void buffer_ready(struct iobuf_waiter *waiter, struct iobuf *buf)
@@ -198,7 +202,7 @@ static bool get_buffer(struct nvme_req *req)
 		if (!buf && capsule_waits) {
 			/* Rule 4: a capsule buffer must not wait for buffers that wait for hosts. The host tries again. */
 			req->status = NVME_SC_INTERRUPTED;
-			set_state(req, NVME_REQ_ENDING);
+			req_set_state(req, NVME_REQ_ENDING);
 			return true;
 		}
 		if (!buf) {
@@ -222,7 +226,7 @@ static struct nvme_req *next_to_fetch(struct nvme_req *req)
 
 void nvme_req_fetched(struct nvme_req *req)
 {
-	struct nvme_req *leader = is_second(req) ? req->fused : req;
+	struct nvme_req *leader = req_is_second(req) ? req->fused : req;
 
 	if (req->state != NVME_REQ_FETCH &&
 	    req->cancelled) /* it ends in this pass; the data came before it did */
@@ -231,7 +235,7 @@ void nvme_req_fetched(struct nvme_req *req)
 	ASSERT(!req->fetched);
 	req->fetched = true;
 	if (leader != req)
-		set_state(req, NVME_REQ_FUSED);
+		req_set_state(req, NVME_REQ_FUSED);
 	req_run(leader, true);
 }
 
@@ -246,13 +250,13 @@ void nvme_req_fail(struct nvme_req *req, uint16_t status)
 	if (req->state != NVME_REQ_FETCH && req->cancelled)
 		return;
 	ASSERT(req->state == NVME_REQ_FETCH);
-	if (!is_second(req)) {
-		end_soon(req, status);
+	if (!req_is_second(req)) {
+		req_end_soon(req, status);
 		return;
 	}
 	req->status = status;
-	set_state(req, NVME_REQ_FUSED);
-	end_soon(req->fused, NVME_SC_FUSED_FAIL);
+	req_set_state(req, NVME_REQ_FUSED);
+	req_end_soon(req->fused, NVME_SC_FUSED_FAIL);
 }
 
 /* --- execution --- */
@@ -281,14 +285,14 @@ static void execute(struct nvme_req *req)
 void nvme_req_done(struct nvme_req *req, uint16_t status)
 {
 	ASSERT(req->state == NVME_REQ_EXECUTE || req->state == NVME_REQ_HELD);
-	end_soon(req, status);
+	req_end_soon(req, status);
 }
 
 void nvme_req_end(struct nvme_req *req, uint16_t status)
 {
 	ASSERT(req->state == NVME_REQ_EXECUTE);
 	req->status = status;
-	set_state(req, NVME_REQ_ENDING);
+	req_set_state(req, NVME_REQ_ENDING);
 	req_run(req, false);
 }
 
@@ -312,7 +316,8 @@ static void answer(struct nvme_req *req)
 	put_le16(&req->cqe.status, (uint16_t)(req->status << 1));
 	if (!req->loan)
 		leave_view(req);
-	set_state(req, NVME_REQ_DONE);
+	req_set_state(req, NVME_REQ_DONE);
+	nvme_freeze_uncount(req);
 	probe_req_complete(req, get_le16(&req->sqe.cid), req->status);
 	req->qp->ops->complete(req);
 }
@@ -334,7 +339,7 @@ static void finish(struct nvme_req *req)
 	second->view = NULL;
 	req->fused = NULL;
 	second->fused = NULL;
-	set_state(second, NVME_REQ_ENDING);
+	req_set_state(second, NVME_REQ_ENDING);
 	/* The first leaves the view last: the second's counters are those of its namespace. */
 	struct view_slot *slot = req->view;
 
@@ -362,27 +367,31 @@ void nvme_req_release(struct nvme_req *req)
 	req->buf = NULL;
 	req->loan = NULL;
 	leave_view(req);
-	set_state(req, NVME_REQ_FREE);
+	req_set_state(req, NVME_REQ_FREE);
 	if (disconnect)
 		qp->ops->close(qp);
 }
 
 /* --- the switch --- */
 
-static void req_run(struct nvme_req *req, bool inside)
+void req_run(struct nvme_req *req, bool inside)
 {
 	struct nvme_req *next;
 
+	if (req->state != NVME_REQ_ENDING && nvme_freeze_parks(req)) {
+		leave_view(req);
+		return;
+	}
 	for (;;) {
 		switch (req->state) {
 		case NVME_REQ_NEW: /* may leave or enter a view */
 			req->status = req_check(req);
-			set_state(req, req->status ? NVME_REQ_ENDING : NVME_REQ_QOS);
+			req_set_state(req, req->status ? NVME_REQ_ENDING : NVME_REQ_QOS);
 			break;
 		case NVME_REQ_QOS:
 			if (!admit(req))
 				return; /* nvme_req_resume, nvme_req_recheck */
-			set_state(req, NVME_REQ_BUFFER);
+			req_set_state(req, NVME_REQ_BUFFER);
 			break;
 		case NVME_REQ_BUFFER:
 			if (!get_buffer(req))
@@ -391,7 +400,7 @@ static void req_run(struct nvme_req *req, bool inside)
 		case NVME_REQ_FETCH:
 			next = next_to_fetch(req);
 			if (!next) {
-				set_state(req, NVME_REQ_EXECUTE);
+				req_set_state(req, NVME_REQ_EXECUTE);
 				break;
 			}
 			leave_view(req);
@@ -399,16 +408,17 @@ static void req_run(struct nvme_req *req, bool inside)
 				run_soon(req);
 				return;
 			}
-			set_state(next, NVME_REQ_FETCH);
+			req_set_state(next, NVME_REQ_FETCH);
 			next->qp->ops->fetch(next);
 			return; /* nvme_req_fetched, nvme_req_fail */
 		case NVME_REQ_EXECUTE:
 			req->status = check_again(req);
 			if (!req->status) {
+				nvme_freeze_count(req);
 				execute(req);
 				return; /* nvme_req_done, nvme_req_end */
 			}
-			set_state(req, NVME_REQ_ENDING);
+			req_set_state(req, NVME_REQ_ENDING);
 			break;
 		case NVME_REQ_ENDING:
 			if (inside)
@@ -420,6 +430,7 @@ static void req_run(struct nvme_req *req, bool inside)
 		case NVME_REQ_FUSED:
 		case NVME_REQ_HELD:
 		case NVME_REQ_DONE:
+		case NVME_REQ_PARKED:
 			UNREACHABLE();
 		}
 	}
@@ -436,7 +447,7 @@ static void init(struct nvme_req *req)
 	req->loan = NULL;
 	req->cqe = (struct nvme_cqe){};
 	req->is_admin = req->qp->state != NVME_QP_READY || req->qp->qid == 0;
-	req->cancelled = req->throttled = req->admitted = false;
+	req->cancelled = req->throttled = req->admitted = req->counted = false;
 	req->fetched = req->in_capsule;
 	req->status = NVME_SC_SUCCESS;
 	req->nsv = NULL;
@@ -452,27 +463,6 @@ static void init(struct nvme_req *req)
 	req->priv = NULL;
 }
 
-/* The half that waits is told that its other half did not come. */
-static void drop_fused_first(struct nvme_qpair *qp)
-{
-	struct nvme_req *first = take_fused_first(qp);
-
-	if (first)
-		end_soon(first, NVME_SC_FUSED_MISSING | NVME_STATUS_DNR);
-}
-
-static void fused_first_is_late(struct timer *timer)
-{
-	drop_fused_first(container_of(timer, struct nvme_qpair, fuse_timer));
-}
-
-/* Nobody waits for a second half any more. */
-static struct nvme_req *take_fused_first(struct nvme_qpair *qp)
-{
-	timer_stop(&qp->fuse_timer);
-	return TAKE_PTR(qp->fuse_first);
-}
-
 void nvme_req_start(struct nvme_req *req)
 {
 	struct nvme_qpair *qp = req->qp;
@@ -484,73 +474,24 @@ void nvme_req_start(struct nvme_req *req)
 	atomic_store_explicit(&qp->commands,
 			      atomic_load_explicit(&qp->commands, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	set_state(req, NVME_REQ_NEW);
+	req_set_state(req, NVME_REQ_NEW);
 	if (!req->is_admin && (fuse || qp->fuse_first)) {
 		if (fuse == NVME_SQE_FUSE_SECOND) {
-			start_fused_pair(req);
+			req_pair_start(req);
 			return;
 		}
-		drop_fused_first(qp);
+		req_pair_drop_first(qp);
 		if (fuse == NVME_SQE_FUSE_FIRST) {
-			if (!park_fused_first(req))
-				end_soon(req, NVME_SC_INTERRUPTED);
+			if (!req_pair_wait(req))
+				req_end_soon(req, NVME_SC_INTERRUPTED);
 			return;
 		}
 		if (fuse) {
-			end_soon(req, NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+			req_end_soon(req, NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 			return;
 		}
 	}
 	req_run(req, true);
-}
-
-/*
- * Waits for its second half, in no view and, if its data came in the capsule, no longer in the capsule's buffer (invariant 4).
- * False: there is no buffer, or no timer, for that.
- */
-static bool park_fused_first(struct nvme_req *first)
-{
-	struct reactor *r = req_reactor(first);
-	struct nvme_qpair *qp = first->qp;
-
-	if (first->in_capsule && first->sgl_bad) {
-		iobuf_put(first->buf);
-		first->buf = NULL;
-		first->in_capsule = false;
-	}
-	if (first->in_capsule) {
-		const size_t bytes = align_up(first->xfer_len, 4 * KIB) + first->xfer_len;
-		struct iobuf *pair = iobuf_get(reactor_iobufs(r), iobuf_class_for(bytes), NULL);
-
-		if (!pair)
-			return false;
-		memcpy(pair->data, nvme_req_buf(first), first->xfer_len);
-		iobuf_put(first->buf);
-		first->buf = pair;
-		first->buf_off = 0;
-		first->in_capsule = false;
-	}
-	qp->fuse_timer.run = fused_first_is_late;
-	if (timer_start(r, &qp->fuse_timer, reactor_now(r) + FUSED_WAIT_NS) < 0)
-		return false;
-	set_state(first, NVME_REQ_FUSED);
-	qp->fuse_first = first;
-	return true;
-}
-
-static void start_fused_pair(struct nvme_req *second)
-{
-	struct nvme_req *first = take_fused_first(second->qp);
-
-	if (!first) {
-		end_soon(second, NVME_SC_FUSED_MISSING | NVME_STATUS_DNR);
-		return;
-	}
-	first->fused = second;
-	second->fused = first;
-	set_state(second, NVME_REQ_FUSED);
-	set_state(first, NVME_REQ_NEW);
-	req_run(first, true);
 }
 
 /* The second half of a pair is cancelled: with it the first, if that still waits. */
@@ -566,7 +507,7 @@ bool nvme_req_cancel(struct nvme_req *req, uint16_t status)
 {
 	if (req->state != NVME_REQ_FREE && req->state != NVME_REQ_DONE)
 		req->cancelled = true;
-	if (is_second(req) && (req->state == NVME_REQ_FUSED || req->state == NVME_REQ_FETCH))
+	if (req_is_second(req) && (req->state == NVME_REQ_FUSED || req->state == NVME_REQ_FETCH))
 		return cancel_second(req, status);
 	switch (req->state) {
 	case NVME_REQ_QOS:
@@ -581,9 +522,12 @@ bool nvme_req_cancel(struct nvme_req *req, uint16_t status)
 	case NVME_REQ_HELD:
 		nvme_aer_cancel(req);
 		break;
+	case NVME_REQ_PARKED:
+		list_remove(&req->link);
+		break;
 	case NVME_REQ_FUSED:
 		ASSERT(req->qp->fuse_first == req);
-		(void)take_fused_first(req->qp);
+		(void)req_pair_take_first(req->qp);
 		break;
 	case NVME_REQ_FREE:
 	case NVME_REQ_NEW:
@@ -592,6 +536,6 @@ bool nvme_req_cancel(struct nvme_req *req, uint16_t status)
 	case NVME_REQ_DONE:
 		return false;
 	}
-	end_soon(req, status);
+	req_end_soon(req, status);
 	return true;
 }

@@ -43,6 +43,7 @@ enum nvme_req_state {
 	NVME_REQ_HELD, /* Async Event Request that waits for an event */
 	NVME_REQ_ENDING, /* the answer is decided; ops->complete() comes with the tasks of this pass */
 	NVME_REQ_DONE, /* with the transport again */
+	NVME_REQ_PARKED, /* waits for the end of a freeze, in no view; goes on in parked_state (freeze.c) */
 };
 extern const char *const nvme_req_state_name[];
 
@@ -59,7 +60,7 @@ struct nvme_req {
 	bool loan_ok; /* the transport can send from the disk's memory */
 
 	/* nvme's; valid for the transport from fetch (buf, data_len) or complete (cqe, data) on. */
-	enum nvme_req_state state;
+	enum nvme_req_state state, parked_state;
 	enum nvme_xfer xfer; /* what really moves */
 	uint32_t data_len; /* bytes to fetch, or, at complete with status 0, to send to the host */
 	/* NULL: none (or, in_capsule, set by the transport: nvme gives it back) */
@@ -76,6 +77,7 @@ struct nvme_req {
 	bool admitted;      /* QoS tokens are paid */
 	bool qos_write;     /* counts as a write there */
 	bool fetched;       /* host data is in buf */
+	bool counted;       /* as executing, in its reactor's freeze state */
 	uint8_t gate_epoch; /* fused.c: where this write is counted */
 	uint16_t status;
 	struct ns_view *nsv;    /* NULL: admin, or no namespace */
@@ -91,7 +93,7 @@ struct nvme_req {
 	uint32_t aux_off,
 		aux_len; /* aux_len: bytes of buffer wanted though the host gets nothing (Verify) */
 	struct iobuf *aux; /* scratch */
-	struct list link;  /* in exactly one of: QoS line, held AERs, handler's list */
+	struct list link;  /* in exactly one of: QoS line, parked ones, held AERs, handler's list */
 	struct iobuf_waiter waiter;
 	struct blk_io io;
 	struct task task;

@@ -19,6 +19,29 @@ static inline void req_enter_view(struct nvme_req *req)
 	req->view_gen = req->view->view->generation;
 }
 
+/* req.c */
+/* The one switch. inside: within a call of the transport. */
+void req_run(struct nvme_req *req, bool inside);
+void req_set_state(struct nvme_req *req, enum nvme_req_state state);
+/* ENDING, by a task of this pass. */
+void req_end_soon(struct nvme_req *req, uint16_t status);
+
+/* Second half of a pair whose first is known. */
+static inline bool req_is_second(const struct nvme_req *req)
+{
+	return req->fused && (req->sqe.flags & NVME_SQE_FUSE_MASK) == NVME_SQE_FUSE_SECOND;
+}
+
+/* req_pair.c */
+/* The first half waits (state FUSED). False: there is no buffer, or no timer, for that. */
+bool req_pair_wait(struct nvme_req *first);
+/* The second half came: the pair goes on as one. */
+void req_pair_start(struct nvme_req *second);
+/* Nobody waits for a second half any more: whoever did, or NULL. */
+struct nvme_req *req_pair_take_first(struct nvme_qpair *qp);
+/* The half that waits, if any, is told that its other half did not come. */
+void req_pair_drop_first(struct nvme_qpair *qp);
+
 /* req_check.c: sets xfer and data_len, enters the view of an I/O command; or the status of a refusal. */
 uint16_t req_check(struct nvme_req *req);
 /* A Disconnect on an I/O queue. */

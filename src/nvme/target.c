@@ -100,8 +100,14 @@ int nvme_target_new(const struct nvme_target_opts *opts, struct nvme_target **re
 	list_init(&t->subsystems);
 	/* Other than zero after a restart, so that a host never takes a new engine's log for one it knows. */
 	t->discovery_gen = reactor_wall_ns(opts->control) / NSEC_PER_SEC + 1;
+	if (nvme_freeze_init(t)) {
+		nvme_freeze_fini(t);
+		free(t);
+		return err_set(err, -ENOMEM, "no memory for the NVMe target");
+	}
 	t->discovery = nvme_subsystem_alloc(t, NVME_DISCOVERY_NQN, 0);
 	if (!t->discovery) {
+		nvme_freeze_fini(t);
 		free(t);
 		return err_set(err, -ENOMEM, "no memory for the discovery subsystem");
 	}
@@ -147,6 +153,7 @@ void nvme_target_free(struct nvme_target *t)
 	list_for_each_safe (it, &t->subsystems)
 		nvme_subsystem_free(list_entry(it, struct nvme_subsystem, link));
 	nvme_subsystem_free(t->discovery);
+	nvme_freeze_fini(t);
 	free(t);
 }
 

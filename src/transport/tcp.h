@@ -50,6 +50,14 @@ const struct tcp_transport_opts *tcp_transport_opts(const struct tcp_transport *
 void tcp_transport_stop(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 void tcp_transport_free(struct tcp_transport *t);
 
+/*
+ * For a hot upgrade. freeze: every reactor stops to accept, receive and begin commands; those that execute end, and what the sockets take of the answers is sent. done
+ * (ctx, 0) when nothing moves any more; how long to wait for that is the caller's business. thaw: at any time after it, also before done (which then does not come): all goes on
+ * as if nothing had been asked. While it lasts nothing may change in the target, and it must not be stopped.
+ */
+void tcp_transport_freeze(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+void tcp_transport_thaw(struct tcp_transport *t);
+
 /* One listening socket per address for all subsystems; listeners count their users. */
 int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char *congestion,
 	       struct tcp_listener **ret, struct err *err);

@@ -93,6 +93,7 @@ int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s
 	if (sock_local_addr(s, &local) || !sock_addr_host(&local, c->qp.local, &local_port))
 		c->qp.local[0] = 0;
 	list_push_back(&t->conns, &c->link);
+	list_push_back(&c->tr->conns, &c->here_link);
 	t->n_conns++;
 	list_push_back(&t->strangers, &c->stranger_link);
 	t->n_strangers++;
@@ -123,6 +124,9 @@ void tcp_conn_event(void *ctx, unsigned events)
 	if (events & SOCK_EV_WRITE)
 		tcp_tx_writable(c);
 	if (!(events & SOCK_EV_READ))
+		return;
+	c->read_held = c->tr->flow != TCP_FLOWING;
+	if (c->read_held)
 		return;
 	if (c->state == TCP_CONN_FLUSH)
 		discard(c);
@@ -187,6 +191,8 @@ static void timer_run(struct timer *timer)
 	struct tcp_conn *c = container_of(timer, struct tcp_conn, timer);
 	uint64_t now = reactor_now(c->tr->reactor);
 
+	if (tcp_freeze_puts_off(c, timer))
+		return;
 	switch (c->state) {
 	case TCP_CONN_ICREQ:
 	case TCP_CONN_CONNECT:
@@ -430,6 +436,7 @@ static void drop_run(struct task *task)
 	if (c->state != TCP_CONN_DRAIN || c->reqs.busy)
 		return;
 	c->state = TCP_CONN_GONE;
+	list_remove(&c->here_link);
 	nvme_qpair_disconnect(&c->qp, conn_gone);
 }
 

@@ -40,6 +40,8 @@ static void listener_event(void *ctx, unsigned events)
 {
 	struct tcp_listener *l = ctx;
 
+	if (l->transport->flow != TCP_FLOWING) /* asked for again by the thaw */
+		return;
 	for (int i = 0; i < TCP_ACCEPTS_PER_TURN; i++) {
 		struct sock_addr peer;
 		struct sock *s;

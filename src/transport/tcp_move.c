@@ -40,6 +40,7 @@ static void arrive(struct msg *msg)
 	int res;
 
 	c->state = TCP_CONN_READY;
+	list_push_back(&c->tr->conns, &c->here_link);
 	res = sock_attach(c->sock, c->tr->reactor, tcp_conn_event, c);
 	if (res) {
 		tcp_conn_close(c, "the socket cannot be attached to its reactor");
@@ -67,6 +68,7 @@ static void depart(struct tcp_conn *c)
 	sock_detach(c->sock);
 	c->tx_blocked = false;
 	c->state = TCP_CONN_MOVING;
+	list_remove(&c->here_link);
 	c->tr = t->reactors[reactor_id(home)];
 	c->move.run = arrive;
 	/* In this order: a message that follows the queue pair comes behind ours. */

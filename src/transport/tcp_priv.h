@@ -7,6 +7,7 @@
  *   tcp_listener.c   listening sockets, accept                     tcp_tx.c   answers to bytes
  *   tcp_conn.c       life of a connection                          tcp_req.c  the slots for its commands
  *   tcp_move.c       after Connect: to its own reactor       tcp_ahead.c  payloads received before their commands are known
+ *   tcp_freeze.c     all stands still, and goes on
  */
 #ifndef LITEPOOL_TRANSPORT_TCP_PRIV_H
 #define LITEPOOL_TRANSPORT_TCP_PRIV_H
@@ -120,9 +121,34 @@ struct tcp_pattern {
 	bool filled;      /* the last receive brought all that it asked for by the pattern */
 };
 
+enum tcp_flow {
+	TCP_FLOWING,
+	TCP_FREEZING, /* nothing is received or begun; what executes ends, and its answers are sent */
+	TCP_STILL,    /* and nothing is sent any more */
+};
+
+struct tcp_order {               /* from the control thread to a reactor: tcp_freeze.c */
+	_Atomic uint64_t wanted; /* odd: be still; even: flow. Written by the control thread */
+	_Atomic bool posted;
+	struct msg msg;
+};
+
+struct tcp_report { /* from a reactor to the control thread */
+	_Atomic uint64_t
+		still_for; /* the order that was carried out, when it was odd. Written by the reactor */
+	_Atomic bool posted;
+	struct msg msg;
+};
+
 struct tcp_reactor { /* one per reactor; its own */
 	struct tcp_transport *transport;
 	struct reactor *reactor;
+	struct list conns; /* by here_link: those that live here and are not GONE */
+	enum tcp_flow flow;
+	uint64_t order_no; /* the one that was taken last */
+	struct task look;  /* FREEZING: is it still? */
+	struct tcp_order order;
+	struct tcp_report report;
 	/* in-capsule buffers that one connection may hold; 0: not known yet */
 	uint32_t capsule_share;
 	struct tcp_stats stats;
@@ -140,6 +166,11 @@ struct tcp_transport { /* control thread, except opts and the pointers, which do
 	struct list listeners, conns;
 	struct list strangers; /* connections without a successful Connect, the oldest first */
 	uint32_t n_conns, n_strangers;
+	enum tcp_flow
+		flow; /* FREEZING until every reactor is still, and nothing is under way between them */
+	uint64_t order_no;
+	nvme_done_fn freeze_done;
+	void *freeze_ctx;
 	bool stopping;
 	nvme_done_fn stop_done;
 	void *stop_ctx;
@@ -184,6 +215,8 @@ struct tcp_conn {
 	struct sock *sock;
 	enum tcp_conn_state state;
 	bool linger; /* FLUSH: what was sent is to reach the host before the socket is closed */
+	/* while its reactor does not flow: a READ event came; resume was to run */
+	bool read_held, resume_held;
 
 	struct wire_rx rx;
 	struct tcp_pattern pattern;
@@ -217,6 +250,7 @@ struct tcp_conn {
 	uint64_t progress_ns; /* READY: when bytes last moved */
 
 	struct list link; /* control thread */
+	struct list here_link;
 	/* control thread; linked until Connect has succeeded or the connection ends */
 	struct list stranger_link;
 	struct msg move;
@@ -326,6 +360,11 @@ bool tcp_tx_recall(struct tcp_conn *c, struct tcp_req *treq);
 void tcp_tx_writable(struct tcp_conn *c);
 /* Drops what is queued. */
 void tcp_tx_stop(struct tcp_conn *c);
+
+/* tcp_freeze.c */
+void tcp_freeze_init(struct tcp_reactor *tr);
+/* A timer that ran while its reactor does not flow runs again later: time that passes is not the host's. True if so. */
+bool tcp_freeze_puts_off(struct tcp_conn *c, struct timer *timer);
 
 /* tcp_listener.c: all of them, whoever uses them. Control thread. */
 void tcp_listeners_close(struct tcp_transport *t);

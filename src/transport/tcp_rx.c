@@ -480,6 +480,9 @@ static void resume_run(struct task *task)
 
 	if (!tcp_conn_open(c) || c->stall == TCP_STALL_BUFFER)
 		return;
+	c->resume_held = c->tr->flow != TCP_FLOWING;
+	if (c->resume_held)
+		return;
 	if (c->turn_goes_on && !c->stall) {
 		turn_go_on(c);
 		return;

@@ -67,6 +67,7 @@ static int add_reactor(struct tcp_transport *t, struct reactor *r)
 		return -ENOMEM;
 	(*slot)->transport = t;
 	(*slot)->reactor = r;
+	tcp_freeze_init(*slot);
 	return 0;
 }
 

@@ -269,6 +269,8 @@ static void flush_run(struct task *task)
 	struct tcp_conn *c = container_of(task, struct tcp_conn, late);
 	struct list done, *node;
 
+	if (c->tr->flow == TCP_STILL) /* the thaw asks again */
+		return;
 	list_init(&done);
 	while (!c->tx_blocked && !wire_txq_empty(&c->txq) && send_once(c, &done))
 		;

@@ -273,7 +273,7 @@ void target_chaos(struct nvme_world *w)
 	default:
 		break;
 	}
-	if (w->changing)
+	if (w->changing || w->handover != HANDOVER_NONE) /* RPC calls wait meanwhile */
 		return;
 	switch (below(w, 3)) {
 	case 0:

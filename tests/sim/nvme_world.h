@@ -75,6 +75,8 @@ struct sim_ns {
 	bool present;
 };
 
+enum handover_state { HANDOVER_NONE, HANDOVER_FREEZING, HANDOVER_FROZEN };
+
 struct nvme_world {
 	struct sim_world *sim;
 	uint64_t seed;
@@ -95,6 +97,8 @@ struct nvme_world {
 	bool host_banned[N_CLIENTS_MAX];
 	struct client client[N_CLIENTS_MAX];
 	unsigned n_clients;
+	enum handover_state handover;
+	uint64_t freezes, thaws;
 	uint64_t ops_done, ops_ok, reads_checked, breaks;
 	int64_t ahead_taken, ahead_copied; /* of the transport, at the end */
 };
@@ -118,6 +122,11 @@ bool target_disks_quiet(void *arg); /* of struct nvme_world */
 void target_stop(struct nvme_world *w);
 /* Buffers and counters, to stderr. */
 void target_print(const struct nvme_world *w);
+
+/* nvme_handover.c: a step of a hand-over, or its end; not inside of anything else. */
+void handover_chaos(struct nvme_world *w);
+/* None is under way. */
+void handover_settle(struct nvme_world *w);
 
 /* nvme_client.c */
 void client_init(struct nvme_world *w, unsigned id);

@@ -145,6 +145,16 @@ static void disturb(struct nvme_world *w)
 	}
 }
 
+/* A hand-over has few steps, each of them soon: hosts wait meanwhile. */
+static uint64_t disturb_and_wait(struct nvme_world *w)
+{
+	if (w->handover == HANDOVER_NONE ? below(w, 6) == 0 : below(w, 2) == 0)
+		handover_chaos(w);
+	else
+		disturb(w);
+	return 1 + below(w, w->handover == HANDOVER_NONE ? 3000 : 300);
+}
+
 static void load(struct nvme_world *w, uint64_t steps)
 {
 	bool calm = below(w, 4) == 0; /* a round of pure load now and then */
@@ -159,8 +169,7 @@ static void load(struct nvme_world *w, uint64_t steps)
 			sim_fail("nothing is left to happen under load");
 		if (calm || (step < next && !idle)) /* idle: everything may hang by a rule */
 			continue;
-		disturb(w);
-		next = step + 1 + below(w, 3000);
+		next = step + disturb_and_wait(w);
 	}
 }
 
@@ -258,6 +267,7 @@ static void settle(struct nvme_world *w)
 
 	ASSERT(buf);
 	w->stopping = true;
+	handover_settle(w);
 	target_heal(w);
 	world_wait(w, clients_quiet, w, 300, "every command ends");
 	world_wait(w, clients_up, w, 300, "every host connects again");
@@ -378,9 +388,10 @@ static uint64_t run(uint64_t seed, uint64_t steps)
 	hash = sim_hash(w->sim);
 	printf("seed=%" PRIu64 " steps=%" PRIu64 " hosts=%u reactors=%u ops=%" PRIu64 " ok=%" PRIu64
 	       " reads_checked=%" PRIu64 " ahead=%" PRIi64 "+%" PRIi64 " breaks=%" PRIu64
-	       " virtual_ms=%" PRIu64 " hash=%016" PRIx64 "\n",
+	       " freezes=%" PRIu64 "/%" PRIu64 " virtual_ms=%" PRIu64 " hash=%016" PRIx64 "\n",
 	       seed, steps, w->n_clients, w->n_data, w->ops_done, w->ops_ok, w->reads_checked,
-	       w->ahead_taken, w->ahead_copied, w->breaks, sim_now(w->sim) / NSEC_PER_MSEC, hash);
+	       w->ahead_taken, w->ahead_copied, w->breaks, w->freezes, w->thaws,
+	       sim_now(w->sim) / NSEC_PER_MSEC, hash);
 	(void)fflush(stdout);
 	sim_world_free(w->sim);
 	free(w);
