@@ -52,6 +52,7 @@ void nvme_freeze_fini(struct nvme_target *t)
 {
 	for (unsigned i = 0; i <= REACTORS_MAX; i++) {
 		ASSERT(!t->freeze[i] || list_empty(&t->freeze[i]->parked));
+		ASSERT(!t->freeze[i] || !t->freeze[i]->executing);
 		free(t->freeze[i]);
 		t->freeze[i] = NULL;
 	}

@@ -320,6 +320,7 @@ struct rig *rig_new(const struct iobuf_counts *counts)
 		.n_data = RIG_DATA,
 		.mdts_bytes = 128 * 1024,
 	};
+	assert_int_equal(nvme_freeze_init(&rig->target), 0);
 	new_subsystem(rig);
 	for (unsigned h = 0; h < RIG_HOSTS; h++)
 		new_host(rig, h);
@@ -341,6 +342,7 @@ void rig_free(struct rig *rig)
 	}
 	free(rig->ss.ns);
 	free(rig->listener.ana);
+	nvme_freeze_fini(&rig->target);
 	for (unsigned i = 0; i <= RIG_DATA; i++)
 		reactor_free(rig->reactor[i]);
 	iobuf_arena_free(rig->arena);
