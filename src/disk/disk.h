@@ -19,13 +19,15 @@ struct disk_null_opts {
 };
 int disk_null_new(const struct disk_null_opts *opts, struct blk_dev **ret, struct err *err);
 
-/* Memory of this process, zeroed, given back by discard; gone with the process. Lends its memory to
- * readers. */
+/* Memory, zeroed, given back by discard; gone with the last process that has it. Lends it to readers.
+ * It is a memfd, so that it can be handed to another process with what it holds. */
 struct disk_ram_opts {
 	const char *name;
 	struct uuid uuid;
 	uint64_t size_bytes;
 	uint32_t block_size;
+	bool adopt; /* fd is one that another process's RAM disk of that size was passed by */
+	int fd;     /* taken, also on errors */
 };
 int disk_ram_new(const struct disk_ram_opts *opts, struct blk_dev **ret, struct err *err);
 
@@ -37,9 +39,14 @@ struct disk_file_opts {
 	uint32_t block_size;
 	bool buffered; /* go through the page cache; only when asked for */
 	bool read_only;
+	bool adopt; /* fd is open already, passed by another process: file_adopt() */
+	int fd;     /* taken, also on errors */
 };
 int disk_file_new(struct env *env, const struct disk_file_opts *opts, struct blk_dev **ret,
 		  struct err *err);
+
+/* What passes the disk to another process (SCM_RIGHTS); it stays the disk's. -1: it has nothing to pass (null, layers, volumes). */
+int disk_export(const struct blk_dev *dev);
 
 /*
  * Faults. A rule says for which I/O (op mask, byte range), how often (every, probability, a number
@@ -81,6 +88,8 @@ int disk_fault_add(struct blk_dev *dev, const struct disk_fault_rule *spec, uint
 		   struct err *err);
 /* id 0: all. Held I/O goes on. -ENOENT. */
 int disk_fault_remove(struct blk_dev *dev, uint32_t id, struct err *err);
+/* The rules of another fault disk, as disk_fault_list() gave them, with their ids and counts; no I/O has been submitted yet. -EINVAL, -ENOMEM. */
+int disk_fault_restore(struct blk_dev *dev, const json_t *list, struct err *err);
 /* Rules with how often each acted: a new JSON array. */
 json_t *disk_fault_list(const struct blk_dev *dev);
 

@@ -270,6 +270,66 @@ int disk_fault_remove(struct blk_dev *dev, uint32_t id, struct err *err)
 	return 0;
 }
 
+static uint64_t number_at(const json_t *object, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+/* Index of the name in names; n: it is not there. */
+static unsigned index_of(const char *const *names, unsigned n, const json_t *name)
+{
+	const char *text = json_string_value(name);
+	unsigned i = 0;
+
+	while (i < n && (!text || strcmp(names[i], text) != 0))
+		i++;
+	return i;
+}
+
+static int restore_one(struct disk_fault *disk, const json_t *one, struct err *err)
+{
+	const json_t *ops = json_object_get(one, "ops");
+	struct disk_fault_rule spec = {
+		.kind = (enum disk_fault_kind)index_of(disk_fault_kind_name, DISK_FAULT_KINDS,
+						       json_object_get(one, "kind")),
+		.offset = number_at(one, "offset"),
+		.length = number_at(one, "length"),
+		.probability = json_number_value(json_object_get(one, "probability")),
+		.skip = number_at(one, "skip"),
+		.count = number_at(one, "count"),
+		.error = (int)json_integer_value(json_object_get(one, "error")),
+		.delay_ns = number_at(one, "delay_us") * NSEC_PER_USEC,
+		.tear_bytes = number_at(one, "tear_bytes"),
+	};
+	const struct fault_rules *rules;
+	struct fault_rule *rule;
+	uint32_t id;
+	int rc;
+
+	for (size_t i = 0; i < json_array_size(ops); i++)
+		spec.ops |= 1u << index_of(blk_op_name, BLK_OPS, json_array_get(ops, i));
+	rc = disk_fault_add(&disk->dev, &spec, &id, err);
+	if (rc)
+		return rc;
+	rules = atomic_load(&disk->rules);
+	rule = rules->rule[rules->n - 1];
+	rule->id = (uint32_t)number_at(one, "id");
+	atomic_store(&rule->matched, number_at(one, "matched"));
+	atomic_store(&rule->acted, number_at(one, "acted"));
+	disk->last_id = MAX(disk->last_id, rule->id);
+	return 0;
+}
+
+int disk_fault_restore(struct blk_dev *dev, const json_t *list, struct err *err)
+{
+	struct disk_fault *disk = fault_of(dev);
+	int rc = disk ? 0 : err_set(err, -EINVAL, "%s is not a fault disk", dev->name);
+
+	for (size_t i = 0; i < json_array_size(list) && !rc; i++)
+		rc = restore_one(disk, json_array_get(list, i), err);
+	return rc;
+}
+
 static json_t *ops_json(unsigned ops)
 {
 	json_t *array = json_array();

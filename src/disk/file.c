@@ -14,11 +14,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "disk/disk.h"
+#include "disk/pass.h"
 
 struct disk_file {
 	struct blk_dev dev;
@@ -171,6 +173,23 @@ static unsigned caps_of(const struct disk_file_opts *opts, const struct file_inf
 	       (info->can_zero ? BLK_CAP_WRITE_ZEROES : 0);
 }
 
+static int open_file(struct env *env, const struct disk_file_opts *opts, struct file **ret,
+		     struct err *err)
+{
+	enum file_mode mode = opts->buffered ? FILE_BUFFERED : FILE_DIRECT;
+
+	if (opts->adopt)
+		return file_adopt(env, opts->fd, opts->path, mode, opts->read_only, ret, err);
+	return file_open(env, opts->path, mode, opts->read_only, ret, err);
+}
+
+int disk_file_export(const struct blk_dev *dev)
+{
+	if (dev->ops != &disk_file_ops)
+		return -1;
+	return file_export(((const struct disk_file *)(const void *)dev)->file);
+}
+
 int disk_file_new(struct env *env, const struct disk_file_opts *opts, struct blk_dev **ret,
 		  struct err *err)
 {
@@ -179,15 +198,16 @@ int disk_file_new(struct env *env, const struct disk_file_opts *opts, struct blk
 	uint32_t block_size = 0;
 	int rc;
 
-	if (!disk)
+	if (disk)
+		disk->path = strdup(opts->path);
+	if (!disk || !disk->path) {
+		if (opts->adopt)
+			(void)close(opts->fd);
 		return err_set(err, -ENOMEM, "no memory for a file disk");
-	disk->path = strdup(opts->path);
-	if (!disk->path)
-		return err_set(err, -ENOMEM, "no memory for a file disk");
+	}
 	disk->read_only = opts->read_only;
 	disk->block_size_given = opts->block_size != 0;
-	rc = file_open(env, opts->path, opts->buffered ? FILE_BUFFERED : FILE_DIRECT,
-		       opts->read_only, &disk->file, err);
+	rc = open_file(env, opts, &disk->file, err);
 	if (rc)
 		return rc;
 	info = file_info(disk->file);

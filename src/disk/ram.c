@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The RAM disk: memory of this process as a disk, for tests and for measuring everything but the
+ * The RAM disk: memory as a disk, for tests and for measuring everything but the
  * disk.
  *
  * Invariants:
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -22,10 +23,12 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "disk/disk.h"
+#include "disk/pass.h"
 
 struct disk_ram {
 	struct blk_dev dev;
 	uint8_t *mem;
+	int fd; /* of the memory */
 	size_t mapped_bytes;
 	uint64_t page_bytes; /* the kernel's */
 };
@@ -37,7 +40,7 @@ static void ram_release(struct disk_ram *disk, uint64_t offset, uint64_t length)
 	uint64_t first = align_up(offset, disk->page_bytes);
 	uint64_t last = align_down(end, disk->page_bytes);
 
-	if (first >= last || madvise(disk->mem + first, last - first, MADV_DONTNEED)) {
+	if (first >= last || madvise(disk->mem + first, last - first, MADV_REMOVE)) {
 		memset(disk->mem + offset, 0, length);
 		return;
 	}
@@ -92,6 +95,7 @@ static void ram_destroy(struct blk_dev *dev)
 
 	blk_dev_fini(dev);
 	(void)munmap(disk->mem, disk->mapped_bytes); /* fails only for a range that is not ours */
+	(void)close(disk->fd);
 	free(disk);
 }
 
@@ -119,33 +123,78 @@ static int ram_size_check(const struct disk_ram_opts *opts, uint64_t page_bytes,
 		str_size((uint64_t)pages * page_bytes, have, sizeof(have)));
 }
 
+int disk_ram_export(const struct blk_dev *dev)
+{
+	return dev->ops == &ram_ops ? ((const struct disk_ram *)(const void *)dev)->fd : -1;
+}
+
+int disk_export(const struct blk_dev *dev)
+{
+	int fd = disk_file_export(dev);
+
+	return fd < 0 ? disk_ram_export(dev) : fd;
+}
+
+/* The memory of a new disk, or of one that came: what it holds is as large as it says. */
+static int ram_memory(struct disk_ram *disk, const struct disk_ram_opts *opts, struct err *err)
+{
+	struct stat st;
+
+	disk->fd = opts->adopt ? opts->fd : memfd_create("litepool-ram-disk", MFD_CLOEXEC);
+	if (disk->fd < 0 || (!opts->adopt && ftruncate(disk->fd, (off_t)disk->mapped_bytes) < 0))
+		return err_set(err, -errno,
+			       "%s: the kernel refused %" PRIu64
+			       " bytes of memory (%s); make the RAM disk smaller",
+			       opts->name, opts->size_bytes, strerror(errno));
+	if (fstat(disk->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size != disk->mapped_bytes)
+		return err_set(
+			err, -EINVAL,
+			"%s: the descriptor that was passed for it is not the memory of a RAM "
+			"disk of %" PRIu64 " bytes",
+			opts->name, opts->size_bytes);
+	disk->mem = mmap(NULL, disk->mapped_bytes, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_NORESERVE, disk->fd, 0);
+	if (disk->mem == MAP_FAILED)
+		return err_set(err, -errno,
+			       "%s: the kernel refused %" PRIu64
+			       " bytes of memory (%s); make the RAM disk smaller",
+			       opts->name, opts->size_bytes, strerror(errno));
+	/* Advice only: without huge pages everything works, with more TLB misses. */
+	(void)madvise(disk->mem, disk->mapped_bytes, MADV_HUGEPAGE);
+	return 0;
+}
+
+static void ram_freep(struct disk_ram **disk)
+{
+	if (*disk && (*disk)->fd >= 0)
+		(void)close((*disk)->fd);
+	free(*disk);
+}
+
 int disk_ram_new(const struct disk_ram_opts *opts, struct blk_dev **ret, struct err *err)
 {
-	_cleanup_free_ struct disk_ram *disk = calloc(1, sizeof(*disk));
+	_cleanup_(ram_freep) struct disk_ram *disk = calloc(1, sizeof(*disk));
 	int rc;
 
-	if (!disk)
+	if (!disk) {
+		if (opts->adopt)
+			(void)close(opts->fd);
 		return err_set(err, -ENOMEM, "no memory for a RAM disk");
+	}
+	disk->fd = opts->adopt ? opts->fd : -1;
 	rc = blk_dev_init(&disk->dev, &ram_ops, opts->name, &opts->uuid, opts->size_bytes,
 			  opts->block_size, BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN,
 			  err);
 	if (rc)
 		return rc;
 	disk->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	rc = ram_size_check(opts, disk->page_bytes, err);
+	disk->mapped_bytes = align_up(opts->size_bytes, disk->page_bytes);
+	rc = opts->adopt ? 0 : ram_size_check(opts, disk->page_bytes, err);
+	if (!rc)
+		rc = ram_memory(disk, opts, err);
 	if (rc)
 		return rc;
-	disk->mapped_bytes = align_up(opts->size_bytes, disk->page_bytes);
-	disk->mem = mmap(NULL, disk->mapped_bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (disk->mem == MAP_FAILED)
-		return err_set(err, -errno,
-			       "%s: the kernel refused %" PRIu64
-			       " bytes of memory (%s); make the RAM "
-			       "disk smaller",
-			       opts->name, opts->size_bytes, strerror(errno));
-	/* Advice only: without huge pages everything works, with more TLB misses. */
-	(void)madvise(disk->mem, disk->mapped_bytes, MADV_HUGEPAGE);
 	*ret = &TAKE_PTR(disk)->dev;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "disk/disk.h"
 #include "engine/engine.h"
 #include "engine/rpc_call.h"
+#include "engine/store_handover.h"
 
 #define BLOCKS_MAX (UINT64_MAX >> 13)
 
@@ -138,6 +139,10 @@ static int create_aio(struct engine *e, const struct create *c, struct blk_dev *
 				      .read_only = c->readonly};
 	struct stat st;
 
+	opts.fd = store_disk_take(e, c->name);
+	opts.adopt = opts.fd >= 0; /* it is open, whatever the path names by now */
+	if (opts.adopt)
+		return disk_file_new(reactor_env(e->control), &opts, ret, err);
 	if (c->filename[0] != '/')
 		return err_set(
 			err, -EINVAL,
@@ -157,6 +162,7 @@ static int create_fault(struct engine *e, const struct create *c, struct blk_dev
 {
 	struct bdev *base = bdev_find(&e->bdevs, c->base);
 	struct disk_fault_opts opts = {.name = c->name, .uuid = c->uuid, .seed = c->seed};
+	int res;
 
 	if (!base)
 		return err_set(err, -ENODEV, "base '%.128s': no such block device", c->base);
@@ -165,7 +171,13 @@ static int create_fault(struct engine *e, const struct create *c, struct blk_dev
 			       "%s is in use already (%s); put the fault layer on it before that",
 			       base->dev->name, base->dev->claimed_by);
 	opts.base = base->dev;
-	return disk_fault_new(&opts, ret, err);
+	res = disk_fault_new(&opts, ret, err);
+	if (res < 0)
+		return res;
+	res = store_disk_restore(e, *ret, err);
+	if (res < 0)
+		(*ret)->ops->destroy(*ret);
+	return res;
 }
 
 static int create_device(struct engine *e, enum create_kind kind, const struct create *c,
@@ -179,6 +191,8 @@ static int create_device(struct engine *e, enum create_kind kind, const struct c
 	case CREATE_NULL:
 		return disk_null_new(&null_opts, ret, err);
 	case CREATE_MALLOC:
+		ram_opts.fd = store_disk_take(e, c->name);
+		ram_opts.adopt = ram_opts.fd >= 0;
 		return disk_ram_new(&ram_opts, ret, err);
 	case CREATE_AIO:
 		return create_aio(e, c, ret, err);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/rpc_call.h"
+#include "engine/store_handover.h"
 
 static void job_begin(struct store_job *job);
 
@@ -21,12 +22,14 @@ void store_init(struct engine *e)
 	list_init(&e->store.examined);
 	list_init(&e->store.syncs);
 	list_init(&e->store.syncing);
+	list_init(&e->store.hand_jobs);
 }
 
 void store_fini(struct engine *e)
 {
 	list_for_each_safe (it, &e->store.problems)
 		store_problem_drop(e, list_entry(it, struct store_problem, link)->bdev);
+	store_handover_fini(e);
 }
 
 void *store_job_new(struct engine *e, size_t size, struct store_pool *sp, struct rpc_call *call,
@@ -188,7 +191,7 @@ void store_job_done(struct store_job *job, int res, const struct err *err)
 		job->err = *err;
 	else if (res)
 		(void)err_set(&job->err, res, "%s", strerror(-res));
-	if (!job->reads && job->sp->set)
+	if (!job->reads && !job->no_catalog && job->sp->set)
 		store_catalog_take(job);
 	job->msg.run = job_back;
 	reactor_post(job->e->control, &job->msg);

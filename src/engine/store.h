@@ -29,6 +29,8 @@
 #include "volume/volume.h"
 
 struct engine;
+struct hand_job;
+struct store_handover;
 struct store_job;
 
 enum store_state { STORE_OPENING, STORE_OPEN, STORE_CLOSING };
@@ -47,6 +49,10 @@ struct store_pool {
 	char base_name[BLK_NAME_MAX];
 	char claim[LAYOUT_NAME_MAX + 16]; /* "pool NAME", for base->dev->claimed_by */
 	bool writable;                    /* it was opened so: exports are kept on it */
+	bool successor; /* another engine has it, and hands it over to this one (store_handover.h) */
+	/* Pool reactor, store_handover.c: the hold that its pool is in, and who asked for it. */
+	uint64_t hold;
+	struct hand_job *hold_job;
 };
 
 /* A pool that could not be opened. It stays until it is opened, or its block device goes. */
@@ -72,6 +78,10 @@ struct store {
 	struct task closed_task;
 	void (*restored)(struct engine *e, void *ctx);
 	void *restored_ctx;
+	/* store_handover.c. */
+	struct store_handover *handover; /* NULL: never asked for */
+	struct list hand_jobs;           /* pool reactor: struct hand_job that waits for its pool */
+	uint64_t hand_turn;              /* pool reactor: of store_handover */
 };
 
 /* What an object is, as the pool reactor saw it. */
@@ -91,9 +101,10 @@ struct store_job {
 	struct rpc_call *call; /* NULL: nobody waits */
 	json_t *params;        /* kept for what run() borrows from it */
 	bool reads;
-	bool owns_line; /* finish says how the line goes on: store_line_next(), or sp is gone */
-	bool dropped;   /* for finish: sp goes away before its turn came */
-	bool begun;     /* its turn has come */
+	bool owns_line;  /* finish says how the line goes on: store_line_next(), or sp is gone */
+	bool dropped;    /* for finish: sp goes away before its turn came */
+	bool begun;      /* its turn has come */
+	bool no_catalog; /* it changes no object */
 	/* Control thread, when its turn has come. Negative: the job ends with err. Optional. */
 	int (*prepare)(struct store_job *job);
 	/* Pool reactor; leads to store_job_done(). */
@@ -156,6 +167,7 @@ typedef void (*store_opened_fn)(void *ctx, int res, const struct err *err);
 struct store_open_opts {
 	const struct uuid *uuid; /* NULL: any */
 	bool read_only;
+	bool successor; /* store_open() says so itself (store_handover.h) */
 };
 void store_open(struct engine *e, struct bdev *bdev, const struct store_open_opts *opts,
 		store_opened_fn done, void *ctx);

@@ -56,7 +56,9 @@ void store_catalog_take(struct store_job *job)
 		item_take(&job->items[job->n_items++], list_entry(it, struct volume, link));
 	job->pool_uuid = sb->pool;
 	memcpy(job->pool_name, sb->name, sizeof(job->pool_name));
-	job->pool_writable = pool_state(sp->pool) != POOL_READ_ONLY;
+	/* A successor keeps nothing yet: the old engine has. */
+	job->pool_writable =
+		pool_state(sp->pool) != POOL_READ_ONLY && pool_state(sp->pool) != POOL_SUCCESSOR;
 	job->has_catalog = true;
 }
 

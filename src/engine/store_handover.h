@@ -23,7 +23,10 @@
 
 #include "base/err.h"
 
+struct bdev;
+struct blk_dev;
 struct engine;
+struct store_open_opts;
 
 /* state: borrowed; NULL on errors and where nothing is said about it. */
 typedef void (*store_handover_fn)(void *ctx, int res, const json_t *state, const struct err *err);
@@ -78,10 +81,15 @@ void store_take_over(struct engine *e, store_handover_fn ready, store_handover_f
 /* Whether pools are still to be taken over. Nothing is kept on disks meanwhile (exports, reservations): what the old engine kept is what there is. */
 bool store_is_successor(const struct engine *e);
 
-/* ---- for the methods that make disks ---- */
+/* ---- for the engine itself ---- */
 
 /* The descriptor that was passed for a disk of that name, now the caller's; -1: none. */
 int store_disk_take(struct engine *e, const char *name);
-void store_disks_fini(struct engine *e);
+/* The fault rules that the old engine's disk of that name had. 0 or why they cannot be. */
+int store_disk_restore(struct engine *e, struct blk_dev *dev, struct err *err);
+/* How the plan wants the pool on bdev opened. False: not at all; err is -ENOENT. */
+bool store_planned(struct engine *e, const struct bdev *bdev, struct store_open_opts *ret,
+		   struct err *err);
+void store_handover_fini(struct engine *e);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/rpc_call.h"
+#include "engine/store_handover.h"
 #include "layout/superblock.h"
 
 /* ---- a pool's struct ---- */
@@ -157,6 +158,7 @@ static void open_run(struct store_job *job)
 	struct pool_open_opts opts = {
 		.uuid = open->opts.uuid ? &open->uuid : NULL,
 		.read_only = open->opts.read_only || (open->dev->caps & BLK_CAP_READ_ONLY),
+		.successor = open->opts.successor,
 	};
 
 	pool_open(open->env, open->dev, &opts, &job->sp->pool, opened, open);
@@ -305,6 +307,7 @@ static void open_finish(struct store_job *job)
 void store_open(struct engine *e, struct bdev *bdev, const struct store_open_opts *opts,
 		store_opened_fn done, void *ctx)
 {
+	struct store_open_opts planned;
 	struct err err = {0};
 	struct store_pool *sp;
 	struct open_job *open;
@@ -312,6 +315,10 @@ void store_open(struct engine *e, struct bdev *bdev, const struct store_open_opt
 	if (bdev->dev->claims > 0) {
 		(void)err_set(&err, -EBUSY, "%s is in use already (%s)", bdev->dev->name,
 			      bdev->dev->claimed_by);
+		done(ctx, err.code, &err);
+		return;
+	}
+	if (store_is_successor(e) && !store_planned(e, bdev, &planned, &err)) {
 		done(ctx, err.code, &err);
 		return;
 	}
@@ -325,8 +332,11 @@ void store_open(struct engine *e, struct bdev *bdev, const struct store_open_opt
 		return;
 	}
 	open->opts = *opts;
+	if (store_is_successor(e))
+		open->opts = planned;
 	if (opts->uuid)
 		open->uuid = *opts->uuid;
+	sp->successor = open->opts.successor;
 	open->dev = bdev->dev;
 	open->env = store_env(e);
 	open->done = done;

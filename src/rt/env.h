@@ -78,6 +78,9 @@ struct env_ops {
 
 	int (*file_open)(struct env *env, const char *path, enum file_mode mode, bool read_only,
 			 struct file **ret, struct err *err);
+	int (*file_export)(const struct file *f);
+	int (*file_adopt)(struct env *env, int fd, const char *path, enum file_mode mode,
+			  bool read_only, struct file **ret, struct err *err);
 	void (*file_close)(struct file *f);
 	int (*file_rescan)(struct file *f, uint64_t *ret_size_bytes);
 	void (*file_submit)(struct env *env, struct file *f, struct file_io *io);

@@ -12,6 +12,17 @@ int file_open(struct env *env, const char *path, enum file_mode mode, bool read_
 	return env->ops->file_open(env, path, mode, read_only, ret, err);
 }
 
+int file_export(const struct file *f)
+{
+	return f->ops->file_export(f);
+}
+
+int file_adopt(struct env *env, int fd, const char *path, enum file_mode mode, bool read_only,
+	       struct file **ret, struct err *err)
+{
+	return env->ops->file_adopt(env, fd, path, mode, read_only, ret, err);
+}
+
 void file_close(struct file *f)
 {
 	if (f)

@@ -62,6 +62,14 @@ struct file_info {
  */
 int file_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
 	      struct file **ret, struct err *err);
+/*
+ * Hand-over to another process. file_export(): the descriptor, to be passed (SCM_RIGHTS makes a copy); it stays the file's, and with it what it holds, the lock (flock) or the
+ * claim of the device (O_EXCL), which belong to the open file description and so are never free in between. file_adopt(): a file of a descriptor that came; takes fd, also on
+ * errors. path is what messages call it. -EINVAL: it is not open as mode and read_only say; -EBUSY: it came without the lock and somebody else has it.
+ */
+int file_export(const struct file *f);
+int file_adopt(struct env *env, int fd, const char *path, enum file_mode mode, bool read_only,
+	       struct file **ret, struct err *err);
 /* No I/O may be under way on any reactor. Blocking. */
 void file_close(struct file *f);
 const struct file_info *file_info(const struct file *f);

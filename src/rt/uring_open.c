@@ -57,6 +57,18 @@ static int open_failed(struct opening *o, int rc)
 	return err_set(o->err, rc, "cannot open %s: %s", o->path, strerror(-rc));
 }
 
+static int lock_file(struct opening *o)
+{
+	int rc;
+	char who[256];
+
+	if (flock(o->f->fd, (o->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return 0;
+	rc = errno == EWOULDBLOCK ? -EBUSY : -errno; /* before who changes errno */
+	return err_set(o->err, rc, "%s is in use%s", o->path,
+		       file_holder_flock(&o->st, who, sizeof(who)));
+}
+
 static int open_fd(struct opening *o)
 {
 	int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (o->read_only ? O_RDONLY : O_RDWR);
@@ -78,14 +90,32 @@ static int open_fd(struct opening *o)
 	/* Non-blocking was for the open alone (FIFOs, media changes). */
 	if (fcntl(o->f->fd, F_SETFL, flags & (O_DIRECT | O_RDWR)) < 0)
 		return open_failed(o, -errno);
-	if (!is_device && flock(o->f->fd, (o->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
-		int rc = errno == EWOULDBLOCK ? -EBUSY : -errno; /* before who changes errno */
-		char who[256];
+	return is_device ? 0 : lock_file(o);
+}
 
-		return err_set(o->err, rc, "%s is in use%s", o->path,
-			       file_holder_flock(&o->st, who, sizeof(who)));
-	}
-	return 0;
+/* A passed descriptor is open already, and keeps what it holds. */
+static int check_fd(struct opening *o)
+{
+	int flags = fcntl(o->f->fd, F_GETFL);
+
+	if (flags < 0)
+		return open_failed(o, -errno);
+	if (!S_ISREG(o->st.st_mode) && !S_ISBLK(o->st.st_mode))
+		return err_set(
+			o->err, -EINVAL,
+			"the descriptor that was passed for %s is neither a regular file nor "
+			"a block device",
+			o->path);
+	if ((flags & O_ACCMODE) != (o->read_only ? O_RDONLY : O_RDWR) ||
+	    !(flags & O_DIRECT) != (o->mode == FILE_BUFFERED))
+		return err_set(
+			o->err, -EINVAL,
+			"the descriptor that was passed for %s is not open for %s with %s I/O",
+			o->path, o->read_only ? "reading" : "writing",
+			o->mode == FILE_DIRECT ? "direct" : "buffered");
+	if (fcntl(o->f->fd, F_SETFD, FD_CLOEXEC) < 0)
+		return open_failed(o, -errno);
+	return S_ISBLK(o->st.st_mode) ? 0 : lock_file(o); /* it has the lock: nothing changes */
 }
 
 /* O_DIRECT's alignment of offset and length, by asking the kernel or, where it does not tell, by trying. */
@@ -213,6 +243,48 @@ static int learn(struct opening *o)
 	return 0;
 }
 
+static int file_make(struct opening *o, int fd)
+{
+	o->f = calloc(1, sizeof(*o->f));
+	if (!o->f)
+		return err_set(o->err, -ENOMEM, "no memory to open %s", o->path);
+	o->f->base.ops = &uring_ops;
+	o->f->base.read_only = o->read_only;
+	o->f->fd = fd;
+	return 0;
+}
+
+/* rc is of what was done with o->f so far. */
+static int file_learn(struct opening *o, int rc, struct file **ret)
+{
+	if (!rc)
+		rc = learn(o);
+	if (rc < 0) {
+		ufile_close(&o->f->base);
+		return rc;
+	}
+	*ret = &o->f->base;
+	return 0;
+}
+
+int ufile_export(const struct file *base)
+{
+	return ((const struct ufile *)base)->fd;
+}
+
+int ufile_adopt(struct env *env, int fd, const char *path, enum file_mode mode, bool read_only,
+		struct file **ret, struct err *err)
+{
+	struct opening o = {.path = path, .mode = mode, .read_only = read_only, .err = err};
+	int rc = fstat(fd, &o.st) < 0 ? open_failed(&o, -errno) : file_make(&o, fd);
+
+	if (rc) {
+		(void)close(fd);
+		return rc;
+	}
+	return file_learn(&o, check_fd(&o), ret);
+}
+
 int ufile_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
 	       struct file **ret, struct err *err)
 {
@@ -224,21 +296,8 @@ int ufile_open(struct env *env, const char *path, enum file_mode mode, bool read
 	if (!S_ISREG(o.st.st_mode) && !S_ISBLK(o.st.st_mode))
 		return err_set(err, -EINVAL, "%s is neither a regular file nor a block device",
 			       path);
-	o.f = calloc(1, sizeof(*o.f));
-	if (!o.f)
-		return err_set(err, -ENOMEM, "no memory to open %s", path);
-	o.f->base.ops = &uring_ops;
-	o.f->base.read_only = read_only;
-	o.f->fd = -1;
-	rc = open_fd(&o);
-	if (!rc)
-		rc = learn(&o);
-	if (rc < 0) {
-		ufile_close(&o.f->base);
-		return rc;
-	}
-	*ret = &o.f->base;
-	return 0;
+	rc = file_make(&o, -1);
+	return rc ? rc : file_learn(&o, open_fd(&o), ret);
 }
 
 void ufile_close(struct file *base)

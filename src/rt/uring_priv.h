@@ -148,6 +148,9 @@ void ufile_drop_slots(struct uenv *u);
 /* uring_open.c */
 int ufile_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
 	       struct file **ret, struct err *err);
+int ufile_export(const struct file *base);
+int ufile_adopt(struct env *env, int fd, const char *path, enum file_mode mode, bool read_only,
+		struct file **ret, struct err *err);
 void ufile_close(struct file *base);
 int ufile_rescan(struct file *base, uint64_t *ret_size_bytes);
 

@@ -23,6 +23,7 @@ struct volumes {
 	bool closing;
 	bool held;               /* of a successor, until volumes_release() */
 	bool stale;              /* chains may have changed since views were made; a successor's */
+	uint64_t changes;        /* of layers and objects */
 	struct pool_slot *slots; /* the pool's, by index of its users */
 	unsigned n_slots;
 	struct volume_lane

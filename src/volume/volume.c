@@ -67,6 +67,7 @@ static void object_changed(struct volumes *set, struct pool_object *object)
 	struct volume *v = object->user;
 
 	set->stale = true;
+	set->changes++;
 	if (v) {
 		follow(v);
 		info_update(v);
@@ -80,7 +81,10 @@ static void object_changed(struct volumes *set, struct pool_object *object)
 
 static void on_layer_set(void *ctx, struct pool_layer *layer, bool is_new)
 {
-	((struct volumes *)ctx)->stale = true;
+	struct volumes *set = ctx;
+
+	set->stale = true;
+	set->changes++;
 	if (layer->object)
 		object_changed(ctx, layer->object);
 }
@@ -92,6 +96,7 @@ static void on_object_set(void *ctx, struct pool_object *object, bool is_new)
 
 static void on_object_gone(void *ctx, struct pool_object *object)
 {
+	((struct volumes *)ctx)->changes++;
 	if (object->user)
 		volume_free(object->user);
 }
@@ -151,6 +156,11 @@ void volumes_free(struct volumes *set)
 	task_cancel(&set->job_task);
 	pool_unlisten(set->pool, set);
 	set_free(set);
+}
+
+uint64_t volumes_changes(const struct volumes *set)
+{
+	return set->changes;
 }
 
 struct list *volumes_list(struct volumes *set)

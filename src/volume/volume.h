@@ -64,6 +64,8 @@ void volumes_free(struct volumes *set);
  * Of a successor (pool/handover.h), whose pool has been taken over: I/O, which waits until then, goes on. done when it does on every reactor; never inside. -ENOMEM: nothing has happened.
  */
 int volumes_release(struct volumes *set, void (*done)(void *ctx), void *ctx);
+/* Counts what was set or went, of layers and objects, since the pool was opened. */
+uint64_t volumes_changes(const struct volumes *set);
 struct volume *volume_find(struct volumes *set, const char *name);
 struct volume *volume_find_uuid(struct volumes *set, const struct uuid *uuid);
 struct list *volumes_list(struct volumes *set);

@@ -17,9 +17,10 @@
 #include "base/str.h"
 #include "sim/sim_int.h"
 
-#define SECTOR     512u
-#define CHUNK      ((uint64_t)65536) /* grain of the sparse memory */
-#define PATH_BYTES 256
+#define SECTOR       512u
+#define CHUNK        ((uint64_t)65536) /* grain of the sparse memory */
+#define PATH_BYTES   256
+#define FIRST_NUMBER 1000000 /* no descriptor of the process has one like it */
 
 struct sparse {
 	uint8_t **chunk; /* NULL: zeroes */
@@ -37,7 +38,8 @@ struct sim_disk {
 	char path[PATH_BYTES];
 	uint64_t size_bytes;
 	uint32_t block_size;
-	bool open;
+	unsigned opens; /* one, but for a hand-over */
+	int number;     /* names it in place of a descriptor */
 	struct sparse live, durable;
 	uint64_t *durable_seq; /* by sector: the write that made it what it is */
 	uint64_t seq;
@@ -299,18 +301,11 @@ static struct sim_disk *disk_get(struct sim_world *w, const char *path)
 	return d;
 }
 
-int sim_file_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
-		  struct file **ret, struct err *err)
+static struct file *file_new(struct sim_disk *d, bool read_only)
 {
-	struct sim_disk *d = disk_find(sim_env_of(env)->world, path);
-	struct sim_file *f;
+	struct sim_file *f = sim_alloc(sizeof(*f));
 
-	if (!d)
-		return err_set(err, -ENOENT, "%s does not exist in this world", path);
-	if (d->open)
-		return err_set(err, -EBUSY, "%s is open already", path);
-	d->open = true;
-	f = sim_alloc(sizeof(*f));
+	d->opens++;
 	f->disk = d;
 	f->file.ops = &sim_env_ops;
 	f->file.read_only = read_only;
@@ -321,16 +316,47 @@ int sim_file_open(struct env *env, const char *path, enum file_mode mode, bool r
 		.can_discard = !read_only,
 		.can_zero = !read_only,
 	};
-	*ret = &f->file;
+	return &f->file;
+}
+
+int sim_file_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
+		  struct file **ret, struct err *err)
+{
+	struct sim_disk *d = disk_find(sim_env_of(env)->world, path);
+
+	if (!d)
+		return err_set(err, -ENOENT, "%s does not exist in this world", path);
+	if (d->opens)
+		return err_set(err, -EBUSY, "%s is open already", path);
+	*ret = file_new(d, read_only);
 	return 0;
+}
+
+int sim_file_export(const struct file *file)
+{
+	return ((const struct sim_file *)(const void *)file)->disk->number; /* its first member */
+}
+
+int sim_file_adopt(struct env *env, int fd, const char *path, enum file_mode mode, bool read_only,
+		   struct file **ret, struct err *err)
+{
+	list_for_each (node, &sim_env_of(env)->world->files) {
+		struct sim_disk *d = list_entry(node, struct sim_disk, link);
+
+		if (d->number != fd)
+			continue;
+		*ret = file_new(d, read_only);
+		return 0;
+	}
+	return err_set(err, -EBADF, "no disk of this world was passed as %d for %s", fd, path);
 }
 
 void sim_file_close(struct file *file)
 {
 	struct sim_file *f = container_of(file, struct sim_file, file);
 
-	ASSERT(list_empty(&f->disk->under_way));
-	f->disk->open = false;
+	ASSERT(f->disk->opens > 1 || list_empty(&f->disk->under_way));
+	f->disk->opens--;
 	free(f);
 }
 
@@ -355,6 +381,9 @@ void sim_file_create(struct sim_world *w, const char *path, uint64_t size_bytes,
 	d->block_size = block_size;
 	list_init(&d->cached);
 	list_init(&d->under_way);
+	d->number = list_empty(&w->files)
+			    ? FIRST_NUMBER
+			    : list_entry(w->files.prev, struct sim_disk, link)->number + 1;
 	list_push_back(&w->files, &d->link);
 	sim_file_resize(w, path, size_bytes);
 }
@@ -425,7 +454,7 @@ void sim_file_free(struct sim_world *w)
 	list_for_each_safe (node, &w->files) {
 		struct sim_disk *d = list_entry(node, struct sim_disk, link);
 
-		ASSERT(!d->open);
+		ASSERT(!d->opens);
 		list_for_each_safe (cached, &d->cached)
 			cached_free(list_entry(cached, struct cached_write, link));
 		sparse_free(&d->live, d->size_bytes);

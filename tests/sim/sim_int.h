@@ -86,6 +86,9 @@ void sim_file_free(struct sim_world *w);
 int sim_file_open(struct env *env, const char *path, enum file_mode mode, bool read_only,
 		  struct file **ret, struct err *err);
 void sim_file_close(struct file *f);
+int sim_file_export(const struct file *f);
+int sim_file_adopt(struct env *env, int fd, const char *path, enum file_mode mode, bool read_only,
+		   struct file **ret, struct err *err);
 int sim_file_rescan(struct file *f, uint64_t *ret_size_bytes);
 void sim_file_submit(struct env *env, struct file *f, struct file_io *io);
 

@@ -323,6 +323,46 @@ static void describe_names_the_base_and_the_rules(void **state)
 	teardown(&f);
 }
 
+/* As in the next process of a hot upgrade: a disk with these rules, their ids and what they have done. */
+static void rules_are_restored_with_their_ids_and_counts(void **state)
+{
+	struct disk_fault_rule rule = {.kind = DISK_FAULT_ERROR,
+				       .ops = OP(READ) | OP(WRITE),
+				       .length = 4096,
+				       .probability = 1,
+				       .skip = 1,
+				       .count = 2,
+				       .error = -EILSEQ};
+	struct fixture f, next;
+	json_t *was, *is;
+	struct err err = {0};
+	uint32_t gone, id;
+
+	setup(&f);
+	gone = rule_add(&f, (struct disk_fault_rule){.kind = DISK_FAULT_HANG, .ops = OP(FLUSH)});
+	id = rule_add(&f, rule);
+	assert_int_equal(disk_fault_remove(f.dev, gone, NULL), 0);
+	assert_int_equal(world_op(&f.w, f.dev, BLK_READ, 0, 0, 512), 0);
+	assert_int_equal(world_op(&f.w, f.dev, BLK_READ, 0, 0, 512), -EILSEQ);
+	was = disk_fault_list(f.dev);
+	teardown(&f);
+
+	setup(&next);
+	if (disk_fault_restore(next.dev, was, &err))
+		fail_msg("%s", err.text);
+	is = disk_fault_list(next.dev);
+	assert_true(json_equal(was, is));
+	json_decref(is);
+	assert_int_equal(world_op(&next.w, next.dev, BLK_READ, 0, 0, 512), -EILSEQ);
+	assert_int_equal(world_op(&next.w, next.dev, BLK_READ, 0, 0, 512), 0);
+	assert_true(rule_add(&next, rule) > id);
+	(void)json_object_set_new(json_array_get(was, 0), "kind", json_string("no such kind"));
+	assert_int_equal(disk_fault_restore(next.dev, was, &err), -EINVAL);
+	assert_int_equal(disk_fault_restore(next.ram, was, &err), -EINVAL);
+	json_decref(was);
+	teardown(&next);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +379,7 @@ int main(void)
 		cmocka_unit_test(bad_rules_are_refused_with_a_reason),
 		cmocka_unit_test(the_same_seed_gives_the_same_faults),
 		cmocka_unit_test(describe_names_the_base_and_the_rules),
+		cmocka_unit_test(rules_are_restored_with_their_ids_and_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

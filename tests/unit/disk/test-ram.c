@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The RAM disk and the null disk. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -136,6 +137,45 @@ static void more_memory_than_the_machine_has_is_refused(void **state)
 	assert_non_null(strstr(err.text, "smaller"));
 }
 
+/* As between two processes, both of which have it for a while. */
+static void a_passed_disk_has_what_was_written(void **state)
+{
+	struct disk_ram_opts opts = {
+		.name = "Malloc0", .size_bytes = SIZE, .block_size = 512, .adopt = true};
+	struct blk_dev *dev = ram_new(SIZE, 512), *next = NULL;
+	struct err err = {0};
+	struct blk_world w;
+
+	blk_world_init(&w, 1);
+	world_fill(&w, dev, 4096, 4096, 9);
+	opts.fd = dup(disk_export(dev));
+	if (disk_ram_new(&opts, &next, &err))
+		fail_msg("%s", err.text);
+	assert_true(world_reads(&w, next, 4096, 4096, 9));
+	world_fill(&w, dev, 8192, 512, 10);
+	assert_true(world_reads(&w, next, 8192, 512, 10));
+	dev->ops->destroy(dev);
+	assert_true(world_reads(&w, next, 4096, 4096, 9));
+	assert_int_equal(world_op(&w, next, BLK_DISCARD, 0, 4096, 4096), 0);
+	assert_true(world_reads(&w, next, 4096, 4096, 0));
+	next->ops->destroy(next);
+	blk_world_fini(&w);
+}
+
+static void what_is_no_memory_of_that_size_is_refused(void **state)
+{
+	struct disk_ram_opts opts = {
+		.name = "Malloc0", .size_bytes = SIZE / 2, .block_size = 512, .adopt = true};
+	struct blk_dev *dev = ram_new(SIZE, 512), *next = NULL;
+	struct err err = {0};
+
+	opts.fd = dup(disk_export(dev));
+	assert_int_equal(disk_ram_new(&opts, &next, &err), -EINVAL);
+	opts.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_int_equal(disk_ram_new(&opts, &next, &err), -EINVAL);
+	dev->ops->destroy(dev);
+}
+
 static void the_null_disk_reads_zeroes_and_forgets(void **state)
 {
 	struct disk_null_opts opts = {.name = "Null0", .size_bytes = 512 * TIB, .block_size = 4096};
@@ -169,6 +209,8 @@ int main(void)
 		cmocka_unit_test(discard_and_write_zeroes_give_memory_back_and_read_zero),
 		cmocka_unit_test(write_zeroes_keeps_the_memory_when_asked_to),
 		cmocka_unit_test(more_memory_than_the_machine_has_is_refused),
+		cmocka_unit_test(a_passed_disk_has_what_was_written),
+		cmocka_unit_test(what_is_no_memory_of_that_size_is_refused),
 		cmocka_unit_test(the_null_disk_reads_zeroes_and_forgets),
 	};
 

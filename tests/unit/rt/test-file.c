@@ -372,6 +372,58 @@ static void second_opener_is_told_who_holds_the_file(void **state)
 	file_close(f);
 }
 
+/* As between two processes: the descriptor is a copy, the open file description one. */
+static void a_passed_file_keeps_its_lock(void **state)
+{
+	struct fixture *fx = *state;
+	struct file *f = open_or_skip(fx, FILE_BUFFERED), *g, *h;
+	struct env *env = reactor_env(fx->r);
+	struct err err = {0};
+	char want[4096];
+
+	fill(want, sizeof(want), 7);
+	memcpy(fx->own, want, sizeof(want));
+	assert_int_equal(rw(fx, f, FILE_WRITE, FILE_FUA, 0, 4096, fx->own), 0);
+	if (file_adopt(env, dup(file_export(f)), "passed", FILE_BUFFERED, false, &g, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(file_info(g)->size_bytes, file_info(f)->size_bytes);
+	assert_int_equal(rw(fx, f, FILE_READ, 0, 0, 4096, fx->own), 0);
+	file_close(f); /* the lock is the other's still */
+	assert_int_equal(file_open(env, fx->path, FILE_BUFFERED, false, &h, &err), -EBUSY);
+	memset(fx->own, 0, 4096);
+	assert_int_equal(rw(fx, g, FILE_READ, 0, 0, 4096, fx->own), 0);
+	assert_memory_equal(fx->own, want, sizeof(want));
+	file_close(g);
+	assert_int_equal(file_open(env, fx->path, FILE_BUFFERED, false, &h, &err), 0);
+	file_close(h);
+}
+
+static void a_descriptor_that_is_not_open_as_wanted_is_refused(void **state)
+{
+	struct fixture *fx = *state;
+	struct env *env = reactor_env(fx->r);
+	struct err err = {0};
+	struct file *f;
+
+	assert_int_equal(file_adopt(env, open(fx->path, O_RDONLY | O_CLOEXEC), "passed",
+				    FILE_BUFFERED, false, &f, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.text, "writing"));
+	assert_int_equal(file_adopt(env, open(fx->path, O_RDWR | O_CLOEXEC), "passed", FILE_DIRECT,
+				    false, &f, &err),
+			 -EINVAL);
+	assert_int_equal(file_adopt(env, open("/dev/null", O_RDWR | O_CLOEXEC), "passed",
+				    FILE_BUFFERED, false, &f, &err),
+			 -EINVAL);
+	assert_int_equal(file_adopt(env, -1, "passed", FILE_BUFFERED, false, &f, &err), -EBADF);
+	/* Somebody else has the lock. */
+	f = open_or_skip(fx, FILE_BUFFERED);
+	assert_int_equal(file_adopt(env, open(fx->path, O_RDWR | O_CLOEXEC), "passed",
+				    FILE_BUFFERED, false, &f, &err),
+			 -EBUSY);
+	file_close(f);
+}
+
 /* As after kill -9: the process is gone, its ring (here: our descriptor) keeps the lock for a while. */
 static void lock_of_a_dead_process_is_busy(void **state)
 {
@@ -534,6 +586,8 @@ int main(void)
 		FILE_TEST(zero_falls_back_to_writing_zeroes),
 		FILE_TEST(block_device_is_claimed_discarded_and_zeroed),
 		FILE_TEST(second_opener_is_told_who_holds_the_file),
+		FILE_TEST(a_passed_file_keeps_its_lock),
+		FILE_TEST(a_descriptor_that_is_not_open_as_wanted_is_refused),
 		FILE_TEST(lock_of_a_dead_process_is_busy),
 		FILE_TEST(what_is_not_a_file_is_refused),
 		FILE_TEST(more_io_than_the_ring_holds_completes),
