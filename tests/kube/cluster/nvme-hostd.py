@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""nvme-hostd.py NVME_FILE SOCKET FOLDER: stands for the kernel's nvme-tcp on a test machine that has none.
+
+One line a connection: "attach NQN ADDR:PORT[,...]", "find NQN", "detach NQN"; answers "ok DEVICE" or "CODE words" (CODE as in gRPC). A volume is an nvme-file (our own NVMe/TCP
+host, as a file by FUSE) under a loop device. It outlives the CSI driver, as the kernel does; ending it is the end of the node's kernel. Host NQN and ID: /etc/nvme, as the kernel's.
+"""
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+NVME_FILE, SOCKET, FOLDER = sys.argv[1:4]
+FAILED_PRECONDITION, NOT_FOUND, INVALID, UNAVAILABLE = 9, 5, 3, 14
+
+
+class Failed(Exception):
+    pass
+
+
+def run(*argv):
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout.strip()
+
+
+class Volume:
+    """One attached namespace."""
+
+    def __init__(self, nqn, addr, port):
+        self.nqn = nqn
+        self.path = os.path.join(FOLDER, nqn.rsplit(":", 1)[1])
+        open(self.path, "a").close()
+        self.log = open(self.path + ".log", "a+")
+        identity = [open("/etc/nvme/" + f).read().strip() for f in ("hostnqn", "hostid")]
+        self.process = subprocess.Popen([NVME_FILE, "--addr", addr, "--port", port, "--nqn", nqn, "--hostnqn", identity[0], "--hostid", identity[1], self.path],
+                                        stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.device = None
+        first = self.process.stdout.readline().split()
+        if not first:
+            self.end()
+            self.log.seek(0)
+            raise Failed(UNAVAILABLE, "nvme-file: " + self.log.read().strip()[-300:])
+        rc, out = run("losetup", "--find", "--show", "--sector-size", first[2], "--direct-io=on", self.path)
+        if rc:
+            self.end()
+            raise Failed(UNAVAILABLE, "losetup: " + out)
+        self.device = out
+        threading.Thread(target=self.follow, daemon=True).start()
+
+    def follow(self):
+        for _ in self.process.stdout:  # "size N": the device follows
+            os.stat(self.path)
+            run("losetup", "-c", self.device)
+
+    def busy(self):
+        with open("/proc/self/mountinfo") as f:
+            return any(line.split(" - ")[1].split()[1] == self.device for line in f)
+
+    def end(self):
+        if self.device:
+            rc, out = run("losetup", "-d", self.device)
+            if rc:
+                raise Failed(FAILED_PRECONDITION, "losetup -d: " + out)
+        run("umount", "-l", self.path)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.unlink(self.path)
+
+
+volumes = {}
+locks = {}
+lock = threading.Lock()
+
+
+def attach(nqn, targets):
+    if nqn not in volumes:
+        addr, port = targets.split(",")[0].rsplit(":", 1)
+        volumes[nqn] = Volume(nqn, addr, port)
+    return volumes[nqn].device
+
+
+def find(nqn):
+    if nqn not in volumes:
+        raise Failed(NOT_FOUND, "it is not attached")
+    return volumes[nqn].device
+
+
+def detach(nqn):
+    volume = volumes.get(nqn)
+    if volume:
+        if volume.busy():
+            raise Failed(FAILED_PRECONDITION, "%s is mounted" % volume.device)
+        volume.end()
+        del volumes[nqn]
+    return ""
+
+
+def serve(connection):
+    with connection:
+        try:
+            words = connection.makefile().readline().split()
+            call = {"attach": attach, "find": find, "detach": detach}[words[0]]
+            with lock:
+                mine = locks.setdefault(words[1], threading.Lock())
+            with mine:
+                answer = "ok " + call(*words[1:])
+        except Failed as failed:
+            answer = "%d %s" % failed.args
+        except Exception as error:  # whatever it is, the driver is to say it
+            answer = "%d %r" % (INVALID, error)
+        print(words, answer, flush=True)
+        try:
+            connection.sendall(answer.encode() + b"\n")
+        except OSError:
+            pass
+
+
+os.makedirs(FOLDER, exist_ok=True)
+os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
+if os.path.exists(SOCKET):
+    os.unlink(SOCKET)
+with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+    server.bind(SOCKET)
+    server.listen(64)
+    while True:
+        threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
