@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+# LitePool on a whole cluster, for the scripts that source this with $S, the cluster's state folder: images, cluster, deploy/litepool.yaml, pools; and words to say what is expected.
+#
+#   cluster_up, cluster_down
+#   check NAME COMMAND...        one test (TAP)
+#   eventually COMMAND...        until it succeeds, at most $LIMIT s;   field OBJECT JSONPATH VALUE   that it is so
+#   in_node NODE COMMAND...      in the node's namespaces
+#   node_kill NODE, node_start NODE      the node's power;   processes NODE PATTERN   the pids of its pods' processes whose command line has it
+set -uo pipefail
+build=${LITEPOOL_BUILD:?} source=${LITEPOOL_SOURCE:?}
+LIMIT=${LITEPOOL_TEST_LIMIT:-180}
+NODES=${NODES:-2}
+mkdir -p "$S"
+. "$source/tests/kube/lab/lib.sh"
+here=$source/tests/kube/cluster
+lab=$source/tests/kube/lab
+state "$S"
+export KUBECONFIG=$S/kubeconfig
+n=0 failed=0
+
+eventually() {
+    local end=$((SECONDS + LIMIT))
+    until "$@" > "$S/last" 2>&1; do
+        [ $SECONDS -lt $end ] || { echo "not in $LIMIT s: $*"; cat "$S/last"; return 1; }
+        sleep 0.2
+    done
+}
+check() {
+    local started=$SECONDS
+    n=$((n + 1))
+    if "${@:2}" > "$S/out" 2>&1; then
+        echo "ok $n - $1 ($((SECONDS - started)) s)"
+    else
+        echo "not ok $n - $1"
+        sed 's/^/# /' "$S/out" | tail -n 60
+        failed=$((failed + 1))
+        [ -z "${STOP:-}" ] || exit 1
+    fi
+}
+field() { [ "$(kubectl get "$1" -o "jsonpath={$2}")" = "$3" ]; }
+in_node() { nsenter -t "$(pid_of "$1")" -m -p -u -- "${@:2}"; }
+
+images() {
+    local i=$S/images p
+    mkdir -p "$i"
+    [ ! -e "$i/litepool.tar" ] || return 0
+    "$lab/image.py" "$i/busybox.tar" lab.test/busybox:1
+    "$lab/image.py" "$i/pause.tar" "lab.test/pause:1=/bin/sleep 2147483647"
+    for p in provisioner attacher resizer snapshotter; do
+        "$lab/image.py" "$i/csi-$p.tar" "$(sed -n "s/.*newName: \(.*csi-$p\), newTag: \(.*\)}/\1:\2/p" "$source/deploy/base/kustomization.yaml")=/usr/bin/csi-$p" csi-$p
+    done
+    PATH=$build/src/engine:$build/src/agent:$build/src/controller:$build/src/csi:$build/src/cli:$build/tests/kube/cluster:$PATH \
+        "$lab/image.py" "$i/litepool.tar" docker.io/library/litepool:dev litepool-engine litepool-agent litepool-controller litepool-csi litepool csi-bridge \
+        mkfs.ext4 e2fsck resize2fs mkfs.xfs xfs_growfs xfs_io mkfs.btrfs btrfs blkid mount umount losetup
+}
+# What is not ours: the CRDs and the controller of snapshots.
+snapshots() {
+    local crds
+    crds=$(cat "$CACHE/mod/snapshot-crds.dir")
+    kubectl apply --server-side -k "$crds" > /dev/null && kubectl wait --for=condition=Established --timeout="${LIMIT}s" crd --all || return
+    start snapshot-controller snapshot-controller --kubeconfig="$KUBECONFIG" --leader-election=false --http-endpoint="$(cat "$S/net").1:9790" \
+        --retry-interval-start=500ms --feature-gates=CSIVolumeGroupSnapshot=true
+}
+# deploy/litepool.yaml, but for what overlay/ says.
+deploy() {
+    kubectl kustomize --load-restrictor LoadRestrictionsNone "$here/overlay" | kubectl apply --server-side --validate=strict -f - &&
+        kubectl label node --all --overwrite litepool.io/engine=true
+}
+hostd() {
+    mkdir -p "$S/$1/run/litepool"
+    start_in "$1" "$1-hostd" "$here/nvme-hostd.py" "$build/tests/kube/cluster/nvme-file" /run/litepool/hostd.sock /run/litepool/hostd
+}
+running() { ! kubectl -n litepool-system get pods --no-headers | awk '{ split($2, r, "/"); if (r[1] != r[2] || $3 != "Running") print }' | grep .; }
+pool() { # pool NODE
+    kubectl apply --server-side -f - << END
+apiVersion: litepool.io/v1alpha1
+kind: StoragePool
+metadata: {name: $1}
+spec: {nodeName: $1, device: {file: /var/lib/litepool/pool.img}, size: 4Gi}
+END
+}
+ready() { field "$1" '.status.conditions[?(@.type=="Ready")].status' True; }
+cluster_up() {
+    local i
+    images && "$lab/up.sh" "$S" "$NODES" && snapshots && deploy || return
+    for i in $(seq "$NODES"); do hostd "node$i"; done
+    eventually running
+    for i in $(seq "$NODES"); do
+        eventually ready "storagenode/node$i" && pool "node$i" && eventually ready "storagepool/node$i" || return
+    done
+    eventually kubectl get csinode node1 -o 'jsonpath={.spec.drivers[0].name}'
+}
+# Loop devices are the machine's, not a node's: those over files of nodes that are gone.
+loops_end() {
+    local device file
+    losetup -n -O NAME,BACK-FILE | while read -r device file; do
+        case $file in "$S"/* | /run/litepool/hostd/*) losetup -d "$device" ;; esac
+    done
+}
+cluster_down() {
+    local i
+    for i in $(seq "$NODES"); do stop "node$i-hostd" KILL; done
+    "$lab/down.sh" "$@" "$S"
+    loops_end
+}

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# cluster.sh: a volume's whole life on a real Kubernetes, with LitePool as it is deployed (make test-k8s). KEEP=1 leaves the cluster up, and uses one that is up; S: its folder.
+# Skipped without the programs (tests/kube/lab/build.sh) or root.
+if [ -z "${S:-}" ]; then
+    S=$(mktemp -d /tmp/lp-k8s.XXXXXX)
+fi
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP a cluster's nodes need root"; exit 0; }
+[ -x "${KUBELAB_CACHE:-$HOME/.cache/kubelab}/bin/snapshot-controller" ] || { echo "1..0 # SKIP no Kubernetes here: tests/kube/lab/build.sh builds it"; exit 0; }
+[ -e /dev/fuse ] || { echo "1..0 # SKIP no /dev/fuse"; exit 0; }
+. "${LITEPOOL_SOURCE:?}/tests/kube/cluster/cluster-lib.sh"
+. "$source/tests/kube/cluster/scenario.sh"
+finish() {
+    [ $failed = 0 ] || kubectl -n litepool-system logs --tail 30 --all-containers --prefix -l 'app.kubernetes.io/name in (litepool-agent,litepool-controller,litepool-csi-node)' > "$S/log/pods.log" 2>&1
+    [ -n "${KEEP:-}" ] || cluster_down $([ $failed != 0 ] || echo -r)
+    [ $failed = 0 ] || echo "# logs: $S/log"
+}
+trap finish EXIT
+
+check "a cluster of $NODES nodes with deploy/litepool.yaml" cluster_up
+[ $failed = 0 ] || exit 1
+check "classes" classes
+
+# xfs: growing a mounted ext4 takes CAP_SYS_RESOURCE, which root of a test machine may not have.
+CLASS=xfs
+check "a claim and its pod" eval 'pvc a 512Mi && start_pod a a node1 && bound a'
+check "its data are on the pod's node" eval 'exactly node1 kubectl get storagevolume "$(volume_of a)" -o "jsonpath={.status.nodeName}"'
+check "data are written" write a one
+check "the pod ends, a new one on the same node has the data" eval 'end_pod a && start_pod a a node1 && verify a one'
+check "the volume grows in use" grow a 1Gi
+check "and its file system" eventually file_system_of a 900
+check "a snapshot" snapshot s a
+check "the volume goes on" write a two
+check "a volume of the snapshot, larger" eval 'from_snapshot r s 1536Mi && start_pod r r node1 && verify r one && file_system_of r 1300'
+check "a clone" eval 'from_volume c a 1Gi && start_pod c c node2 && verify c two'
+check "attributes change" attributes a gold
+check "and the volume has them" eval 'kubectl get storagevolume "$(volume_of a)" -o "jsonpath={.spec.qos}" | grep .'
+check "the pod moves to the other node" eval 'end_pod a && start_pod a a node2 && verify a two'
+CLASS=litepool
+check "raw block" eval 'pvc b 64Mi ", \"volumeMode\": \"Block\"" && start_pod b b node2 Block && sh_in b "echo raw-data > /tmp/x && dd if=/tmp/x of=/dev/vol conv=notrunc,fsync && head -c 8 /dev/vol | grep -q raw-data"'
+check "two volumes with a label" eval 'for i in 1 2; do SET=g pvc g$i && start_pod g$i g$i node1 && write g$i g$i || exit; done'
+check "one snapshot of both" group gs g
+check "volumes of its parts" eval 'for s in $(kubectl get volumesnapshots -o "jsonpath={.items[?(@.status.volumeGroupSnapshotName==\"gs\")].metadata.name}"); do from_snapshot "of-$s" "$s" 256Mi && start_pod "of-$s" "of-$s" node1 && sh_in "of-$s" "md5sum -c /data/sum" || exit; done'
+
+check "everything is deleted" eval 'kubectl delete volumegroupsnapshot --all --timeout=${LIMIT}s && kubectl delete pods --all --timeout=${LIMIT}s && kubectl delete volumesnapshot --all --timeout=${LIMIT}s && kubectl delete pvc --all --timeout=${LIMIT}s'
+check "nothing is left" nothing_left
+echo "1..$n"
+echo "test-k8s: $((n - failed)) passed, $failed failed"
+[ $failed = 0 ]
