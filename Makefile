@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
+.PHONY: help build demo test test-csi-sanity test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,6 +34,10 @@ test-csi-sanity: build
 	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem block
 	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files mount $(CURDIR)/$(BUILD)/src/controller/litepool-controller
 	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files block $(CURDIR)/$(BUILD)/src/controller/litepool-controller
+
+## make test-k8s   LitePool on a whole Kubernetes of this machine: real kubelets, containerd, sidecars (as root; builds Kubernetes the first time);  CHAOS=all
+test-k8s: build
+	@CHAOS=$(or $(CHAOS),once) tools/test-k8s $(BUILD)
 
 ## make lint    include law, style, clang-format, clang-tidy, cppcheck
 lint:

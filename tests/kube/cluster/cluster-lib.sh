@@ -59,16 +59,17 @@ snapshots() {
     crds=$(cat "$CACHE/mod/snapshot-crds.dir")
     kubectl apply --server-side -k "$crds" > /dev/null && kubectl wait --for=condition=Established --timeout="${LIMIT}s" crd --all || return
     start snapshot-controller snapshot-controller --kubeconfig="$KUBECONFIG" --leader-election=false --http-endpoint="$(cat "$S/net").1:9790" \
-        --retry-interval-start=500ms --feature-gates=CSIVolumeGroupSnapshot=true
+        --retry-interval-start=500ms
 }
 # deploy/litepool.yaml, but for what overlay/ says.
 deploy() {
     kubectl kustomize --load-restrictor LoadRestrictionsNone "$here/overlay" | kubectl apply --server-side --validate=strict -f - &&
         kubectl label node --all --overwrite litepool.io/engine=true
 }
+# What stands for the node's kernel; its folder is this cluster's alone, so that its loop devices can be told from others'.
 hostd() {
     mkdir -p "$S/$1/run/litepool"
-    start_in "$1" "$1-hostd" "$here/nvme-hostd.py" "$build/tests/kube/cluster/nvme-file" /run/litepool/hostd.sock /run/litepool/hostd
+    start_in "$1" "$1-hostd" "$here/nvme-hostd.py" "$build/tests/kube/cluster/nvme-file" /run/litepool/hostd.sock "/run/litepool/$(cat "$S/id")-$1"
 }
 running() { ! kubectl -n litepool-system get pods --no-headers | awk '{ split($2, r, "/"); if (r[1] != r[2] || $3 != "Running") print }' | grep .; }
 pool() { # pool NODE
@@ -76,7 +77,7 @@ pool() { # pool NODE
 apiVersion: litepool.io/v1alpha1
 kind: StoragePool
 metadata: {name: $1}
-spec: {nodeName: $1, device: {file: /var/lib/litepool/pool.img}, size: 4Gi}
+spec: {nodeName: $1, device: {file: /var/lib/litepool/pool.img}, size: 8Gi}
 END
 }
 ready() { field "$1" '.status.conditions[?(@.type=="Ready")].status' True; }
@@ -90,16 +91,49 @@ cluster_up() {
     done
     eventually kubectl get csinode node1 -o 'jsonpath={.spec.drivers[0].name}'
 }
-# Loop devices are the machine's, not a node's: those over files of nodes that are gone.
-loops_end() {
-    local device file
+# Loop devices are the machine's, not a node's: what nodes that are gone have left. loops_end [NODE]
+loops_of() { # those of hostd, and those that the kubelet makes of raw block volumes
+    local device file volume
     losetup -n -O NAME,BACK-FILE | while read -r device file; do
-        case $file in "$S"/* | /run/litepool/hostd/*) losetup -d "$device" ;; esac
+        case $file in "/run/litepool/$(cat "$S/id")-${1:-}"*) echo "$device" ;; esac
+        for volume in "$S"/node*/kubelet/plugins/kubernetes.io/csi/volumeDevices/pvc-*; do
+            case $file in */volumeDevices/"$(basename "$volume")"/*) echo "$device" ;; esac
+        done
     done
 }
+loops_end() {
+    local device
+    for device in $(loops_of "${1:-}"); do losetup -d "$device"; done
+}
+node_kill() {
+    kill -KILL "$(pid_of "$1")"
+    eventually bash -c "! kill -0 $(cut -d' ' -f1 "$S/run/$1.pid") 2> /dev/null"
+    rm -f "$S/run/$1"*.pid
+    loops_end "$1"
+    # A boot would leave no cgroups; the kubelet looks for a container in each that it finds, for seconds.
+    cg_dirs "$(cat "$S/id")/$1" | while read -r d; do find "$d" -mindepth 1 -depth -type d -exec rmdir {} + 2> /dev/null; done
+}
+node_start() { "$lab/up.sh" "$S" "$NODES" && hostd "$1"; }
+# The pids of a node's pods' processes whose command line matches.
+processes() { in_node "$1" pgrep -f -- "$2"; }
+# kill_9 WHAT: one of kubelet, apiserver, hosted ones; with what a supervisor would do then, unless it is a pod's (the kubelet does it).
+kill_9() {
+    local node pid
+    for node in $(seq -f 'node%g' "$NODES"); do
+        case $1 in
+        kubelet) kill -9 "$(pid_of "$node-kubelet")" ;;
+        csi-node) for pid in $(processes "$node" '^csi-bridge --mode=node'); do in_node "$node" kill -9 "$pid"; done ;;
+        csi-controller) for pid in $(processes "$node" '^litepool-csi --mode=controller'); do in_node "$node" kill -9 "$pid"; done ;;
+        controller | agent | engine) for pid in $(processes "$node" "^litepool-$1( |\$)"); do in_node "$node" kill -9 "$pid"; done ;;
+        esac
+    done
+    [ "$1" != apiserver ] || kill -9 "$(pid_of apiserver)"
+    case $1 in kubelet | apiserver) eventually up_again ;; esac
+}
+up_again() { "$lab/up.sh" "$S" "$NODES"; }
 cluster_down() {
     local i
-    for i in $(seq "$NODES"); do stop "node$i-hostd" KILL; done
+    stop snapshot-controller
+    for i in $(seq "$NODES"); do [ -z "$(pid_of "node$i")" ] || node_kill "node$i"; done
     "$lab/down.sh" "$@" "$S"
-    loops_end
 }

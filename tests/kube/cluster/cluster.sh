@@ -21,6 +21,10 @@ check "a cluster of $NODES nodes with deploy/litepool.yaml" cluster_up
 [ $failed = 0 ] || exit 1
 check "classes" classes
 
+too_large() {
+    CLASS=now pvc huge 1Ti && eventually eval 'kubectl describe pvc huge | grep "no room for the volume"' && kubectl delete pvc huge --timeout="${LIMIT}s"
+}
+check "a claim without room says so in an event" too_large
 # xfs: growing a mounted ext4 takes CAP_SYS_RESOURCE, which root of a test machine may not have.
 CLASS=xfs
 check "a claim and its pod" eval 'pvc a 512Mi && start_pod a a node1 && bound a'
@@ -42,8 +46,37 @@ check "two volumes with a label" eval 'for i in 1 2; do SET=g pvc g$i && start_p
 check "one snapshot of both" group gs g
 check "volumes of its parts" eval 'for s in $(kubectl get volumesnapshots -o "jsonpath={.items[?(@.status.volumeGroupSnapshotName==\"gs\")].metadata.name}"); do from_snapshot "of-$s" "$s" 256Mi && start_pod "of-$s" "of-$s" node1 && sh_in "of-$s" "md5sum -c /data/sum" || exit; done'
 
+node_lost() {
+    node_kill node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute || return
+    eventually eval '! kubectl get pod m' && eventually eval '! attached | grep -q "^node2 .*$(kubectl get pvc m -o "jsonpath={.spec.volumeName}")"'
+}
+node_back() { node_start node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service- && eventually running; }
+check "a volume of node1 is used on node2" eval 'pvc m && start_pod m m node1 && end_pod m && start_pod m m node2 && write m lost'
+check "node2 dies; told so, its pods go and its volumes are fenced from it" node_lost
+check "the volume is used on node1, with its data" eval 'start_pod m m node1 && verify m lost && write m found'
+check "node2 comes back" node_back
+check "and the volume's data are those of node1" verify m found
+
 check "everything is deleted" eval 'kubectl delete volumegroupsnapshot --all --timeout=${LIMIT}s && kubectl delete pods --all --timeout=${LIMIT}s && kubectl delete volumesnapshot --all --timeout=${LIMIT}s && kubectl delete pvc --all --timeout=${LIMIT}s'
 check "nothing is left" nothing_left
+
+# Before each step one part is killed with -9, on all nodes: CHAOS= none, once (each step another victim), all (each step with every victim).
+victims=(csi-node agent engine controller csi-controller kubelet apiserver)
+life() { # life NAME FIRST-VICTIM [SAME]
+    local v=$1 i=$2 step
+    local steps=('pvc $v 512Mi && start_pod $v $v node1' 'write $v one' 'grow $v 768Mi' 'verify $v one' 'snapshot $v-s $v' 'from_snapshot $v-r $v-s 768Mi && start_pod $v-r $v-r node1 && verify $v-r one'
+        'attributes $v gold' 'end_pod $v && start_pod $v $v node2' 'verify $v one' 'end_pod $v && end_pod $v-r' 'kubectl delete --timeout=${LIMIT}s volumesnapshot/$v-s pvc/$v pvc/$v-r')
+    for step in "${steps[@]}"; do
+        check "$(eval echo "\"$step\""), ${victims[i]} killed before" eval "kill_9 ${victims[i]}; eventually eval '$step'"
+        [ -n "${3:-}" ] || i=$(((i + 1) % ${#victims[@]}))
+    done
+}
+CLASS=xfs
+case ${CHAOS:-once} in
+once) life k 0 ;;
+all) for i in "${!victims[@]}"; do life "k$i" "$i" same; done ;;
+esac
+check "nothing is left of that" nothing_left
 echo "1..$n"
 echo "test-k8s: $((n - failed)) passed, $failed failed"
 [ $failed = 0 ]

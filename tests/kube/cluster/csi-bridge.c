@@ -46,7 +46,8 @@ static enum grpc_code ask(struct csi_op *op, char *text, size_t size, char devic
 		return csi_fail(op, GRPC_UNAVAILABLE, "the test's host does not answer: %s",
 				strerror(errno));
 	if (strncmp(text, "ok ", 3) != 0)
-		return csi_fail(op, (enum grpc_code)atoi(text), "%s", text + strcspn(text, " "));
+		return csi_fail(op, (enum grpc_code)strtol(text, NULL, 10), "%s",
+				text + strcspn(text, " "));
 	if (device)
 		(void)str_copy(device, CSI_DEVICE_MAX, text + 3);
 	return GRPC_OK;
@@ -107,8 +108,7 @@ static enum grpc_code format_set(void *ctx, struct csi_op *op, const char *volum
 
 int main(int argc, char **argv)
 {
-	static const struct csi_host host = {NULL,   attach,	 find,
-					     detach, format_get, format_set};
+	static const struct csi_host host = {NULL, attach, find, detach, format_get, format_set};
 	struct csi_service service = {.backend_missing = "this csi-bridge serves the node only"};
 	struct kube_http_options options = {.user_agent = "csi-bridge", .timeout_ms = 15000};
 	struct kube_config config = {.server = NULL};

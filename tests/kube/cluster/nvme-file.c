@@ -69,9 +69,8 @@ __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt,
 
 static void answer(struct call *c, int error, const void *data, size_t len)
 {
-	struct fuse_out_header out = {.len = (uint32_t)(sizeof(out) + len),
-				      .error = error,
-				      .unique = c->in.unique};
+	struct fuse_out_header out = {
+		.len = (uint32_t)(sizeof(out) + len), .error = error, .unique = c->in.unique};
 	union {
 		const void *c;
 		void *v;
@@ -308,9 +307,9 @@ static void mount_file(const char *file)
 
 static const char *take_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"addr", 1, NULL, 'a'},	   {"port", 1, NULL, 'p'},   {"nqn", 1, NULL, 'n'},
-		{"hostnqn", 1, NULL, 'q'}, {"hostid", 1, NULL, 'i'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"addr", 1, NULL, 'a'},   {"port", 1, NULL, 'p'},
+						{"nqn", 1, NULL, 'n'},    {"hostnqn", 1, NULL, 'q'},
+						{"hostid", 1, NULL, 'i'}, {NULL, 0, NULL, 0}};
 	const char *addr = "", *port = "4420";
 	int opt;
 
@@ -338,7 +337,7 @@ static const char *take_options(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc || !wanted.subnqn ||
-	    sock_addr_ip(addr, (uint16_t)atoi(port), &wanted.addr) < 0)
+	    sock_addr_ip(addr, (uint16_t)strtol(port, NULL, 10), &wanted.addr) < 0)
 		die("needs --addr, --port, --nqn and a file");
 	return argv[optind];
 }

@@ -11,6 +11,12 @@ volumeBindingMode: WaitForFirstConsumer
 allowVolumeExpansion: true
 parameters: {position: PreferLocal, csi.storage.k8s.io/fstype: xfs}
 ---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: now}
+provisioner: csi.litepool.io
+volumeBindingMode: Immediate
+---
 apiVersion: groupsnapshot.storage.k8s.io/v1
 kind: VolumeGroupSnapshotClass
 metadata: {name: litepool}
@@ -88,9 +94,9 @@ nothing_left() {
     for node in $(kubectl get nodes -o 'jsonpath={.items[*].metadata.name}'); do
         eventually engine_empty "$node" || return 1
         ! in_node "$node" cat /proc/self/mountinfo | grep -E 'csi.litepool.io|/dev/loop|pvc-' || return 1
-        ! in_node "$node" ls /run/litepool/hostd | grep -v '\.log$' || { echo "attached on $node"; return 1; }
+        ! in_node "$node" ls "/run/litepool/$(cat "$S/id")-$node" | grep -v '\.log$' || { echo "attached on $node"; return 1; }
     done
-    ! losetup -n -O BACK-FILE | grep -F -e "$S/" -e /run/litepool/hostd || return 1
+    [ -z "$(loops_of)" ] || { losetup -l; return 1; }
 }
 engine_rpc() { in_node "$1" "$build/src/cli/litepool" -s /run/litepool/engine.sock engine rpc "${@:2}"; }
 engine_empty() {

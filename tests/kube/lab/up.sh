@@ -157,7 +157,7 @@ END
   # The node's first process: private mounts (gone when it dies, with all processes of the
   # node), shared inside so that containers can use mount propagation; then it only reaps.
   if ! pid_of "$n" >/dev/null; then
-    rm -f "$N/run/node-ready"
+    find "$N/run" -mindepth 1 -delete # as after any boot
     # shellcheck disable=SC2016
     start "$n" unshare --mount --pid --fork --uts --propagation slave --kill-child bash -euc '
       hostname "$1"; mount --make-rshared /; mount -t proc proc /proc
