@@ -245,17 +245,58 @@ static void start_batch(struct conn *c, const json_t *array)
 	batch_release(b, c);
 }
 
-void call_message(struct conn *c, const char *text, size_t len)
+/* Whether the hold is about that request. What is no request is answered at once. */
+static bool is_held(const struct rpc_server *s, const json_t *json)
+{
+	const char *name = json_string_value(json_object_get(json, "method"));
+	const struct rpc_method *m = name ? server_method(s, name) : NULL;
+
+	if (s->hold == RPC_HOLD_ALL)
+		return true;
+	return s->hold == RPC_HOLD_CHANGES && m && !(m->states & RPC_QUIET);
+}
+
+static bool message_is_held(const struct rpc_server *s, const json_t *json)
+{
+	if (!json_is_array(json))
+		return is_held(s, json);
+	for (size_t i = 0; i < json_array_size(json); i++)
+		if (is_held(s, json_array_get(json, i)))
+			return true;
+	return false;
+}
+
+bool call_message(struct conn *c, const char *text, size_t len)
 {
 	struct err err = {0};
 	_cleanup_json_ json_t *json = rpc_request_parse(text, len, &err);
 
-	if (!json)
+	if (!json) {
 		conn_refuse(c, RPC_ERR_PARSE, "%s", err.text);
-	else if (json_is_array(json))
+		return true;
+	}
+	if (c->server->hold && message_is_held(c->server, json))
+		return false;
+	if (json_is_array(json))
 		start_batch(c, json);
 	else
 		start_request(c, NULL, json);
+	return true;
+}
+
+unsigned call_count(const struct conn *c, enum rpc_hold hold, const char **ret_method)
+{
+	unsigned n = 0;
+
+	list_for_each (it, &c->calls) {
+		const struct rpc_method *m = list_entry(it, struct rpc_call, link)->method;
+
+		if (hold != RPC_HOLD_ALL && (m->states & RPC_QUIET))
+			continue;
+		*ret_method = m->name;
+		n++;
+	}
+	return n;
 }
 
 void call_orphan_all(struct conn *c)

@@ -50,7 +50,7 @@ int conn_new(struct rpc_server *s, struct sock *sock, struct conn **ret)
 	list_init(&c->calls);
 	c->task.run = conn_flush_task;
 	c->timer.run = conn_timeout;
-	rc = sock_attach(sock, s->r, conn_event, c);
+	rc = s->frozen ? 0 : sock_attach(sock, s->r, conn_event, c);
 	if (rc < 0) {
 		sock_close(sock);
 		free(c);
@@ -185,7 +185,7 @@ void conn_call_ended(struct conn *c)
 
 static bool must_pause(const struct conn *c)
 {
-	return c->n_calls >= CALLS_MAX || c->out.len >= OUT_PAUSE;
+	return c->held || c->server->frozen || c->n_calls >= CALLS_MAX || c->out.len >= OUT_PAUSE;
 }
 
 /* One result of the scanner; value_begin and scanned enclose a value. */
@@ -195,7 +195,12 @@ static void take_result(struct conn *c, enum rpc_frame_result result)
 	case RPC_FRAME_MORE:
 		break;
 	case RPC_FRAME_VALUE:
-		call_message(c, bytebuf_head(&c->in) + c->value_begin, c->scanned - c->value_begin);
+		if (call_message(c, bytebuf_head(&c->in) + c->value_begin,
+				 c->scanned - c->value_begin))
+			break;
+		/* It will be found again, from its first byte. */
+		c->scanned = c->value_begin;
+		c->held = true;
 		break;
 	case RPC_FRAME_NOT_JSON:
 		conn_refuse(c, RPC_ERR_PARSE,
@@ -299,6 +304,28 @@ static void conn_arm_timer(struct conn *c)
 		timer_stop(&c->timer);
 	else if (timer_start(c->server->r, &c->timer, deadline) < 0)
 		conn_break(c, "out of memory");
+}
+
+void conn_resume(struct conn *c)
+{
+	c->held = false;
+	reactor_defer_late(c->server->r, &c->task);
+}
+
+void conn_freeze(struct conn *c)
+{
+	conn_send(c);
+	task_cancel(&c->task);
+	timer_stop(&c->timer);
+	sock_detach(c->sock);
+}
+
+void conn_thaw(struct conn *c)
+{
+	c->paused = c->paused || c->in.len > 0;
+	if (sock_attach(c->sock, c->server->r, conn_event, c) < 0)
+		conn_break(c, "out of memory");
+	conn_resume(c);
 }
 
 /* May free c. */

@@ -33,6 +33,7 @@ struct rpc_call; /* one request, until it is answered, even if its client went a
 enum {                  /* when a method may be called */
        RPC_STARTUP = 1, /* before framework_start_init */
        RPC_RUNTIME = 2,
+       RPC_QUIET = 4, /* it changes nothing: also while others are held back (rpc_server_hold) */
 };
 
 struct rpc_method {
@@ -51,6 +52,7 @@ struct rpc_server_opts {
 	uint32_t idle_ms;                 /* a half-sent request is dropped after, default 30 s */
 	const struct rpc_method *methods; /* ended by name == NULL */
 	void *ctx;
+	int listen_fd; /* default -1; else of the predecessor, taken: the server begins frozen */
 };
 struct rpc_server_opts rpc_server_opts_default(void);
 int rpc_server_new(struct reactor *r, const struct rpc_server_opts *opts, struct rpc_server **ret,
@@ -60,6 +62,34 @@ unsigned rpc_server_state(const struct rpc_server *s);
 const struct rpc_method *rpc_server_methods(const struct rpc_server *s);
 /* Not from inside a method. Unanswered calls stay valid and are answered into the void. NULL: nothing. */
 void rpc_server_free(struct rpc_server *s);
+
+/*
+ * ---- Hot upgrade: clients go from one process to the next and notice nothing (hold.c) ----
+ *
+ * Held: requests of methods that are not RPC_QUIET, or all, wait unread in their connections. Calls that have begun go on; rpc_server_busy() counts those that the hold is about,
+ * and names one. NONE ends it.
+ */
+enum rpc_hold { RPC_HOLD_NONE, RPC_HOLD_CHANGES, RPC_HOLD_ALL };
+void rpc_server_hold(struct rpc_server *s, enum rpc_hold hold);
+unsigned rpc_server_busy(const struct rpc_server *s, const char **ret_method);
+/* Held with ALL, and not busy: sockets are not touched any more. thaw: they are, and NONE is held. */
+void rpc_server_freeze(struct rpc_server *s);
+void rpc_server_thaw(struct rpc_server *s);
+
+struct tlv;
+struct tlv_writer;
+/* Frozen. Writes a record for each client; its descriptor is fds[k], borrowed, k from *n on. -ENOSPC. */
+int rpc_server_save(struct rpc_server *s, struct tlv_writer *w, int *fds, unsigned max,
+		    unsigned *n);
+/* One such record, in a new frozen server; take gives descriptor k, or -1. Other records: 0, too. */
+int rpc_server_restore(struct rpc_server *s, const struct tlv *rec,
+		       int (*take)(void *ctx, unsigned k), void *ctx, struct err *err);
+int rpc_server_listen_fd(const struct rpc_server *s);
+#define RPC_TLV_CLIENT 0x0110 /* mandatory; in it: */
+#define RPC_TLV_FD     0x0111
+#define RPC_TLV_IN     0x0112 /* bytes that came and were not begun */
+#define RPC_TLV_OUT    0x0113 /* bytes that were not sent */
+#define RPC_TLV_ENDED  0x0114 /* the client has closed its sending side, or is being sent away */
 
 /* Takes result (NULL: JSON true). Both end the call and may be called from inside the method or later, on the server's reactor. code < 0. */
 void rpc_reply(struct rpc_call *call, json_t *result);

@@ -18,6 +18,7 @@
 #define CONNS_OVER        16 /* clients that are being told that they are too many */
 
 static void listener_event(void *ctx, unsigned events);
+static int listener_new(struct rpc_server *s, struct err *err);
 
 struct rpc_server_opts rpc_server_opts_default(void)
 {
@@ -26,6 +27,7 @@ struct rpc_server_opts rpc_server_opts_default(void)
 		.output_max = 32 * MIB,
 		.clients_max = 64,
 		.idle_ms = 30000,
+		.listen_fd = -1,
 	};
 }
 
@@ -101,16 +103,10 @@ int rpc_server_new(struct reactor *r, const struct rpc_server_opts *opts, struct
 		   struct err *err)
 {
 	struct rpc_server *s;
-	struct sock_addr addr;
-	const struct sock_opts sock_opts = {.backlog = 128};
 	int rc = check_opts(opts, err);
 
 	if (rc)
 		return rc;
-	rc = sock_addr_unix(opts->path, &addr);
-	if (rc < 0)
-		return err_set(err, rc, "%s is too long for the path of a unix socket (107 bytes)",
-			       opts->path);
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(err, -ENOMEM, "no memory for the RPC server");
@@ -120,7 +116,7 @@ int rpc_server_new(struct reactor *r, const struct rpc_server_opts *opts, struct
 	s->accept_timer.run = accept_resume;
 	list_init(&s->conns);
 	s->opts.path = strdup(opts->path);
-	rc = s->opts.path ? sock_listen(r, &addr, &sock_opts, listener_event, s, &s->listener, err)
+	rc = s->opts.path ? listener_new(s, err)
 			  : err_set(err, -ENOMEM, "no memory for the RPC server");
 	if (rc < 0) {
 		free((char *)(uintptr_t)s->opts.path);
@@ -129,6 +125,46 @@ int rpc_server_new(struct reactor *r, const struct rpc_server_opts *opts, struct
 	}
 	*ret = s;
 	return 0;
+}
+
+static int listener_import(struct rpc_server *s, struct err *err)
+{
+	bool listens = false;
+	int rc = sock_import(s->r, s->opts.listen_fd, &s->listener, &listens, err);
+
+	if (rc == 0 && !listens) {
+		sock_close(s->listener);
+		rc = err_set(err, -EBADMSG, "the RPC socket that was passed does not listen");
+	}
+	return rc;
+}
+
+static int listener_new(struct rpc_server *s, struct err *err)
+{
+	const struct sock_opts sock_opts = {.backlog = 128};
+	struct sock_addr addr;
+	int rc;
+
+	if (s->opts.listen_fd >= 0) {
+		s->frozen = true;
+		s->hold = RPC_HOLD_ALL;
+		return listener_import(s, err);
+	}
+	rc = sock_addr_unix(s->opts.path, &addr);
+	if (rc < 0)
+		return err_set(err, rc, "%s is too long for the path of a unix socket (107 bytes)",
+			       s->opts.path);
+	return sock_listen(s->r, &addr, &sock_opts, listener_event, s, &s->listener, err);
+}
+
+void server_accept(struct rpc_server *s, bool on)
+{
+	if (!on) {
+		timer_stop(&s->accept_timer);
+		sock_detach(s->listener);
+	} else {
+		accept_resume(&s->accept_timer);
+	}
 }
 
 void rpc_server_set_state(struct rpc_server *s, unsigned state)

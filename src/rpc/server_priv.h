@@ -28,6 +28,8 @@ struct rpc_server {
 	struct list conns;
 	uint32_t n_conns;
 	uint64_t conns_seen; /* names clients in the log */
+	enum rpc_hold hold;
+	bool frozen;
 };
 
 struct conn {
@@ -49,12 +51,13 @@ struct conn {
 	uint32_t n_calls; /* unanswered */
 	struct task task; /* late: sends, and settles */
 	struct timer timer;
+	bool held;   /* input waits until the hold that it ran into changes */
 	bool paused; /* input waits until calls are answered and output is read */
 	bool ended; /* no more input is taken: end of stream, or a stream that cannot be followed */
 	bool broken; /* nothing can be sent any more */
 };
 
-/* Takes sock. 0 or -ENOMEM. */
+/* Takes sock; attaches it unless the server is frozen. 0 or -ENOMEM. */
 int conn_new(struct rpc_server *s, struct sock *sock, struct conn **ret);
 /* Sends what the socket takes at once, and frees. */
 void conn_drop(struct conn *c);
@@ -67,14 +70,23 @@ __attribute__((format(printf, 3, 4))) void conn_refuse(struct conn *c, int code,
 /* Queues an answer. NULL, and what does not fit, breaks the connection. */
 void conn_answer(struct conn *c, const json_t *response);
 void conn_answer_text(struct conn *c, const char *text, size_t len);
+/* The hold has changed, or frozen has: goes on, if it may. */
+void conn_resume(struct conn *c);
+/* Frozen: one flush, then the socket is let go; or it is taken again. */
+void conn_freeze(struct conn *c);
+void conn_thaw(struct conn *c);
 /* A call has left the conn. */
 void conn_call_ended(struct conn *c);
 
-/* Carries out one message: an object or a batch. */
-void call_message(struct conn *c, const char *text, size_t len);
+/* Carries out one message: an object or a batch. False: nothing of it was begun, because it is held. */
+bool call_message(struct conn *c, const char *text, size_t len);
+/* Calls of the conn that a hold of that kind is about; *ret_method: one of them. */
+unsigned call_count(const struct conn *c, enum rpc_hold hold, const char **ret_method);
 /* The conn goes away: its calls are answered into the void. */
 void call_orphan_all(struct conn *c);
 
+/* Whether new clients are taken. */
+void server_accept(struct rpc_server *s, bool on);
 const struct rpc_method *server_method(const struct rpc_server *s, const char *name);
 
 #endif

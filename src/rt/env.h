@@ -59,7 +59,6 @@ struct env_ops {
 	int (*sock_connect)(struct env *env, const struct sock_addr *addr,
 			    const struct sock_opts *opts, struct sock **ret, struct err *err);
 	int (*sock_accept)(struct sock *listener, struct sock **ret, struct sock_addr *ret_peer);
-	int (*sock_adopt)(struct env *env, int fd, bool listener, struct sock **ret); /* optional */
 	int (*sock_error)(struct sock *s);
 	int (*sock_attach)(struct sock *s, struct env *env);
 	void (*sock_detach)(struct sock *s);

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "rt/env.h"
@@ -73,16 +72,6 @@ int sock_accept(struct sock *listener, struct sock **ret, struct sock_addr *ret_
 {
 	check_owner(listener);
 	return listener->ops->sock_accept(listener, ret, ret_peer);
-}
-
-int sock_adopt(struct reactor *r, int fd, bool listener, struct sock **ret, struct err *err)
-{
-	struct env *env = reactor_env(r);
-	int rc = env->ops->sock_adopt ? env->ops->sock_adopt(env, fd, listener, ret) : -EOPNOTSUPP;
-
-	return rc < 0 ? err_set(err, rc, "a socket that was passed cannot be used: %s",
-				strerror(-rc))
-		      : 0;
 }
 
 int sock_error(struct sock *s)

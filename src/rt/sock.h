@@ -74,11 +74,6 @@ int sock_connect(struct reactor *r, const struct sock_addr *addr, const struct s
 		 sock_event_fn fn, void *ctx, struct sock **ret, struct err *err);
 /* 0, or the negative errno that the connect or the connection ended with. */
 int sock_error(struct sock *s);
-/*
- * A socket that exists, perhaps made by another process (rt/fdpass.h), not attached yet. Takes fd, on success only. A unix listener removes its path when it is closed, as one that
- * was bound here. -EOPNOTSUPP in worlds without descriptors.
- */
-int sock_adopt(struct reactor *r, int fd, bool listener, struct sock **ret, struct err *err);
 
 /* Begins (again) to deliver events on r, whose thread calls it. A READ event comes if anything may be there. */
 int sock_attach(struct sock *s, struct reactor *r, sock_event_fn fn, void *ctx);
@@ -102,7 +97,7 @@ int sock_fd(struct sock *s); /* -1 in the simulator */
 
 /*
  * Hand-over to another process (or, in the simulator, another engine of the same world). sock_export(): a descriptor that can be passed; the
- * kernel's stays the socket's (the message makes a copy), which goes on as before. sock_import(): a socket, stream or listener, of a descriptor that came; takes fd, also on errors; not
+ * kernel's stays the socket's (the message makes a copy), which goes on as before. sock_import(): a socket (a stream, or packets in order for rt/fdpass.h) or listener, of a descriptor that came; takes fd, also on errors; not
  * attached. From then on there are two of the same connection, and closing one of them says nothing to the peer: it is for the owners to see
  * that only one receives and sends. *ret_is_listener tells what came.
  */

@@ -350,7 +350,6 @@ const struct env_ops uring_ops = {
 	.sock_listen = usock_listen,
 	.sock_connect = usock_connect,
 	.sock_accept = usock_accept,
-	.sock_adopt = usock_adopt,
 	.sock_error = usock_error,
 	.sock_attach = usock_attach,
 	.sock_detach = usock_detach,

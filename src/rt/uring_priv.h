@@ -95,7 +95,6 @@ int usock_listen(struct env *env, const struct sock_addr *addr, const struct soc
 int usock_connect(struct env *env, const struct sock_addr *addr, const struct sock_opts *opts,
 		  struct sock **ret, struct err *err);
 int usock_accept(struct sock *base, struct sock **ret, struct sock_addr *ret_peer);
-int usock_adopt(struct env *env, int fd, bool listener, struct sock **ret);
 int usock_error(struct sock *base);
 int usock_attach(struct sock *base, struct env *env);
 void usock_detach(struct sock *base);

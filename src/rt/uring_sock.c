@@ -229,46 +229,6 @@ int usock_accept(struct sock *base, struct sock **ret, struct sock_addr *ret_pee
 	return 0;
 }
 
-/* The name that a unix listener removes when it is closed. */
-static int adopt_path(struct usock *s, const struct sock_addr *addr)
-{
-	const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->ss;
-	struct stat st;
-
-	if (addr->len <= offsetof(struct sockaddr_un, sun_path) || !un->sun_path[0])
-		return 0;
-	s->unix_path = strdup(un->sun_path);
-	if (!s->unix_path)
-		return -ENOMEM;
-	if (lstat(un->sun_path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-		s->unix_dev = st.st_dev;
-		s->unix_ino = st.st_ino;
-	}
-	return 0;
-}
-
-int usock_adopt(struct env *env, int fd, bool listener, struct sock **ret)
-{
-	struct sock_addr addr = {.len = sizeof(addr.ss)};
-	struct usock *s;
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || getsockname(fd, (struct sockaddr *)&addr.ss, &addr.len) < 0)
-		return -errno;
-	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	s = usock_new(fd, addr.ss.ss_family);
-	if (!s)
-		return -ENOMEM;
-	s->is_listener = listener;
-	if (listener && s->is_unix && adopt_path(s, &addr) < 0) {
-		free(s);
-		return -ENOMEM;
-	}
-	*ret = &s->base;
-	return 0;
-}
-
 int usock_error(struct sock *base)
 {
 	struct usock *s = (struct usock *)base;
@@ -395,7 +355,7 @@ static int prepare_import(int fd, int *ret_family, int *ret_listens, struct err 
 		rc = get_int(fd, SO_DOMAIN, ret_family);
 	if (!rc)
 		rc = get_int(fd, SO_ACCEPTCONN, ret_listens);
-	if (!rc && type != SOCK_STREAM)
+	if (!rc && type != SOCK_STREAM && type != SOCK_SEQPACKET)
 		rc = -EPROTOTYPE;
 	if (!rc &&
 	    (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0))

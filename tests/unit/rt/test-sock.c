@@ -39,31 +39,6 @@ static void no_event_comes_after_close_or_detach(void **state)
 	reactor_free(r);
 }
 
-static void an_adopted_socket_goes_on_where_the_other_was(void **state)
-{
-	struct reactor *r = test_reactor(0, POLL_US_DEFAULT, NULL);
-	struct iovec iov = {(char[]){"hello"}, 5};
-	char text[8] = "";
-	struct iovec in = {text, sizeof(text)};
-	unsigned events = 0;
-	struct err err = {0};
-	struct sock *s;
-	struct link l;
-
-	link_open(&l, r, "127.0.0.1");
-	assert_int_equal(sock_adopt(r, dup(sock_fd(l.server)), false, &s, &err), 0);
-	sock_close(l.server); /* only a descriptor of it: the connection lives */
-	l.server = s;
-	assert_int_equal(sock_send(l.client, &iov, 1), 5);
-	assert_int_equal(sock_attach(s, r, count_events, &events), 0);
-	run_until(r, events > 0);
-	assert_int_equal(sock_recv(s, &in, 1), 5);
-	assert_string_equal(text, "hello");
-	assert_int_equal(sock_adopt(r, -1, false, &s, &err), -EBADF);
-	link_close(&l);
-	reactor_free(r);
-}
-
 static void close_frees_the_port_at_once(void **state)
 {
 	struct reactor *r = test_reactor(0, POLL_US_DEFAULT, NULL);
@@ -349,7 +324,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_event_comes_after_close_or_detach),
-		cmocka_unit_test(an_adopted_socket_goes_on_where_the_other_was),
 		cmocka_unit_test(close_frees_the_port_at_once),
 		cmocka_unit_test(peer_that_closes_is_seen_once_its_bytes_are_read),
 		cmocka_unit_test(end_of_stream_behind_a_short_receive_is_not_lost),

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hot upgrade in the engine: the old side (handover_old.c), the new side (handover_new.c), and the link to the supervisor that starts and watches engines (link.c).
+ * ARCHITECTURE.md, "Hot upgrade", draws it; src/handover/FORMAT.md says what goes over the sockets. All on the control thread.
+ *
+ * The rule that everything serves: until GO was sent the old engine can go on as if nothing had been asked; from then on it never touches a disk, a pool or a socket, and
+ * before it was received the new one never does.
+ */
+#ifndef LITEPOOL_ENGINE_HANDOVER_H
+#define LITEPOOL_ENGINE_HANDOVER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "handover/peer.h"
+#include "rpc/rpc.h"
+#include "rt/reactor.h"
+#include "rt/sock.h"
+
+struct engine;
+
+#define HANDOVER_SOCKET          "handover.sock" /* in the state directory */
+#define HANDOVER_DEADLINE_MS     50u
+#define HANDOVER_DEADLINE_MS_MAX 60000u
+
+/* ---- a connection to another process, on the control reactor (handover_wire.c) ---- */
+
+struct handover_wire {
+	struct reactor *r;
+	struct sock *sock; /* NULL: none */
+	pid_t pid;         /* of the other process */
+	struct handover_bag bags[HANDOVER_BAGS];
+	struct handover_message msg; /* the one under way */
+	/* msg has come; its text and numbers are checked, their meaning is not. */
+	void (*got)(struct handover_wire *wire);
+	/* It has ended: res 0, or the peer does not keep to the protocol. The wire is closed already. */
+	void (*ended)(struct handover_wire *wire, int res, const struct err *err);
+};
+/* Takes fd, also on errors. */
+int handover_wire_open(struct handover_wire *wire, struct reactor *r, int fd, pid_t pid,
+		       struct err *err);
+/* Also when it is not open. Bags are kept. */
+void handover_wire_close(struct handover_wire *wire);
+int handover_wire_fd(const struct handover_wire *wire);
+/* One message of which only the type, code, step and text matter; a peer that does not take it will be found gone. */
+__attribute__((format(printf, 5, 6))) void handover_say(struct handover_wire *wire,
+							enum handover_type type, int code,
+							const char *step, const char *fmt, ...);
+
+/* ---- fail points, for tests (handover_fail.c) ---- */
+
+/* "old:freeze:kill": refused (-EPERM) unless the environment has LITEPOOL_FAILPOINTS=1. kinds: kill, hang, exit, refuse, kill-supervisor. */
+int handover_fail_set(struct engine *e, const char *text, struct err *err);
+/* Reaches a step: false when it is to be refused. Does not come back from kill, hang and exit. */
+bool handover_fail_pass(struct engine *e, const char *side, const char *step);
+
+/* ---- what is told of an upgrade ---- */
+
+struct handover_report {
+	json_t *json; /* {state, step, error, binary, from, to, dry_run, steps: {name: ms}, stop_ms, ...}; NULL: there was none */
+	uint64_t step_ns; /* when the present step began */
+};
+void handover_report_begin(struct engine *e, const char *binary, bool dry_run);
+/* A step has ended: how long it took, into the report and the log. */
+void handover_report_step(struct engine *e, const char *step);
+/* state: "done", "aborted", "dry-run". */
+void handover_report_end(struct engine *e, const char *state, const char *step, const char *error);
+
+/* ---- the old side ---- */
+
+struct handover_start {
+	const char *binary; /* "": the one that runs */
+	uint32_t deadline_ms;
+	bool dry_run;
+	const char *fail_at; /* NULL: nowhere */
+};
+
+enum handover_old_state {
+	OLD_IDLE,         /* no upgrade */
+	OLD_SPAWN,        /* the supervisor is starting the successor */
+	OLD_CONNECT,      /* it runs; its HELLO is awaited */
+	OLD_HOLD_CALLS,   /* calls that change something wait; those under way end, files are written */
+	OLD_HOLD_POOLS,   /* pools make room in their journals; no checkpoint from here on */
+	OLD_PREPARE,      /* bag 0 is being sent: configuration, listeners, disks, locks */
+	OLD_WARM,         /* the successor builds all that costs time */
+	OLD_HOLD_RPC,     /* no call begins any more; those under way end */
+	OLD_FREEZE,       /* the stop begins: connections stand still, commands end */
+	OLD_FREEZE_POOLS, /* background ends, a last round of the journal */
+	OLD_SAVE,         /* connections are written down, on all reactors */
+	OLD_STATE,        /* bag 1 is being sent */
+	OLD_READY,        /* the successor builds connections; this is the last moment to turn back */
+	OLD_GO,           /* given away. DONE is awaited, then this process ends */
+};
+
+struct handover_old {
+	enum handover_old_state state;
+	int listen_fd;
+	struct sock *listener;
+	struct handover_wire wire;
+	struct handover_start start;
+	char binary[256];
+	bool dry_run, framed; /* framed: came by the supervisor */
+	pid_t successor;
+	uint64_t deadline_ns; /* of the state; in the stop, of all of it */
+	uint64_t stop_ns;     /* when the stop began */
+	struct timer timer;
+	struct task task;
+	bool frozen_net, held_pools, saving, warmed, ready;
+	json_t *plan;       /* of the pools */
+	json_t *pool_state; /* of the frozen pools */
+	struct err broken;  /* a hold of pools has ended by itself */
+	int *fds;           /* a bag that is being sent; borrowed descriptors but the first */
+	unsigned n_fds, sent_fds, own_fds;
+	uint64_t document_bytes;
+};
+
+/* Listens for successors. RUNNING begins. */
+void handover_old_open(struct engine *e);
+/* Starts an upgrade: 0, and the report tells the rest. -EBUSY, -EOPNOTSUPP (no supervisor), -EPERM. */
+int handover_old_start(struct engine *e, const struct handover_start *start, struct err *err);
+/* Gives an upgrade up, for that reason. -ENOENT: there is none; -EALREADY: it is given away. */
+int handover_old_abort(struct engine *e, const char *reason);
+/* The engine stops: no successor is taken any more. False: it was given away, and this process will end by itself. */
+bool handover_old_stop(struct engine *e);
+/* Words of the supervisor about the successor. */
+void handover_old_started(struct engine *e, const struct handover_message *msg);
+void handover_old_successor_ended(struct engine *e, const struct handover_message *msg);
+
+/* ---- the new side ---- */
+
+enum handover_new_state {
+	NEW_CONNECT,
+	NEW_OFFER,        /* HELLO is sent */
+	NEW_PLAN,         /* bag 0 is coming */
+	NEW_REPLAY,       /* the configuration is carried out, on descriptors that came */
+	NEW_FOLLOW,       /* pools catch up */
+	NEW_WARMED,       /* bag 1 is awaited */
+	NEW_FOLLOW_TO,    /* pools follow to where the old engine stopped */
+	NEW_RESTORE,      /* connections are built */
+	NEW_READY,        /* the word is awaited */
+	NEW_TAKE_OVER,    /* pools become ours */
+	NEW_SERVING,
+};
+
+struct handover_new {
+	enum handover_new_state state;
+	struct handover_wire wire;
+	int pidfd; /* of the old engine */
+	struct timer timer;
+	struct task task;
+	json_t *plan;
+	struct handover_bag listeners;
+	uint64_t begin_ns, stop_at_ns, restore_ns, bytes;
+	bool old_gone; /* its process has ended without GO, after STATE */
+	char version[32];
+	uint64_t follow_until_ns;
+	unsigned conns;
+	int lock_fd;
+};
+
+void handover_new_start(struct engine *e);
+
+/* ---- connections (handover_net.c) ---- */
+
+typedef void (*handover_net_fn)(struct engine *e, int res, const struct err *err);
+
+/* What the state of connections needs of its reader: mandatory types. */
+size_t handover_net_types(uint16_t *ret, size_t max);
+/* done later. The stop: every connection stands still, no command is under way. */
+void handover_net_freeze(struct engine *e, handover_net_fn done);
+void handover_net_thaw(struct engine *e);
+
+#endif
