@@ -121,3 +121,22 @@ void check_install_crash_handler(const char *program)
 	for (size_t i = 0; i < ARRAY_LEN(crash_signals); i++)
 		(void)sigaction(crash_signals[i], &sa, NULL);
 }
+
+static void stack_handler(int sig)
+{
+	void *frames[FRAMES_MAX];
+	int n = backtrace(frames, FRAMES_MAX);
+
+	put(program_name);
+	put(": stack of the thread that was asked for it:\n");
+	backtrace_symbols_fd(frames, n, STDERR_FILENO);
+	put("end of stack\n");
+}
+
+void check_install_stack_handler(void)
+{
+	struct sigaction sa = {.sa_handler = stack_handler, .sa_flags = SA_RESTART};
+
+	(void)sigemptyset(&sa.sa_mask);
+	(void)sigaction(SIGUSR1, &sa, NULL);
+}

@@ -24,4 +24,7 @@ __attribute__((noreturn, cold)) void check_failed(const char *file, int line, co
 /* Makes SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT print the same report. Called once by main(). */
 void check_install_crash_handler(const char *program);
 
+/* A thread that gets SIGUSR1 writes its own stack to stderr and goes on: asked for by who finds it stuck. */
+void check_install_stack_handler(void);
+
 #endif

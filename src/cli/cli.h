@@ -136,6 +136,7 @@ int cli_main(int argc, char *const *argv, FILE *out, FILE *err_out);
 bool cli_interrupted(unsigned wait_ms);
 
 /* Commands that are more than one call. */
+int cli_cmd_upgrade(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_status(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_rpc(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_stats(struct cli *cli, const struct cli_cmd *cmd, json_t *params);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/cleanup.h"
@@ -20,6 +21,7 @@
 #include "rt/env.h"
 #include "rt/fs.h"
 #include "rt/iobuf.h"
+#include "rt/proc.h"
 #include "rt/process.h"
 #include "rt/uring.h"
 
@@ -57,7 +59,8 @@ int engine_new(const struct engine_opts *opts, void (*on_end)(struct engine *e),
 		return err_set(err, -ENOMEM, "out of memory");
 	e->opts = opts;
 	e->on_end = on_end;
-	e->lock_fd = -1;
+	e->lock_fd = e->old.listen_fd = -1;
+	handover_net_init(&e->net);
 	e->n_data = opts->n_data;
 	bdev_registry_init(&e->bdevs);
 	list_init(&e->listeners);
@@ -65,7 +68,7 @@ int engine_new(const struct engine_opts *opts, void (*on_end)(struct engine *e),
 	config_problems_init(&e->problems);
 	store_init(e);
 	res = uring_probe_kernel(err);
-	if (res == 0)
+	if (res == 0 && !opts->take_over)
 		res = state_dir_take(e, err);
 	if (res == 0)
 		res = worker_pool_new(2, &e->workers, err);
@@ -114,7 +117,19 @@ static int state_dir_take(struct engine *e, struct err *err)
 			"another engine uses %s; stop it, or give this one its own --state-dir "
 			"and --rpc-socket",
 			e->opts->state_dir);
+	if (res == 0)
+		engine_lock_sign(e);
 	return res;
+}
+
+void engine_lock_sign(struct engine *e)
+{
+	char text[48];
+	int len = snprintf(text, sizeof(text), "%d %llu\n", (int)getpid(), proc_started(getpid()));
+
+	/* Only for the supervisor, which looks at the lock itself first. */
+	if (ftruncate(e->lock_fd, 0) < 0 || pwrite(e->lock_fd, text, (size_t)len, 0) != len)
+		log_warn("engine.lock.unsigned", "reason=\"%s\"", strerror(errno));
 }
 
 static int reactor_make(struct engine *e, unsigned id, const char *name, int cpu,
@@ -237,7 +252,10 @@ static void start_on_control(struct msg *msg)
 	e->start_ns = reactor_now(e->control);
 	e->start_timer.run = start_rpc_again;
 	log_start(e);
-	start_rpc(e);
+	if (e->opts->take_over)
+		handover_new_start(e);
+	else
+		start_rpc(e);
 }
 
 /* The configuration's text: the state directory's, or the first one that --config gives. 0 without text: a new engine. */
@@ -281,7 +299,14 @@ static void configured_saved(void *ctx, const struct err *err)
 	rpc_server_set_state(e->rpc, RPC_RUNTIME);
 	log_info("engine.running", "bdevs=%u problems=%u rpc=%s", e->bdevs.count, e->problems.count,
 		 e->opts->rpc_socket);
+	engine_serves(e);
+}
+
+void engine_serves(struct engine *e)
+{
 	rpc_init_done(e);
+	handover_old_open(e);
+	engine_link_open(e);
 	(void)process_notify("READY=1");
 }
 
@@ -343,6 +368,12 @@ static void stop_on_control(struct msg *msg)
 
 	if (e->stopping)
 		return;
+	/* A successor that has been given all is waited for; that is the end of this process, too. */
+	if (e->opts->take_over)
+		handover_new_stop(e);
+	if (!handover_old_stop(e))
+		return;
+	engine_link_close(e);
 	e->stopping = true;
 	log_info("engine.stopping", "state=%s", engine_state_name[e->state]);
 	e->rpc_served = e->state == ENGINE_RUNNING;
@@ -485,6 +516,8 @@ void engine_free(struct engine *e)
 	resv_store_fini(&e->resv);
 	json_decref(e->tcp_params);
 	json_decref(e->tcp_config);
+	json_decref(e->upgrade.json);
+	handover_net_fini(&e->net);
 	cleanup_closep(&e->lock_fd);
 	free(e);
 }

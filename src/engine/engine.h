@@ -8,6 +8,8 @@
  *   engine_stop()  ----------------> RPC closed -> saved -> target closed -> transport closed -> disks closed -> STOPPED
  *   on_end() <---------------------- STOPPED
  *   engine_free()
+ *
+ * With --take-over the first steps are those of handover_new.c: another engine's state takes the place of the files.
  */
 #ifndef LITEPOOL_ENGINE_ENGINE_H
 #define LITEPOOL_ENGINE_ENGINE_H
@@ -19,6 +21,9 @@
 #include "config.h"
 #include "engine/bdev.h"
 #include "engine/configfile.h"
+#include "engine/handover.h"
+#include "engine/handover_net.h"
+#include "engine/link.h"
 #include "engine/notify.h"
 #include "engine/options.h"
 #include "engine/resv_store.h"
@@ -107,6 +112,15 @@ struct engine {
 	struct msg start_msg, stop_msg, hop_msg;
 	unsigned hops; /* reactors that hop_msg has been sent to */
 	bool stopping, rpc_served;
+
+	/* Hot upgrade: handover.h. */
+	struct handover_old old;
+	struct handover_new successor; /* this engine, while it takes over */
+	struct handover_net net;
+	struct task net_task;
+	struct handover_report upgrade;
+	char fail_at[24];
+	struct engine_link link;
 };
 
 int engine_new(const struct engine_opts *opts, void (*on_end)(struct engine *e),
@@ -121,6 +135,11 @@ void engine_free(struct engine *e);
 void engine_configure(struct engine *e);
 /* Ends the process with a reason that main prints. */
 void engine_fail(struct engine *e, const struct err *err);
+
+/* It serves: who waits for that is told, successors are listened for, the supervisor is looked for. */
+void engine_serves(struct engine *e);
+/* Writes this process into the lock file: whose lock it is. */
+void engine_lock_sign(struct engine *e);
 
 /* The whole configuration as JSON: what config.json holds. NULL without memory. */
 json_t *engine_config_json(struct engine *e);

@@ -67,6 +67,10 @@ void handover_report_begin(struct engine *e, const char *binary, bool dry_run);
 /* A step has ended: how long it took, into the report and the log. */
 void handover_report_step(struct engine *e, const char *step);
 /* state: "done", "aborted", "dry-run". */
+/* What the successor says it has built. */
+void handover_report_counts(struct engine *e, const struct handover_message *warmed);
+/* For a dry run: what would be carried and how long the stop is likely to be. */
+void handover_estimate(struct engine *e, char *text, size_t size);
 void handover_report_end(struct engine *e, const char *state, const char *step, const char *error);
 
 /* ---- the old side ---- */
@@ -79,10 +83,10 @@ struct handover_start {
 };
 
 enum handover_old_state {
-	OLD_IDLE,         /* no upgrade */
-	OLD_SPAWN,        /* the supervisor is starting the successor */
-	OLD_CONNECT,      /* it runs; its HELLO is awaited */
-	OLD_HOLD_CALLS,   /* calls that change something wait; those under way end, files are written */
+	OLD_IDLE,       /* no upgrade */
+	OLD_SPAWN,      /* the supervisor is starting the successor */
+	OLD_CONNECT,    /* it runs; its HELLO is awaited */
+	OLD_HOLD_CALLS, /* calls that change something wait; those under way end, files are written */
 	OLD_HOLD_POOLS,   /* pools make room in their journals; no checkpoint from here on */
 	OLD_PREPARE,      /* bag 0 is being sent: configuration, listeners, disks, locks */
 	OLD_WARM,         /* the successor builds all that costs time */
@@ -91,8 +95,8 @@ enum handover_old_state {
 	OLD_FREEZE_POOLS, /* background ends, a last round of the journal */
 	OLD_SAVE,         /* connections are written down, on all reactors */
 	OLD_STATE,        /* bag 1 is being sent */
-	OLD_READY,        /* the successor builds connections; this is the last moment to turn back */
-	OLD_GO,           /* given away. DONE is awaited, then this process ends */
+	OLD_READY, /* the successor builds connections; this is the last moment to turn back */
+	OLD_GO,    /* given away. DONE is awaited, then this process ends */
 };
 
 struct handover_old {
@@ -102,13 +106,12 @@ struct handover_old {
 	struct handover_wire wire;
 	struct handover_start start;
 	char binary[256];
-	bool dry_run, framed; /* framed: came by the supervisor */
 	pid_t successor;
 	uint64_t deadline_ns; /* of the state; in the stop, of all of it */
 	uint64_t stop_ns;     /* when the stop began */
 	struct timer timer;
 	struct task task;
-	bool frozen_net, held_pools, saving, warmed, ready;
+	bool frozen_net, held_pools, warmed, ready;
 	json_t *plan;       /* of the pools */
 	json_t *pool_state; /* of the frozen pools */
 	struct err broken;  /* a hold of pools has ended by itself */
@@ -129,19 +132,27 @@ bool handover_old_stop(struct engine *e);
 void handover_old_started(struct engine *e, const struct handover_message *msg);
 void handover_old_successor_ended(struct engine *e, const struct handover_message *msg);
 
+/* For the files of the old side alone. */
+void handover_old_init(struct engine *e);
+/* OLD_CONNECT: the successor has come; takes fd. */
+void handover_old_connected(struct engine *e, int fd, pid_t pid);
+void handover_old_pools_frozen(void *ctx, int res, const json_t *state, const struct err *err);
+void handover_old_saved(struct engine *e, int res, const struct err *err);
+__attribute__((noreturn)) void handover_old_leave(struct engine *e);
+
 /* ---- the new side ---- */
 
 enum handover_new_state {
 	NEW_CONNECT,
-	NEW_OFFER,        /* HELLO is sent */
-	NEW_PLAN,         /* bag 0 is coming */
-	NEW_REPLAY,       /* the configuration is carried out, on descriptors that came */
-	NEW_FOLLOW,       /* pools catch up */
-	NEW_WARMED,       /* bag 1 is awaited */
-	NEW_FOLLOW_TO,    /* pools follow to where the old engine stopped */
-	NEW_RESTORE,      /* connections are built */
-	NEW_READY,        /* the word is awaited */
-	NEW_TAKE_OVER,    /* pools become ours */
+	NEW_OFFER,     /* HELLO is sent */
+	NEW_PLAN,      /* bag 0 is coming */
+	NEW_REPLAY,    /* the configuration is carried out, on descriptors that came */
+	NEW_FOLLOW,    /* pools catch up */
+	NEW_WARMED,    /* bag 1 is awaited */
+	NEW_FOLLOW_TO, /* pools follow to where the old engine stopped */
+	NEW_RESTORE,   /* connections are built */
+	NEW_READY,     /* the word is awaited */
+	NEW_TAKE_OVER, /* pools become ours */
 	NEW_SERVING,
 };
 
@@ -150,27 +161,19 @@ struct handover_new {
 	struct handover_wire wire;
 	int pidfd; /* of the old engine */
 	struct timer timer;
-	struct task task;
 	json_t *plan;
-	struct handover_bag listeners;
-	uint64_t begin_ns, stop_at_ns, restore_ns, bytes;
+	json_t *pool_state;
+	unsigned follows;
+	uint64_t begin_ns, step_ns, stop_at_ns, restore_ns;
 	bool old_gone; /* its process has ended without GO, after STATE */
 	char version[32];
-	uint64_t follow_until_ns;
 	unsigned conns;
 	int lock_fd;
 };
 
+/* The engine was started with --take-over: instead of loading a configuration. */
 void handover_new_start(struct engine *e);
-
-/* ---- connections (handover_net.c) ---- */
-
-typedef void (*handover_net_fn)(struct engine *e, int res, const struct err *err);
-
-/* What the state of connections needs of its reader: mandatory types. */
-size_t handover_net_types(uint16_t *ret, size_t max);
-/* done later. The stop: every connection stands still, no command is under way. */
-void handover_net_freeze(struct engine *e, handover_net_fn done);
-void handover_net_thaw(struct engine *e);
+/* SIGTERM. Ends the process unless it serves. */
+void handover_new_stop(struct engine *e);
 
 #endif

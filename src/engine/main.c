@@ -81,6 +81,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	check_install_crash_handler("litepool-engine");
+	check_install_stack_handler();
 	log_set_clock(process_wall_ns);
 	log_set_level(opts.log_level);
 	(void)process_raise_nofile(); /* too few is told where a descriptor is wanted */

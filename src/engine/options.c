@@ -68,6 +68,10 @@ static const struct option_row table[] = {
 	 "do not load the configuration before framework_start_init is called"},
 	{"foreground", NULL, OPTION_FLAG, AT(foreground), 0, 0,
 	 "stay in the foreground; this is always so, the option is accepted for clarity"},
+	{"take-over", "PATH", OPTION_TEXT, AT(take_over), 0, 0,
+	 "for litepool-supervisor: take over from the engine that listens there"},
+	{"supervisor", "PATH", OPTION_TEXT, AT(supervisor), 0, 0,
+	 "for litepool-supervisor: report to it there"},
 	{"version", NULL, OPTION_FLAG, AT(version), 0, 0, "print the version and end"},
 	{"help", NULL, OPTION_FLAG, AT(help), 0, 0, "print this and end"},
 };

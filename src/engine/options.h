@@ -28,7 +28,9 @@ struct engine_opts {
 	uint32_t iobuf[IOBUF_CLASSES];
 	enum log_level log_level;
 	bool wait_for_rpc, foreground;
-	bool help, version; /* asked for; nothing else was checked */
+	const char *take_over;  /* socket of the engine to take over from; NULL: none */
+	const char *supervisor; /* its socket; NULL: none */
+	bool help, version;     /* asked for; nothing else was checked */
 };
 
 /* Strings point into argv. -EINVAL with what is wrong and what would be right. */

@@ -51,6 +51,13 @@ int fdpass_listen(const char *path, int *ret_fd, struct err *err)
 	return 0;
 }
 
+int fdpass_listen_again(int fd, struct err *err)
+{
+	return listen(fd, BACKLOG) < 0
+		       ? err_set(err, -errno, "cannot listen again: %s", strerror(errno))
+		       : 0;
+}
+
 static int peer_check(int fd, pid_t *ret_pid)
 {
 	struct ucred cred;

@@ -21,6 +21,8 @@
  * removes the path.
  */
 int fdpass_listen(const char *path, int *ret_fd, struct err *err);
+/* The socket was another process's: who connects from now on is told that it is this one's. */
+int fdpass_listen_again(int fd, struct err *err);
 /* The next that connected; -EAGAIN: none. -EPERM: it runs as another user than this process and not as root either, and was sent away. */
 int fdpass_accept(int listener, int *ret_fd, pid_t *ret_pid);
 /* -ENOENT, -ECONNREFUSED: nobody listens. */

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is told of the last upgrade, in the log and by litepool_upgrade_status; it goes along to the new engine. And the fail points of tests. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "engine/handover.h"
+#include "engine/handover_net.h"
+#include "rt/proc.h"
+
+static void put_text(json_t *json, const char *name, const char *text)
+{
+	(void)json_object_set_new(json, name, json_string(text ? text : ""));
+}
+
+void handover_report_begin(struct engine *e, const char *binary, bool dry_run)
+{
+	struct handover_report *report = &e->upgrade;
+
+	json_decref(report->json);
+	report->json = json_pack("{s:s, s:s, s:s, s:b, s:I, s:{}}", "state", "running", "from",
+				 LITEPOOL_VERSION, "binary", binary, "dry_run", dry_run, "from_pid",
+				 (json_int_t)getpid(), "steps");
+	report->step_ns = reactor_now_exact(e->control);
+	log_info("handover.begin", "binary=%s dry_run=%d", binary[0] ? binary : "same", dry_run);
+}
+
+void handover_report_step(struct engine *e, const char *step)
+{
+	struct handover_report *report = &e->upgrade;
+	uint64_t now = reactor_now_exact(e->control);
+	double ms = (double)(now - report->step_ns) / 1e6;
+	char event[40];
+
+	(void)snprintf(event, sizeof(event), "handover.%s", step);
+	log_info(event, "ms=%.3f", ms);
+	(void)json_object_set_new(json_object_get(report->json, "steps"), step, json_real(ms));
+	report->step_ns = now;
+}
+
+void handover_report_counts(struct engine *e, const struct handover_message *warmed)
+{
+	json_t *json = e->upgrade.json;
+
+	(void)json_object_set_new(json, "warm_ms", json_real((double)warmed->warm_ns / 1e6));
+	(void)json_object_set_new(json, "bdevs", json_integer(warmed->bdevs));
+	(void)json_object_set_new(json, "pools", json_integer(warmed->pools));
+}
+
+/* Measured (docs/upgrade.md): a stop is the slowest command under way, plus this. */
+#define STOP_BASE_MS 0.5
+#define STOP_CONN_MS 0.008
+#define STOP_POOL_MS 1.0
+
+void handover_estimate(struct engine *e, char *text, size_t size)
+{
+	unsigned conns = handover_net_conns(e), pools = 0;
+	double ms;
+
+	list_for_each (it, &e->store.pools)
+		pools++;
+	ms = STOP_BASE_MS + STOP_CONN_MS * conns + STOP_POOL_MS * pools;
+	(void)json_object_set_new(e->upgrade.json, "connections", json_integer(conns));
+	(void)json_object_set_new(e->upgrade.json, "estimate_ms", json_real(ms));
+	(void)snprintf(
+		text, size,
+		"dry run: %u connections, %u block devices, %u pools would be carried; the stop "
+		"is likely to take %.1f ms and the time of the slowest command",
+		conns, e->bdevs.count, pools, ms);
+}
+
+void handover_report_end(struct engine *e, const char *state, const char *step, const char *error)
+{
+	char quoted[640];
+
+	put_text(e->upgrade.json, "state", state);
+	put_text(e->upgrade.json, "step", step);
+	put_text(e->upgrade.json, "error", error);
+	if (strcmp(state, "aborted") == 0)
+		log_error("handover.aborted", "step=%s reason=%s", step,
+			  log_quote(error, quoted, sizeof(quoted)));
+	else
+		log_info("handover.ended", "state=%s", state);
+}
+
+/* ---- fail points ---- */
+
+static const char *const kinds[] = {"kill", "hang", "exit", "refuse", "kill-supervisor"};
+
+int handover_fail_set(struct engine *e, const char *text, struct err *err)
+{
+	const char *allowed = getenv("LITEPOOL_FAILPOINTS"), *kind = strrchr(text, ':');
+
+	if (!allowed || strcmp(allowed, "1") != 0)
+		return err_set(err, -EPERM,
+			       "fail_at is for tests: it needs LITEPOOL_FAILPOINTS=1 in the "
+			       "engine's environment");
+	for (size_t i = 0; kind && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kind + 1, kinds[i]) == 0 && strlen(text) < sizeof(e->fail_at)) {
+			(void)snprintf(e->fail_at, sizeof(e->fail_at), "%s", text);
+			return 0;
+		}
+	return err_set(err, -EINVAL,
+		       "fail_at '%.40s': expected SIDE:STEP:KIND of at most 23 letters; sides are "
+		       "old, new; kinds are kill, hang, exit, refuse, kill-supervisor",
+		       text);
+}
+
+bool handover_fail_pass(struct engine *e, const char *side, const char *step)
+{
+	size_t side_len = strlen(side), step_len = strlen(step);
+	const char *at = e->fail_at, *kind;
+
+	if (!at[0] || strncmp(at, side, side_len) != 0 || at[side_len] != ':' ||
+	    strncmp(at + side_len + 1, step, step_len) != 0 || at[side_len + 1 + step_len] != ':')
+		return true;
+	kind = at + side_len + 1 + step_len + 1;
+	log_warn("handover.fail_point", "at=%s", at);
+	if (strcmp(kind, "kill") == 0)
+		(void)raise(SIGKILL);
+	if (strcmp(kind, "exit") == 0)
+		_exit(EXIT_FAILURE);
+	while (strcmp(kind, "hang") == 0)
+		proc_pause_ms(1000);
+	if (strcmp(kind, "kill-supervisor") == 0 && e->link.wire.pid > 1)
+		(void)kill(e->link.wire.pid, SIGKILL);
+	return strcmp(kind, "refuse") != 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Processes of this host, this one among them. Any thread. */
+#ifndef LITEPOOL_RT_PROC_H
+#define LITEPOOL_RT_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* A descriptor of the process, which becomes readable when it ends (pidfd_open(2)); or a negative errno. */
+int proc_open(pid_t pid);
+/* Whether the process of that descriptor has ended (it may still be a zombie). */
+bool proc_is_gone(int pidfd);
+/* 0 or a negative errno; the number cannot have become another process's. */
+int proc_signal(int pidfd, int signo);
+/* When the process began, in ticks since boot: with the pid it names one process for ever. 0: there is none, or only its remains. */
+unsigned long long proc_started(pid_t pid);
+/* One letter, as in ps(1): R, S, D, T (stopped), t (traced), Z; '?' when it cannot be told. tid 0: of the main thread. */
+char proc_state(pid_t pid, pid_t tid);
+/* A line of /proc/PID/task/TID/NAME (wchan, syscall), or "". */
+void proc_task_text(pid_t pid, pid_t tid, const char *name, char *text, size_t size);
+/* Signals one thread of another process. */
+int proc_signal_thread(pid_t pid, pid_t tid, int signo);
+
+/* The calling thread. */
+pid_t proc_tid(void);
+void proc_pause_ms(unsigned ms);
+/* This process has nothing to do any more but end: all its threads leave to others what these want of any core, so that its end delays nobody. */
+void proc_retire(void);
+
+#endif
