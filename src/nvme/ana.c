@@ -58,7 +58,7 @@ enum nvme_ana_state nvme_ana_state(const struct nvme_subsystem *ss, const struct
 	return l ? (enum nvme_ana_state)l->ana[anagrpid] : NVME_ANA_INACCESSIBLE;
 }
 
-static bool ana_state_valid(enum nvme_ana_state state)
+bool nvme_ana_state_valid(unsigned state)
 {
 	return (state >= NVME_ANA_OPTIMIZED && state <= NVME_ANA_PERSISTENT_LOSS) ||
 	       state == NVME_ANA_CHANGE;
@@ -78,7 +78,7 @@ int nvme_subsystem_add_listener_as(struct nvme_subsystem *ss, struct nvme_port *
 
 	if (state != NVME_ANA_OPTIMIZED && (ss->is_discovery || !ss->ana_reporting))
 		return err_set(err, -EINVAL, "%s was not created with ana_reporting", ss->nqn);
-	if (!ana_state_valid(state))
+	if (!nvme_ana_state_valid(state))
 		return err_set(err, -EINVAL, "ANA state %d is not valid", state);
 	if (ss->deleting)
 		return err_set(err, -EINVAL, "subsystem %s is being deleted", ss->nqn);
@@ -159,7 +159,7 @@ int nvme_subsystem_set_ana_state(struct nvme_subsystem *ss, struct nvme_port *po
 		return err_set(err, -EINVAL, "subsystem %s is being deleted", ss->nqn);
 	if (ss->is_discovery || !ss->ana_reporting)
 		return err_set(err, -EINVAL, "%s was not created with ana_reporting", ss->nqn);
-	if (anagrpid > ss->nn || !ana_state_valid(state))
+	if (anagrpid > ss->nn || !nvme_ana_state_valid(state))
 		return err_set(err, -EINVAL, "anagrpid %u (0..%u) or state %d is not valid",
 			       anagrpid, ss->nn, state);
 	for (uint32_t g = 1; g <= ss->nn; g++) {

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/probes.h"
 #include "base/str.h"
@@ -185,6 +186,7 @@ static void connect_accept(struct connect *con)
 	qp->qsize = (uint16_t)(con->sqsize + 1);
 	qp->sqfc_disabled = con->cmd.cattr & NVME_CATTR_DISABLE_SQFC;
 	qp->sqhd = qp->sqfc_disabled ? 0xffff : 0;
+	ASSERT(c->state == NVME_CTRLR_LIVE);
 	nvme_ctrlr_add_qpair(c, qp);
 	if (qp->qid) {
 		qp->home = nvme_target_pick_home(con->t);

@@ -39,6 +39,7 @@ void nvme_ns_free(struct nvme_ns *ns);
 
 struct nvme_listener *nvme_listener_find(const struct nvme_subsystem *ss,
 					 const struct nvme_port *port);
+bool nvme_ana_state_valid(unsigned state);
 void nvme_listeners_free(struct nvme_subsystem *ss);
 /* State that a controller of that port reports for a group. */
 enum nvme_ana_state nvme_ana_state(const struct nvme_subsystem *ss, const struct nvme_port *port,
@@ -72,7 +73,15 @@ static inline bool nvme_ctrlr_enabled(const struct nvme_ctrlr *c)
 	return (c->cc & NVME_CC_EN) && (c->csts & NVME_CSTS_RDY);
 }
 
+/* --- features.c --- */
+
+/* After host_behavior was set: what data reactors read of it. */
+void nvme_host_behavior_apply(struct nvme_ctrlr *c);
+
 /* --- qpair.c --- */
+
+/* Counts a queue pair that came: home, or, with NULL, the least loaded data reactor; returns which. */
+struct reactor *nvme_target_take_home(struct nvme_target *t, struct reactor *home);
 
 /* Has the transport close qp, wherever it lives. Idempotent. */
 void nvme_qpair_close(struct nvme_qpair *qp);

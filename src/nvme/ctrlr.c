@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/probes.h"
+#include "nvme/carry_parts.h"
 #include "nvme/control.h"
 
 struct ctrlrs_delete { /* of many: nvme_ctrlrs_delete() */
@@ -48,7 +49,8 @@ struct nvme_ctrlr *nvme_ctrlr_find(struct nvme_subsystem *ss, uint16_t cntlid)
 	return NULL;
 }
 
-struct nvme_ctrlr *nvme_ctrlr_new(struct nvme_subsystem *ss, struct nvme_qpair *qp, uint16_t cntlid)
+struct nvme_ctrlr *nvme_ctrlr_alloc(struct nvme_subsystem *ss, struct nvme_port *port,
+				    uint16_t cntlid)
 {
 	struct nvme_ctrlr *c = calloc(1, sizeof(*c));
 
@@ -61,7 +63,7 @@ struct nvme_ctrlr *nvme_ctrlr_new(struct nvme_subsystem *ss, struct nvme_qpair *
 	}
 	c->ss = ss;
 	c->cntlid = cntlid;
-	c->port = qp->port;
+	c->port = port;
 	nvme_port_ref(c->port);
 	c->connected_wall_ns = reactor_wall_ns(ss->target->opts.control);
 	list_init(&c->qpairs);
@@ -70,9 +72,13 @@ struct nvme_ctrlr *nvme_ctrlr_new(struct nvme_subsystem *ss, struct nvme_qpair *
 	return c;
 }
 
+struct nvme_ctrlr *nvme_ctrlr_new(struct nvme_subsystem *ss, struct nvme_qpair *qp, uint16_t cntlid)
+{
+	return nvme_ctrlr_alloc(ss, qp->port, cntlid);
+}
+
 void nvme_ctrlr_add_qpair(struct nvme_ctrlr *c, struct nvme_qpair *qp)
 {
-	ASSERT(c->state == NVME_CTRLR_LIVE);
 	qp->ctrlr = c;
 	list_push_back(&c->qpairs, &qp->link);
 	c->n_qpairs++;
@@ -311,6 +317,24 @@ static void ctrlr_step(struct nvme_ctrlr *c)
 	default:
 		UNREACHABLE();
 	}
+}
+
+void nvme_ctrlr_carry_on(struct nvme_ctrlr *c)
+{
+	if (c->state == NVME_CTRLR_DELETING) {
+		closing_watch(c);
+		ctrlr_close_queues(c, true);
+	} else if (c->resetting || c->shutting_down) {
+		ctrlr_close_queues(c, false);
+	}
+	ctrlr_step(c);
+}
+
+void nvme_ctrlr_forget(struct nvme_ctrlr *c)
+{
+	ASSERT(!c->n_qpairs);
+	c->state = NVME_CTRLR_DELETING;
+	ctrlr_free(c);
 }
 
 void nvme_ctrlr_log_error(struct nvme_ctrlr *c, const struct nvme_error_entry *e)

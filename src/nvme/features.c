@@ -171,6 +171,11 @@ static uint16_t behavior_get(struct nvme_req *req, bool current, uint32_t *ret)
 	return 0;
 }
 
+void nvme_host_behavior_apply(struct nvme_ctrlr *c)
+{
+	c->lbafee = c->host_behavior[HOST_BEHAVIOR_LBAFEE];
+}
+
 static uint16_t behavior_set(struct nvme_req *req, uint32_t value, uint32_t *ret)
 {
 	struct nvme_ctrlr *c = req->qp->ctrlr;
@@ -180,7 +185,7 @@ static uint16_t behavior_set(struct nvme_req *req, uint32_t value, uint32_t *ret
 		return invalid_field();
 	c->host_behavior[HOST_BEHAVIOR_ACRE] = data[HOST_BEHAVIOR_ACRE];
 	c->host_behavior[HOST_BEHAVIOR_LBAFEE] = data[HOST_BEHAVIOR_LBAFEE];
-	c->lbafee = data[HOST_BEHAVIOR_LBAFEE];
+	nvme_host_behavior_apply(c);
 	return 0;
 }
 

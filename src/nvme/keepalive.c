@@ -10,6 +10,7 @@
  */
 #include "base/bytes.h"
 #include "base/log.h"
+#include "nvme/carry_parts.h"
 #include "nvme/control.h"
 
 static uint64_t ctrlr_traffic(const struct nvme_ctrlr *c)
@@ -74,6 +75,13 @@ bool nvme_keepalive_set(struct nvme_ctrlr *c, uint32_t kato_ms)
 	if (c->kato_ms)
 		keepalive_arm(c, false);
 	return true;
+}
+
+void nvme_keepalive_restart(struct nvme_ctrlr *c)
+{
+	c->kato_traffic = ctrlr_traffic(c);
+	if (c->kato_ms)
+		keepalive_arm(c, false);
 }
 
 void nvme_keepalive_stop(struct nvme_ctrlr *c)

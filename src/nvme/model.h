@@ -140,7 +140,8 @@ struct nvme_subsystem {
 	bool is_discovery, deleting;
 	char nqn[NVME_NQN_FIELD];
 	char serial[21], model[41];
-	uint32_t nn; /* max_namespaces; also the number of ANA groups */
+	uint32_t nn;     /* max_namespaces; also the number of ANA groups */
+	uint32_t number; /* carry_save.c */
 	uint16_t min_cntlid, max_cntlid, next_cntlid;
 	bool allow_any_host, ana_reporting;
 	struct list hosts, listeners, ctrlrs;

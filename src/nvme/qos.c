@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "nvme/carry_parts.h"
 #include "nvme/model.h"
 
 #define TIME_SHIFT       4
@@ -276,6 +277,30 @@ struct nvme_qos *nvme_qos_new(void)
 		list_init(&qos->line[i].parked);
 	}
 	return qos;
+}
+
+void nvme_qos_debt(const struct nvme_qos *qos, uint64_t now_ns, uint64_t debt_ns[BUCKETS])
+{
+	const uint64_t now = now_ns << TIME_SHIFT;
+
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		const uint64_t till =
+			atomic_load_explicit(&qos->bucket[i].paid_till, memory_order_relaxed);
+
+		debt_ns[i] = till > now ? (till - now) >> TIME_SHIFT : 0;
+	}
+}
+
+/* A debt beyond all reason is another process's error: nobody shall wait for it. */
+#define DEBT_MAX_NS (60 * NSEC_PER_SEC)
+
+void nvme_qos_owe(struct nvme_qos *qos, uint64_t now_ns, const uint64_t debt_ns[BUCKETS])
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		if (debt_ns[i])
+			atomic_store_explicit(&qos->bucket[i].paid_till,
+					      (now_ns + MIN(debt_ns[i], DEBT_MAX_NS)) << TIME_SHIFT,
+					      memory_order_relaxed);
 }
 
 static void qos_put(struct nvme_qos *qos)

@@ -55,6 +55,17 @@ struct reactor *nvme_target_pick_home(struct nvme_target *t)
 	return t->opts.data[best];
 }
 
+struct reactor *nvme_target_take_home(struct nvme_target *t, struct reactor *home)
+{
+	for (unsigned i = 0; home && i < t->opts.n_data; i++) {
+		if (t->opts.data[i] != home)
+			continue;
+		t->home_load[i]++;
+		return home;
+	}
+	return nvme_target_pick_home(t);
+}
+
 static void home_release(struct nvme_qpair *qp)
 {
 	struct nvme_target *t = qp->target;

@@ -83,6 +83,8 @@ static uint16_t check_again(struct nvme_req *req)
 {
 	const uint64_t seen = req->view_gen;
 
+	if (req->carried && req->is_admin)
+		return check_anew(req);
 	if (req->is_admin || req->view || req->sqe.opcode == NVME_OPC_FABRICS)
 		return NVME_SC_SUCCESS;
 	req_enter_view(req);
@@ -438,7 +440,7 @@ void req_run(struct nvme_req *req, bool inside)
 
 /* --- begin and cancel --- */
 
-static void init(struct nvme_req *req)
+void req_init(struct nvme_req *req)
 {
 	if (!req->in_capsule) {
 		req->buf = NULL;
@@ -447,6 +449,7 @@ static void init(struct nvme_req *req)
 	req->loan = NULL;
 	req->cqe = (struct nvme_cqe){};
 	req->is_admin = req->qp->state != NVME_QP_READY || req->qp->qid == 0;
+	req->carried = false;
 	req->cancelled = req->throttled = req->admitted = req->counted = false;
 	req->fetched = req->in_capsule;
 	req->status = NVME_SC_SUCCESS;
@@ -470,7 +473,7 @@ void nvme_req_start(struct nvme_req *req)
 
 	ASSERT(req->state == NVME_REQ_FREE);
 	ASSERT(!req->in_capsule || req->buf);
-	init(req);
+	req_init(req);
 	atomic_store_explicit(&qp->commands,
 			      atomic_load_explicit(&qp->commands, memory_order_relaxed) + 1,
 			      memory_order_relaxed);

@@ -77,6 +77,7 @@ struct nvme_req {
 	bool admitted;      /* QoS tokens are paid */
 	bool qos_write;     /* counts as a write there */
 	bool fetched;       /* host data is in buf */
+	bool carried;       /* came from another engine: nothing of it was checked here yet */
 	bool counted;       /* as executing, in its reactor's freeze state */
 	uint8_t gate_epoch; /* fused.c: where this write is counted */
 	uint16_t status;

@@ -22,6 +22,8 @@ static inline void req_enter_view(struct nvme_req *req)
 /* req.c */
 /* The one switch. inside: within a call of the transport. */
 void req_run(struct nvme_req *req, bool inside);
+/* All of nvme's own fields as at the beginning; those of the transport are set. */
+void req_init(struct nvme_req *req);
 void req_set_state(struct nvme_req *req, enum nvme_req_state state);
 /* ENDING, by a task of this pass. */
 void req_end_soon(struct nvme_req *req, uint16_t status);

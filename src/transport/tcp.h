@@ -58,6 +58,41 @@ void tcp_transport_free(struct tcp_transport *t);
 void tcp_transport_freeze(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 void tcp_transport_thaw(struct tcp_transport *t);
 
+/* Enough for any one part as things stand: bytes (to be prefaulted) and descriptors. */
+void tcp_transport_save_size(struct tcp_transport *t, size_t *ret_bytes, unsigned *ret_fds);
+/* How many parts the state has: one per reactor. */
+unsigned tcp_transport_parts(struct tcp_transport *t);
+/*
+ * Frozen. Each reactor writes its connections into its part (carry_out_init() came before), the control reactor the target, too, and ends it: parts[i].w.len bytes are to be sent.
+ * Nothing is changed: a thaw may follow. res: -ENOSPC: a part is too small.
+ */
+struct carry_out;
+void tcp_transport_save(struct tcp_transport *t, struct carry_out *parts, nvme_done_fn done,
+			void *ctx);
+/* The mandatory types that save writes and restore knows, for tlv_missing(). */
+const uint16_t *tcp_transport_carry_types(size_t *ret_n);
+
+/*
+ * The new engine. hold: listeners that are made from now on accept nothing before serve. import: the next tcp_listen() of the address that fd is bound to takes this socket; takes
+ * fd, also on errors.
+ */
+void tcp_transport_hold(struct tcp_transport *t);
+int tcp_listen_import(struct tcp_transport *t, int fd, struct err *err);
+/* The old one: the listeners' sockets, borrowed, by sock_export(). */
+void tcp_listeners_export(struct tcp_transport *t, void (*one)(void *ctx, int fd), void *ctx);
+/*
+ * Subsystems, namespaces, hosts and listeners are there. Builds everything and serves nothing. parts are read until done; done comes later, on the control reactor. After an error
+ * tcp_transport_restore_error() has the reason, and only discard may follow.
+ */
+struct carry_in;
+void tcp_transport_restore(struct tcp_transport *t, struct carry_in *parts, unsigned n_parts,
+			   nvme_done_fn done, void *ctx);
+const struct err *tcp_transport_restore_error(const struct tcp_transport *t);
+/* All goes on here. */
+void tcp_transport_serve(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+/* All that was restored is forgotten; the other engine's connections do not notice. Listeners stay held. */
+void tcp_transport_discard(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+
 /* One listening socket per address for all subsystems; listeners count their users. */
 int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char *congestion,
 	       struct tcp_listener **ret, struct err *err);

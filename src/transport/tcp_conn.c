@@ -48,6 +48,8 @@ static void conn_free(struct tcp_conn *c)
 	sock_close(c->sock);
 	iobuf_put(c->chunk);
 	free(c->stash);
+	free(c->flat);
+	free(c->carried_new);
 	ASSERT(!c->timer.heap_index);
 	free(c);
 }
@@ -65,17 +67,51 @@ static void conn_init(struct tcp_conn *c, struct tcp_transport *t)
 	c->progress_ns = reactor_now(t->control);
 }
 
-int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
-		 const struct sock_addr *peer)
+struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
+				const struct sock_addr *peer)
 {
 	struct tcp_conn *c = calloc(1, sizeof(*c));
 	struct sock_addr local;
 	uint16_t local_port;
+
+	if (!c)
+		return NULL;
+	conn_init(c, t);
+	c->sock = s;
+	nvme_qpair_init(&c->qp, &qpair_ops, t->target, port, t->control);
+	(void)sock_addr_format(peer, c->qp.peer);
+	if (sock_local_addr(s, &local) || !sock_addr_host(&local, c->qp.local, &local_port))
+		c->qp.local[0] = 0;
+	return c;
+}
+
+void tcp_conn_add(struct tcp_conn *c)
+{
+	list_push_back(&c->transport->conns, &c->link);
+	c->transport->n_conns++;
+	list_push_back(&c->tr->conns, &c->here_link);
+}
+
+void tcp_conn_stranger(struct tcp_conn *c)
+{
+	list_push_back(&c->transport->strangers, &c->stranger_link);
+	c->transport->n_strangers++;
+}
+
+void tcp_conn_deadline(struct tcp_conn *c, uint64_t deadline_ns)
+{
+	c->deadline_ns = deadline_ns;
+	(void)timer_start(c->tr->reactor, &c->timer, deadline_ns);
+}
+
+int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
+		 const struct sock_addr *peer)
+{
+	struct tcp_conn *c = tcp_conn_alloc(t, port, s, peer);
 	int res;
 
 	if (!c)
 		return -ENOMEM;
-	conn_init(c, t);
 	c->deadline_ns = c->progress_ns + t->opts.icreq_timeout_ms * NSEC_PER_MSEC;
 	res = tcp_reqs_init(&c->reqs, 1);
 	if (!res)
@@ -84,19 +120,13 @@ int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s
 		res = sock_attach(s, t->control, tcp_conn_event, c);
 	if (res) {
 		timer_stop(&c->timer);
+		nvme_port_put(port);
+		c->sock = NULL;
 		conn_free(c);
 		return res;
 	}
-	c->sock = s;
-	nvme_qpair_init(&c->qp, &qpair_ops, t->target, port, t->control);
-	(void)sock_addr_format(peer, c->qp.peer);
-	if (sock_local_addr(s, &local) || !sock_addr_host(&local, c->qp.local, &local_port))
-		c->qp.local[0] = 0;
-	list_push_back(&t->conns, &c->link);
-	list_push_back(&c->tr->conns, &c->here_link);
-	t->n_conns++;
-	list_push_back(&t->strangers, &c->stranger_link);
-	t->n_strangers++;
+	tcp_conn_add(c);
+	tcp_conn_stranger(c);
 	counter_add(&c->tr->stats.accepted, 1);
 	return 0;
 }

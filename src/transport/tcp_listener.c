@@ -77,6 +77,72 @@ static void listener_free(struct tcp_listener *l)
 	free(l);
 }
 
+/* A socket that another engine listened with, until somebody listens there. */
+struct tcp_import {
+	struct list link;
+	struct sock *sock;
+	struct sock_addr addr;
+};
+
+static void import_free(struct tcp_import *import)
+{
+	list_remove(&import->link);
+	free(import);
+}
+
+void tcp_transport_hold(struct tcp_transport *t)
+{
+	t->held = true;
+}
+
+int tcp_listen_import(struct tcp_transport *t, int fd, struct err *err)
+{
+	struct tcp_import *import = calloc(1, sizeof(*import));
+	bool is_listener;
+	int res;
+
+	if (!import) {
+		sock_export_close(t->control, fd);
+		return err_set(err, -ENOMEM, "no memory for a listener");
+	}
+	res = sock_import(t->control, fd, &import->sock, &is_listener, err);
+	if (!res && !is_listener)
+		res = err_set(err, -EBADMSG, "what came as a listener is a connection");
+	if (!res)
+		res = sock_local_addr(import->sock, &import->addr);
+	if (res) {
+		sock_close(import->sock);
+		free(import);
+		return res;
+	}
+	list_push_back(&t->imports, &import->link);
+	return 0;
+}
+
+/* The socket that came for addr, attached nowhere; NULL: none. */
+static struct sock *import_take(struct tcp_transport *t, const struct sock_addr *addr)
+{
+	char wanted[SOCK_ADDR_TEXT], text[SOCK_ADDR_TEXT];
+
+	(void)sock_addr_format(addr, wanted);
+	list_for_each (it, &t->imports) {
+		struct tcp_import *import = list_entry(it, struct tcp_import, link);
+		struct sock *s = import->sock;
+
+		if (strcmp(sock_addr_format(&import->addr, text), wanted) != 0)
+			continue;
+		import_free(import);
+		return s;
+	}
+	return NULL;
+}
+
+void tcp_listeners_export(struct tcp_transport *t, void (*one)(void *ctx, int fd), void *ctx)
+{
+	list_for_each (it, &t->listeners)
+		one(ctx, sock_export(list_entry(it, struct tcp_listener, link)->sock));
+}
+
 static uint16_t port_of(const struct sock_addr *addr)
 {
 	char host[256];
@@ -121,6 +187,36 @@ static int make_port(struct tcp_listener *l, struct err *err)
 	return 0;
 }
 
+/* Makes the socket, or takes the one that came; attached unless all is held. */
+static int listener_sock(struct tcp_listener *l, const struct sock_addr *addr,
+			 const struct sock_opts *opts, struct err *err)
+{
+	struct tcp_transport *t = l->transport;
+	int res;
+
+	l->sock = import_take(t, addr);
+	if (!l->sock) {
+		res = sock_listen(t->control, addr, opts, listener_event, l, &l->sock, err);
+		if (!res && t->held)
+			sock_detach(l->sock);
+		return res;
+	}
+	if (t->held)
+		return 0;
+	res = sock_attach(l->sock, t->control, listener_event, l);
+	return res ? err_set(err, res, "no memory for a listener") : 0;
+}
+
+void tcp_listeners_serve(struct tcp_transport *t)
+{
+	list_for_each (it, &t->listeners) {
+		struct tcp_listener *l = list_entry(it, struct tcp_listener, link);
+
+		if (sock_attach(l->sock, t->control, listener_event, l))
+			log_error("tcp.listen.failed", "why=\"no memory to watch a listener\"");
+	}
+}
+
 static int listener_new(struct tcp_transport *t, const struct sock_addr *addr,
 			const char *congestion, struct tcp_listener **ret, struct err *err)
 {
@@ -138,7 +234,7 @@ static int listener_new(struct tcp_transport *t, const struct sock_addr *addr,
 			       "the name of a congestion control has at most 15 characters");
 	}
 	opts.congestion = l->congestion[0] ? l->congestion : NULL;
-	res = sock_listen(t->control, addr, &opts, listener_event, l, &l->sock, err);
+	res = listener_sock(l, addr, &opts, err);
 	if (!res)
 		res = make_port(l, err);
 	if (res) {
@@ -191,6 +287,12 @@ void tcp_listeners_close(struct tcp_transport *t)
 
 	while ((node = list_pop_front(&t->listeners)))
 		listener_free(list_entry(node, struct tcp_listener, link));
+	list_for_each_safe (it, &t->imports) {
+		struct tcp_import *import = list_entry(it, struct tcp_import, link);
+
+		sock_close(import->sock);
+		import_free(import);
+	}
 }
 
 struct nvme_port *tcp_listener_port(struct tcp_listener *l)

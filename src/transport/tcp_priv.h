@@ -7,13 +7,15 @@
  *   tcp_listener.c   listening sockets, accept                     tcp_tx.c   answers to bytes
  *   tcp_conn.c       life of a connection                          tcp_req.c  the slots for its commands
  *   tcp_move.c       after Connect: to its own reactor       tcp_ahead.c  payloads received before their commands are known
- *   tcp_freeze.c     all stands still, and goes on
+ *   tcp_freeze.c     all stands still, and goes on           tcp_job.c    one piece of work for every reactor
+ *   tcp_save.c, tcp_restore.c, tcp_restore_req.c, tcp_serve.c   to another engine
  */
 #ifndef LITEPOOL_TRANSPORT_TCP_PRIV_H
 #define LITEPOOL_TRANSPORT_TCP_PRIV_H
 
 #include "base/counter.h"
 #include "base/list.h"
+#include "base/tlv.h"
 #include "nvme/qpair.h"
 #include "nvme/req.h"
 #include "transport/tcp.h"
@@ -48,6 +50,7 @@ struct tcp_req {
 	struct wire_tx tx; /* R2T, then the answer: never both */
 	enum tcp_req_state state;
 	uint16_t cid, hash_next;
+	uint32_t seq;    /* of the commands of its connection */
 	bool digest_bad; /* some of its data came with a wrong digest */
 	bool capsule;    /* counted in conn->capsules */
 	bool answer_due; /* nvme completed it (Abort) while the host still sends its data */
@@ -76,6 +79,9 @@ void tcp_reqs_hash(struct tcp_reqs *reqs, struct tcp_req *treq, uint16_t cid);
 struct tcp_req *tcp_reqs_find(const struct tcp_reqs *reqs, uint16_t cid);
 /* Gives treq a transfer tag that differs from its last one. */
 void tcp_reqs_new_ttag(const struct tcp_reqs *reqs, struct tcp_req *treq);
+/* That slot, for a command that came from another engine; NULL: it is in use, or there is no such. tcp_reqs_restored() comes after the last. */
+struct tcp_req *tcp_reqs_take_slot(struct tcp_reqs *reqs, uint32_t slot);
+void tcp_reqs_restored(struct tcp_reqs *reqs);
 struct tcp_req *tcp_reqs_by_ttag(const struct tcp_reqs *reqs, uint16_t ttag);
 
 /* --- transport and its reactors --- */
@@ -140,6 +146,17 @@ struct tcp_report { /* from a reactor to the control thread */
 	struct msg msg;
 };
 
+struct carry_out;
+struct tcp_reactor;
+struct tcp_restore;
+struct tcp_job { /* saving, restoring, serving: one at a time */
+	struct msg msg;
+	int (*run)(struct tcp_reactor *tr, struct err *err);
+	struct carry_out *out;
+	int res;
+	struct err err;
+};
+
 struct tcp_reactor { /* one per reactor; its own */
 	struct tcp_transport *transport;
 	struct reactor *reactor;
@@ -149,6 +166,7 @@ struct tcp_reactor { /* one per reactor; its own */
 	struct task look;  /* FREEZING: is it still? */
 	struct tcp_order order;
 	struct tcp_report report;
+	struct tcp_job job;
 	/* in-capsule buffers that one connection may hold; 0: not known yet */
 	uint32_t capsule_share;
 	struct tcp_stats stats;
@@ -171,6 +189,15 @@ struct tcp_transport { /* control thread, except opts and the pointers, which do
 	uint64_t order_no;
 	nvme_done_fn freeze_done;
 	void *freeze_ctx;
+	/* tcp_job.c */
+	unsigned jobs_missing;
+	nvme_done_fn jobs_done;
+	void *jobs_ctx;
+	struct err jobs_err;
+	/* a new engine that waits for tcp_transport_serve(): listeners are not attached */
+	bool held;
+	struct list imports; /* struct tcp_import, tcp_listener.c */
+	struct tcp_restore *restore;
 	bool stopping;
 	nvme_done_fn stop_done;
 	void *stop_ctx;
@@ -208,6 +235,12 @@ enum tcp_stall {
 	TCP_STALL_SEND,    /* the host does not read its answers */
 };
 
+struct tcp_carried_rx {   /* what the receive machine was in the middle of */
+	bool is_payload;  /* a PDU with data */
+	bool drops;       /* nobody wants the data */
+	uint32_t command; /* position among the COMMAND records; UINT32_MAX: none */
+};
+
 struct tcp_conn {
 	struct nvme_qpair qp;
 	struct tcp_transport *transport;
@@ -227,6 +260,7 @@ struct tcp_conn {
 	struct iobuf_waiter capsule_wait;
 	uint32_t capsules; /* in-capsule buffers that its commands hold */
 	uint32_t r2ts;     /* commands that wait for H2CData */
+	uint32_t seq;      /* commands that came */
 	uint32_t turn_commands, turn_bytes;
 	bool drained;      /* the last receive came back short: the next READ event will tell */
 	bool turn_goes_on; /* resume is queued to go on with the turn */
@@ -256,6 +290,16 @@ struct tcp_conn {
 	struct msg move;
 	uint8_t *stash; /* bytes that came behind a Connect and move along */
 	size_t stash_len;
+
+	/* Came from another engine (tcp_restore.c); the rest of its record until it serves. */
+	bool is_carried;
+	struct tlv carried;
+	struct tcp_carried_rx carried_rx;
+	uint16_t *carried_new; /* slots of the commands to begin, in their order */
+	uint32_t n_carried_new;
+	uint8_t *flat; /* of flat_tx: what the other engine had not sent */
+	bool flat_closes;
+	struct wire_tx flat_tx;
 
 	struct wire_tx ic_tx, term_tx, block_tx;
 	uint8_t block[TCP_LOAN_BLOCK]; /* of block_tx; untouched memory until first needed */
@@ -360,6 +404,22 @@ bool tcp_tx_recall(struct tcp_conn *c, struct tcp_req *treq);
 void tcp_tx_writable(struct tcp_conn *c);
 /* Drops what is queued. */
 void tcp_tx_stop(struct tcp_conn *c);
+
+/* tcp_job.c: run() on every reactor, in parallel; then done(ctx, the first error), on the control reactor. */
+void tcp_jobs_run(struct tcp_transport *t, int (*run)(struct tcp_reactor *tr, struct err *err),
+		  nvme_done_fn done, void *ctx);
+
+/* tcp_conn.c, for tcp_restore.c: a connection in state ICREQ, in no list but the transport's; s (attached nowhere) is its. NULL: no memory. */
+struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
+				const struct sock_addr *peer);
+void tcp_conn_add(struct tcp_conn *c);
+void tcp_conn_stranger(struct tcp_conn *c);
+void tcp_conn_deadline(struct tcp_conn *c, uint64_t deadline_ns);
+
+/* tcp_rx.c, likewise */
+void tcp_rx_start(struct tcp_conn *c, struct tcp_req *treq);
+/* tcp_listener.c: sockets that wait for serve. */
+void tcp_listeners_serve(struct tcp_transport *t);
 
 /* tcp_freeze.c */
 void tcp_freeze_init(struct tcp_reactor *tr);

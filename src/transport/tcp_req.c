@@ -64,6 +64,34 @@ struct tcp_req *tcp_reqs_take(struct tcp_reqs *reqs)
 	return treq;
 }
 
+struct tcp_req *tcp_reqs_take_slot(struct tcp_reqs *reqs, uint32_t slot)
+{
+	struct tcp_req *treq;
+
+	if (slot >= reqs->n)
+		return NULL;
+	for (; reqs->n_fresh <= slot; reqs->n_fresh++) {
+		treq = &reqs->slots[reqs->n_fresh];
+		memset(treq, 0, sizeof(*treq));
+		treq->req.slot = (uint16_t)reqs->n_fresh;
+	}
+	treq = &reqs->slots[slot];
+	if (treq->state != TCP_REQ_FREE)
+		return NULL;
+	reqs->busy++;
+	treq->state = TCP_REQ_CAPSULE;
+	treq->hash_next = UINT16_MAX;
+	return treq;
+}
+
+void tcp_reqs_restored(struct tcp_reqs *reqs)
+{
+	reqs->n_free = 0;
+	for (uint32_t i = reqs->n_fresh; i-- > 0;)
+		if (reqs->slots[i].state == TCP_REQ_FREE)
+			reqs->free[reqs->n_free++] = (uint16_t)i;
+}
+
 /* 0 ends a chain, so a slot is written as slot + 1. */
 static uint16_t link_to(const struct tcp_req *treq)
 {

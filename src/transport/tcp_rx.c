@@ -90,6 +90,11 @@ static void start(struct tcp_conn *c, struct tcp_req *treq, bool digest_ok)
 		nvme_req_fail(&treq->req, NVME_SC_TRANSIENT_TRANSPORT);
 }
 
+void tcp_rx_start(struct tcp_conn *c, struct tcp_req *treq)
+{
+	start(c, treq, true);
+}
+
 /* A quarter of the reactor's pool, known once the pool is there. */
 uint32_t tcp_capsule_share(const struct tcp_conn *c)
 {
@@ -171,6 +176,7 @@ static void on_command(struct tcp_conn *c)
 		fatal(c, PDU_FES_SEQUENCE, 0);
 		return;
 	}
+	treq->seq = c->seq++;
 	memcpy(&treq->req.sqe, &c->rx.cmd->sqe, sizeof(treq->req.sqe));
 	if (!wire_cmd_check(&treq->req.sqe, c->rx.data_len, c->transport->in_capsule_bytes, &xfer,
 			    &error)) {

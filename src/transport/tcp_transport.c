@@ -89,6 +89,7 @@ int tcp_transport_new(struct nvme_target *target, struct reactor *control, struc
 	t->in_capsule_bytes = nvme_target_opts(target)->in_capsule_bytes;
 	ASSERT(t->in_capsule_bytes <= iobuf_class_size[IOBUF_CAPSULE]);
 	list_init(&t->listeners);
+	list_init(&t->imports);
 	list_init(&t->conns);
 	list_init(&t->strangers);
 	res = add_reactor(t, control);

@@ -128,7 +128,7 @@ void tcp_tx_answer(struct tcp_conn *c, struct tcp_req *treq)
 
 static bool is_request(const struct tcp_conn *c, const struct wire_tx *tx)
 {
-	return tx != &c->ic_tx && tx != &c->term_tx && tx != &c->block_tx;
+	return tx != &c->ic_tx && tx != &c->term_tx && tx != &c->block_tx && tx != &c->flat_tx;
 }
 
 /* Data is still to be sent from the disk's memory. */
@@ -154,6 +154,8 @@ static void sent(struct tcp_conn *c, struct wire_tx *tx)
 {
 	struct tcp_req *treq;
 
+	if (tx == &c->flat_tx && c->stall == TCP_STALL_CONNECT && !c->reqs.busy)
+		tcp_rx_resume(c); /* the answer to its Connect was in it */
 	if (!is_request(c, tx))
 		return;
 	treq = container_of(tx, struct tcp_req, tx);

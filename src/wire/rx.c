@@ -400,3 +400,76 @@ size_t wire_rx_need(const struct wire_rx *rx)
 		return 0;
 	}
 }
+
+/* --- to another process --- */
+
+size_t wire_rx_save(const struct wire_rx *rx, uint8_t out[WIRE_RX_SAVED_MAX])
+{
+	ASSERT(rx->state != WIRE_RX_FAILED);
+	out[0] = (uint8_t)rx->state;
+	out[1] = rx->has_ddgst;
+	out[2] = rx->have;
+	out[3] = rx->pad_left;
+	put_le32(out + 4, rx->data_len);
+	put_le32(out + 8, rx->data_done);
+	put_le32(out + 12, rx->crc);
+	put_le32(out + 16, !rx->dst);
+	memcpy(out + WIRE_RX_SAVED_HEAD, rx->buf, rx->have);
+	return WIRE_RX_SAVED_HEAD + rx->have;
+}
+
+/* A header of which have bytes came is one that step_header_slow() may go on with. */
+static bool saved_header_ok(struct wire_rx *rx)
+{
+	const struct pdu_ch *ch = (const struct pdu_ch *)rx->buf;
+
+	if (rx->have < sizeof(*ch))
+		return true;
+	return check_start(rx, ch, &rx->error) && rx->have < header_size(rx, ch);
+}
+
+static bool saved_state_ok(struct wire_rx *rx)
+{
+	switch (rx->state) {
+	case WIRE_RX_HEADER:
+		return saved_header_ok(rx);
+	case WIRE_RX_DEST:
+		return !rx->have && rx->data_len && !rx->data_done;
+	case WIRE_RX_PAD:
+		return !rx->have && rx->data_len && !rx->data_done && rx->pad_left;
+	case WIRE_RX_DATA:
+		return !rx->have && rx->data_len &&
+		       (rx->has_ddgst ? rx->data_done < rx->data_len
+				      : rx->data_done <= rx->data_len);
+	case WIRE_RX_DDGST:
+		return rx->have < PDU_DIGEST_LEN && rx->has_ddgst && rx->data_len &&
+		       rx->data_done == rx->data_len;
+	case WIRE_RX_FAILED:
+	default:
+		return false;
+	}
+}
+
+bool wire_rx_restore(struct wire_rx *rx, const uint8_t *in, size_t len, bool *ret_drops)
+{
+	if (len < WIRE_RX_SAVED_HEAD || in[0] >= WIRE_RX_FAILED || in[1] > rx->ddgst ||
+	    in[2] > sizeof(rx->buf) || len != WIRE_RX_SAVED_HEAD + (size_t)in[2])
+		return false;
+	rx->state = (enum wire_rx_state)in[0];
+	rx->has_ddgst = in[1];
+	rx->have = in[2];
+	rx->pad_left = in[3];
+	rx->data_len = get_le32(in + 4);
+	rx->data_done = get_le32(in + 8);
+	rx->crc = get_le32(in + 12);
+	memcpy(rx->buf, in + WIRE_RX_SAVED_HEAD, rx->have);
+	rx->hdr = (const struct pdu_ch *)rx->buf;
+	*ret_drops = get_le32(in + 16);
+	return saved_state_ok(rx);
+}
+
+void wire_rx_restore_dest(struct wire_rx *rx, void *dst)
+{
+	ASSERT(rx->state == WIRE_RX_PAD || rx->state == WIRE_RX_DATA || rx->state == WIRE_RX_DDGST);
+	rx->dst = dst;
+}

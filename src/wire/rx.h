@@ -126,6 +126,21 @@ size_t wire_rx_need(const struct wire_rx *rx);
  * echo. Returns WIRE_EV_ERROR. */
 enum wire_event wire_rx_fail(struct wire_rx *rx, uint16_t fes, uint32_t fei);
 
+/*
+ * The machine between two steps as bytes, for another process that goes on with the connection, and back. Version of the layout: whoever writes it, in the type of his record.
+ *   state:8 has_ddgst:8 have:8 pad_left:8 data_len:32 data_done:32 crc:32 drops:32, then have bytes
+ * Not after WIRE_EV_ERROR.
+ */
+#define WIRE_RX_SAVED_HEAD 20u
+#define WIRE_RX_SAVED_MAX  (WIRE_RX_SAVED_HEAD + PDU_HEADER_MAX + PDU_DIGEST_LEN)
+size_t wire_rx_save(const struct wire_rx *rx, uint8_t out[WIRE_RX_SAVED_MAX]);
+/*
+ * After wire_rx_init(), and wire_rx_negotiated() if that had happened. False: no machine can be in that state. Payload under way (data_len, data_done) needs its destination again by
+ * wire_rx_restore_dest(), unless the state is DEST: then by wire_rx_dest(). *ret_drops: there was none, by intent.
+ */
+bool wire_rx_restore(struct wire_rx *rx, const uint8_t *in, size_t len, bool *ret_drops);
+void wire_rx_restore_dest(struct wire_rx *rx, void *dst);
+
 /* --- checks on a whole header, used by the target --- */
 
 /* Data transfer of a command, as its SGL and its capsule say. */

@@ -153,3 +153,31 @@ void wire_txq_advance(struct wire_txq *q, size_t sent, struct list *done)
 		list_push_back(done, &tx->link);
 	}
 }
+
+static uint8_t *flatten_part(uint8_t *out, const uint8_t *p, size_t len, size_t *skip)
+{
+	const size_t left_out = MIN(*skip, len);
+
+	*skip -= left_out;
+	len -= left_out;
+	if (len)
+		memcpy(out, p + left_out, len);
+	return out + len;
+}
+
+void wire_txq_flatten(const struct wire_txq *q, uint8_t *out)
+{
+	const uint8_t *const begin = out;
+	size_t skip = q->front_sent;
+
+	list_for_each (it, &q->list) {
+		const struct wire_tx *tx = list_entry(it, struct wire_tx, link);
+
+		out = flatten_part(out, tx->head, tx->head_len, &skip);
+		out = flatten_part(out, zeroes, tx->pad_len, &skip);
+		out = flatten_part(out, tx->data, tx->data_len, &skip);
+		out = flatten_part(out, tx->tail, tx->tail_len, &skip);
+		ASSERT(skip == 0);
+	}
+	ASSERT((size_t)(out - begin) == q->bytes);
+}

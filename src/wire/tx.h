@@ -67,6 +67,8 @@ void wire_gather_init(struct wire_gather *g, struct iovec *iov, int iov_max, voi
 		      size_t staging_size);
 /* Fills g from the start of what is unsent, as far as it fits. */
 void wire_txq_gather(const struct wire_txq *q, struct wire_gather *g);
+/* All that is unsent, q->bytes, as one piece. */
+void wire_txq_flatten(const struct wire_txq *q, uint8_t *out);
 /* sent bytes went out: messages that are done move to the end of *done, in order. */
 void wire_txq_advance(struct wire_txq *q, size_t sent, struct list *done);
 

@@ -67,14 +67,12 @@ static const struct env_ops rig_env_ops = {
 static void new_reactor(struct rig *rig, unsigned id)
 {
 	struct rig_env *env = calloc(1, sizeof(*env));
+	const struct reactor_opts opts = {.id = id, .name = "rig", .cpu = -1};
 	struct err err;
 
 	assert_non_null(env);
-	env->env.ops = &rig_env_ops;
-	env->rig = rig;
-	assert_int_equal(reactor_new(&(struct reactor_opts){.id = id, .name = "rig", .cpu = -1},
-				     &env->env, &rig->reactor[id], &err),
-			 0);
+	*env = (struct rig_env){.env.ops = &rig_env_ops, .rig = rig};
+	assert_int_equal(reactor_new(&opts, &env->env, &rig->reactor[id], &err), 0);
 	reactor_set_iobufs(rig->reactor[id], iobuf_arena_pool(rig->arena, id));
 }
 
@@ -310,8 +308,8 @@ struct rig *rig_new(const struct iobuf_counts *counts)
 
 	assert_non_null(rig);
 	rig->now_ns = 1000 * NSEC_PER_SEC;
-	assert_int_equal(
-		iobuf_arena_new(counts ? counts : &plenty, RIG_DATA + 1, &rig->arena, &err), 0);
+	counts = counts ? counts : &plenty;
+	assert_int_equal(iobuf_arena_new(counts, RIG_DATA + 1, &rig->arena, &err), 0);
 	for (unsigned i = 0; i <= RIG_DATA; i++)
 		new_reactor(rig, i);
 	rig->target.opts = (struct nvme_target_opts){
