@@ -268,6 +268,15 @@ bool plane_wait_next(struct csi_plane *plane, const struct csi_op *op,
 	return true;
 }
 
+/* What only others can end: to wait for it would hold one of the caller's few workers. */
+static bool kept_in_use(const json_t *object)
+{
+	const json_t *deleted = kube_condition_get(object, "Deleted");
+
+	return strcmp(kube_str(deleted, "status"), "False") == 0 &&
+	       strcmp(kube_str(deleted, "reason"), "InUse") == 0;
+}
+
 enum grpc_code plane_wait_gone(struct csi_plane *plane, struct csi_op *op,
 			       const struct kube_resource *res, const json_t *object)
 {
@@ -285,6 +294,10 @@ enum grpc_code plane_wait_gone(struct csi_plane *plane, struct csi_op *op,
 			return GRPC_OK;
 		if (code != GRPC_OK)
 			return code;
+		if (kept_in_use(now))
+			return csi_fail(op, GRPC_FAILED_PRECONDITION,
+					"%s %s is in use and goes when it is not: %s",
+					res->singular, name, plane_trouble(now));
 		if (!plane_wait_next(plane, op, &wait))
 			return csi_fail(op, GRPC_DEADLINE_EXCEEDED,
 					"%s %s is being deleted and not gone yet: %s",

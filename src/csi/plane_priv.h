@@ -80,7 +80,7 @@ bool plane_wait_next(struct csi_plane *plane, const struct csi_op *op,
 		     const struct plane_wait *wait);
 /* For the informers. */
 void plane_wake(struct csi_plane *plane, const char *name);
-/* An object that is being deleted goes. */
+/* An object that is being deleted goes. FAILED_PRECONDITION, at once: it is in use; the agent ends it when it is not. */
 enum grpc_code plane_wait_gone(struct csi_plane *plane, struct csi_op *op,
 			       const struct kube_resource *res, const json_t *object);
 

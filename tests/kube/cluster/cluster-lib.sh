@@ -91,48 +91,64 @@ cluster_up() {
     done
     eventually kubectl get csinode node1 -o 'jsonpath={.spec.drivers[0].name}'
 }
-# Loop devices are the machine's, not a node's: what nodes that are gone have left. loops_end [NODE]
-loops_of() { # those of hostd, and those that the kubelet makes of raw block volumes
+# Loop devices are the machine's, not a node's: hostd's go with it, those that the kubelet makes of raw block volumes stay.
+loops() {
     local device file volume
     losetup -n -O NAME,BACK-FILE | while read -r device file; do
-        case $file in "/run/litepool/$(cat "$S/id")-${1:-}"*) echo "$device" ;; esac
         for volume in "$S"/node*/kubelet/plugins/kubernetes.io/csi/volumeDevices/pvc-*; do
             case $file in */volumeDevices/"$(basename "$volume")"/*) echo "$device" ;; esac
         done
     done
 }
-loops_end() {
-    local device
-    for device in $(loops_of "${1:-}"); do losetup -d "$device"; done
-}
 node_kill() {
+    local device devices
+    rm -f "$S/run/supervised"
+    devices=$(loops)
     kill -KILL "$(pid_of "$1")"
     eventually bash -c "! kill -0 $(cut -d' ' -f1 "$S/run/$1.pid") 2> /dev/null"
     rm -f "$S/run/$1"*.pid
-    loops_end "$1"
+    for device in $devices; do losetup -d "$device"; done
     # A boot would leave no cgroups; the kubelet looks for a container in each that it finds, for seconds.
     cg_dirs "$(cat "$S/id")/$1" | while read -r d; do find "$d" -mindepth 1 -depth -type d -exec rmdir {} + 2> /dev/null; done
 }
 node_start() { "$lab/up.sh" "$S" "$NODES" && hostd "$1"; }
 # The pids of a node's pods' processes whose command line matches.
 processes() { in_node "$1" pgrep -f -- "$2"; }
-# kill_9 WHAT: one of kubelet, apiserver, hosted ones; with what a supervisor would do then, unless it is a pod's (the kubelet does it).
-kill_9() {
-    local node pid
-    for node in $(seq -f 'node%g' "$NODES"); do
-        case $1 in
-        kubelet) kill -9 "$(pid_of "$node-kubelet")" ;;
-        csi-node) for pid in $(processes "$node" '^csi-bridge --mode=node'); do in_node "$node" kill -9 "$pid"; done ;;
-        csi-controller) for pid in $(processes "$node" '^litepool-csi --mode=controller'); do in_node "$node" kill -9 "$pid"; done ;;
-        controller | agent | engine) for pid in $(processes "$node" "^litepool-$1( |\$)"); do in_node "$node" kill -9 "$pid"; done ;;
-        esac
-    done
-    [ "$1" != apiserver ] || kill -9 "$(pid_of apiserver)"
-    case $1 in kubelet | apiserver) eventually up_again ;; esac
+# kill_9 WHAT: on all nodes, and returns when it is gone. What is a pod's the kubelet starts again, the rest supervise().
+kill_hosted() {
+    local pid
+    pid=$(pid_of "$1") || return 0
+    kill -9 "$pid"
+    while pid_of "$1" > /dev/null; do sleep 0.05; done
 }
-up_again() { "$lab/up.sh" "$S" "$NODES"; }
+kill_9() {
+    local node pid pattern
+    case $1 in
+    apiserver) kill_hosted apiserver; return ;;
+    csi-node) pattern='^csi-bridge --mode=node' ;;
+    csi-controller) pattern='^litepool-csi --mode=controller' ;;
+    *) pattern="^litepool-$1( |\$)" ;;
+    esac
+    for node in $(seq -f 'node%g' "$NODES"); do
+        if [ "$1" = kubelet ]; then
+            kill_hosted "$node-kubelet"
+        else
+            for pid in $(processes "$node" "$pattern"); do in_node "$node" kill -9 "$pid"; done
+        fi
+    done
+}
+# What systemd and static pods are elsewhere: what is not a pod's is started again when it has ended.
+supervise() {
+    local name
+    while sleep 0.5; do
+        for name in etcd apiserver controller-manager scheduler $(seq -f 'node%g-containerd' "$NODES") $(seq -f 'node%g-kubelet' "$NODES"); do
+            [ -e "$S/run/supervised" ] && ! pid_of "$name" > /dev/null && "$lab/up.sh" "$S" "$NODES"
+        done
+    done >> "$S/log/supervise.log" 2>&1
+}
 cluster_down() {
     local i
+    rm -f "$S/run/supervised"
     stop snapshot-controller
     for i in $(seq "$NODES"); do [ -z "$(pid_of "node$i")" ] || node_kill "node$i"; done
     "$lab/down.sh" "$@" "$S"

@@ -10,7 +10,9 @@ fi
 [ -e /dev/fuse ] || { echo "1..0 # SKIP no /dev/fuse"; exit 0; }
 . "${LITEPOOL_SOURCE:?}/tests/kube/cluster/cluster-lib.sh"
 . "$source/tests/kube/cluster/scenario.sh"
+supervisor=
 finish() {
+    [ -z "$supervisor" ] || { kill "$supervisor"; wait "$supervisor"; } 2> /dev/null
     [ $failed = 0 ] || kubectl -n litepool-system logs --tail 30 --all-containers --prefix -l 'app.kubernetes.io/name in (litepool-agent,litepool-controller,litepool-csi-node)' > "$S/log/pods.log" 2>&1
     [ -n "${KEEP:-}" ] || cluster_down $([ $failed != 0 ] || echo -r)
     [ $failed = 0 ] || echo "# logs: $S/log"
@@ -57,10 +59,13 @@ check "the volume is used on node1, with its data" eval 'start_pod m m node1 && 
 check "node2 comes back" node_back
 check "and the volume's data are those of node1" verify m found
 
-check "everything is deleted" eval 'kubectl delete volumegroupsnapshot --all --timeout=${LIMIT}s && kubectl delete pods --all --timeout=${LIMIT}s && kubectl delete volumesnapshot --all --timeout=${LIMIT}s && kubectl delete pvc --all --timeout=${LIMIT}s'
+check "everything is deleted" eval 'for kind in pods pvc volumegroupsnapshots volumesnapshots; do kubectl delete $kind --all --timeout=${LIMIT}s || exit; done'
 check "nothing is left" nothing_left
 
 # Before each step one part is killed with -9, on all nodes: CHAOS= none, once (each step another victim), all (each step with every victim).
+supervise &
+supervisor=$!
+touch "$S/run/supervised"
 victims=(csi-node agent engine controller csi-controller kubelet apiserver)
 life() { # life NAME FIRST-VICTIM [SAME]
     local v=$1 i=$2 step
@@ -77,6 +82,10 @@ once) life k 0 ;;
 all) for i in "${!victims[@]}"; do life "k$i" "$i" same; done ;;
 esac
 check "nothing is left of that" nothing_left
+if [ -n "${BENCH:-}" ]; then
+    echo "# bench: $("$here/pvc-bound.py" "$S" 50)"
+    check "nothing is left of the claims" nothing_left
+fi
 echo "1..$n"
 echo "test-k8s: $((n - failed)) passed, $failed failed"
 [ $failed = 0 ]

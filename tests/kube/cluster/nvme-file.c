@@ -212,7 +212,7 @@ static void identify(void)
 static void identified(struct nvme_hostcmd *cmd, int status)
 {
 	const struct nvme_id_ns *id = (const void *)self.id_data;
-	uint64_t size;
+	uint64_t size, was;
 	bool first = !self.lbads;
 
 	self.identifying = false;
@@ -225,13 +225,14 @@ static void identified(struct nvme_hostcmd *cmd, int status)
 	size = get_le64(&id->nsze) << self.lbads;
 	if (!size && first)
 		die("the subsystem has no namespace 1");
-	if (first)
-		(void)printf("ready %" PRIu64 " %u\n", size, 1u << self.lbads);
-	else if (size != self.size)
-		(void)printf("size %" PRIu64 "\n", size);
-	(void)fflush(stdout);
+	was = self.size;
 	if (size)
 		self.size = size;
+	if (first)
+		(void)printf("ready %" PRIu64 " %u\n", size, 1u << self.lbads);
+	else if (self.size != was)
+		(void)printf("size %" PRIu64 "\n", size);
+	(void)fflush(stdout);
 	if (self.again)
 		identify();
 }

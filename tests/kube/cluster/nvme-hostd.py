@@ -5,12 +5,15 @@
 One line a connection: "attach NQN ADDR:PORT[,...]", "find NQN", "detach NQN"; answers "ok DEVICE" or "CODE words" (CODE as in gRPC). A volume is an nvme-file (our own NVMe/TCP
 host, as a file by FUSE) under a loop device. It outlives the CSI driver, as the kernel does; ending it is the end of the node's kernel. Host NQN and ID: /etc/nvme, as the kernel's.
 """
+import fcntl
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
 
+GET_STATUS64, SET_STATUS64, FLAGS_AT, AUTOCLEAR = 0x4C05, 0x4C04, 52, 4  # linux/loop.h
 NVME_FILE, SOCKET, FOLDER = sys.argv[1:4]
 FAILED_PRECONDITION, NOT_FOUND, INVALID, UNAVAILABLE = 9, 5, 3, 14
 
@@ -41,11 +44,23 @@ class Volume:
             self.end()
             self.log.seek(0)
             raise Failed(UNAVAILABLE, "nvme-file: " + self.log.read().strip()[-300:])
-        rc, out = run("losetup", "--find", "--show", "--sector-size", first[2], "--direct-io=on", self.path)
+        for _ in range(5):
+            rc, out = run("losetup", "--find", "--show", "--sector-size", first[2], "--direct-io=on", self.path)
+            # Seen on a busy machine: a device that is read-only from the start.
+            if rc or open("/sys/block/%s/ro" % os.path.basename(out)).read().strip() == "0":
+                break
+            print(out, "is read-only, once more", run("losetup", "-d", out), flush=True)
+            rc, out = 1, out + " is read-only"
         if rc:
             self.end()
             raise Failed(UNAVAILABLE, "losetup: " + out)
         self.device = out
+        # Ours as long as this process or a mount has it open, so that a node that dies leaves none.
+        self.fd = os.open(out, os.O_RDWR | os.O_CLOEXEC)
+        status = bytearray(232)
+        fcntl.ioctl(self.fd, GET_STATUS64, status)
+        struct.pack_into("=I", status, FLAGS_AT, struct.unpack_from("=I", status, FLAGS_AT)[0] | AUTOCLEAR)
+        fcntl.ioctl(self.fd, SET_STATUS64, bytes(status))
         threading.Thread(target=self.follow, daemon=True).start()
 
     def follow(self):
@@ -59,9 +74,7 @@ class Volume:
 
     def end(self):
         if self.device:
-            rc, out = run("losetup", "-d", self.device)
-            if rc:
-                raise Failed(FAILED_PRECONDITION, "losetup -d: " + out)
+            os.close(self.fd)
         run("umount", "-l", self.path)
         try:
             self.process.wait(5)

@@ -96,7 +96,7 @@ nothing_left() {
         ! in_node "$node" cat /proc/self/mountinfo | grep -E 'csi.litepool.io|/dev/loop|pvc-' || return 1
         ! in_node "$node" ls "/run/litepool/$(cat "$S/id")-$node" | grep -v '\.log$' || { echo "attached on $node"; return 1; }
     done
-    [ -z "$(loops_of)" ] || { losetup -l; return 1; }
+    [ -z "$(loops)" ] || { losetup -l; return 1; }
 }
 engine_rpc() { in_node "$1" "$build/src/cli/litepool" -s /run/litepool/engine.sock engine rpc "${@:2}"; }
 engine_empty() {
