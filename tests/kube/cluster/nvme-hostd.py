@@ -44,17 +44,12 @@ class Volume:
             self.end()
             self.log.seek(0)
             raise Failed(UNAVAILABLE, "nvme-file: " + self.log.read().strip()[-300:])
-        for _ in range(5):
-            rc, out = run("losetup", "--find", "--show", "--sector-size", first[2], "--direct-io=on", self.path)
-            # Seen on a busy machine: a device that is read-only from the start.
-            if rc or open("/sys/block/%s/ro" % os.path.basename(out)).read().strip() == "0":
-                break
-            print(out, "is read-only, once more", run("losetup", "-d", out), flush=True)
-            rc, out = 1, out + " is read-only"
+        rc, out = run("losetup", "--find", "--show", "--sector-size", first[2], "--direct-io=on", self.path)
         if rc:
             self.end()
             raise Failed(UNAVAILABLE, "losetup: " + out)
         self.device = out
+        run("blockdev", "--setrw", out)  # "read-only" outlives a loop device's last user
         # Ours as long as this process or a mount has it open, so that a node that dies leaves none.
         self.fd = os.open(out, os.O_RDWR | os.O_CLOEXEC)
         status = bytearray(232)
