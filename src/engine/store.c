@@ -23,6 +23,7 @@ void store_init(struct engine *e)
 	list_init(&e->store.syncs);
 	list_init(&e->store.syncing);
 	list_init(&e->store.hand_jobs);
+	store_notes_init(e);
 }
 
 void store_fini(struct engine *e)

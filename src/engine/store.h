@@ -76,6 +76,8 @@ struct store {
 	bool closing; /* all pools are being closed */
 	void (*closed)(struct engine *e);
 	struct task closed_task;
+	struct pool_memory memory; /* for notes */
+	struct list notes;         /* struct notes_file; pool reactor */
 	void (*restored)(struct engine *e, void *ctx);
 	void *restored_ctx;
 	/* store_handover.c. */
@@ -180,6 +182,10 @@ void store_problem_drop(struct engine *e, const char *bdev);
 json_t *store_problems_json(struct engine *e);
 /* Answers when no opening is under way. */
 void store_wait_examined(struct engine *e, struct rpc_call *call);
+
+/* ---- store_notes.c ---- */
+
+void store_notes_init(struct engine *e);
 
 /* ---- store_catalog.c ---- */
 

@@ -159,6 +159,7 @@ static void open_run(struct store_job *job)
 		.uuid = open->opts.uuid ? &open->uuid : NULL,
 		.read_only = open->opts.read_only || (open->dev->caps & BLK_CAP_READ_ONLY),
 		.successor = open->opts.successor,
+		.memory = &job->e->store.memory,
 	};
 
 	pool_open(open->env, open->dev, &opts, &job->sp->pool, opened, open);

@@ -67,6 +67,8 @@ int journal_add(struct journal_builder *b, const struct record *r);
 void journal_txn_end(struct journal_builder *b);
 /* Leaves everything as before journal_txn_begin(). */
 void journal_txn_abort(struct journal_builder *b);
+/* LSN behind the blocks that have something. Later transactions do not move what is in them. */
+uint64_t journal_next_lsn(const struct journal_builder *b);
 /* Number of blocks to write, from b->link.lsn on as it was before the call; 0: nothing. Empties the builder with the
  * next journal_txn_begin(). durable_lsn: every block up to it is known to be durable. */
 uint32_t journal_finish(struct journal_builder *b, uint64_t durable_lsn);

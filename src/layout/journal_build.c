@@ -154,6 +154,13 @@ void journal_txn_abort(struct journal_builder *b)
 	block_cut(b);
 }
 
+uint64_t journal_next_lsn(const struct journal_builder *b)
+{
+	ASSERT(!b->in_txn);
+	return b->link.lsn +
+	       (b->finished ? 0 : b->block + (get_le16(&block_at(b, b->block)->used) > 0));
+}
+
 static void block_seal(struct journal_builder *b, struct journal_format *f, uint32_t group,
 		       uint64_t durable_lsn)
 {

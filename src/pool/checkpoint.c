@@ -25,7 +25,7 @@ static void step(struct batch *batch, int res);
 
 static void fail(struct pool *pool, int res, const char *what)
 {
-	pool_fail(pool, res, what);
+	pool_flush_failed(pool, res, what); /* most of its steps end with a flush */
 	checkpoint_failed(pool);
 }
 

@@ -151,6 +151,8 @@ static void close_next(struct pool_closing *c, int res)
 		super_change(&pool->super, &c->super);
 		return;
 	case CLOSE_GATE:
+		if (!c->res && !pool_writable(pool))
+			notes_end(pool);
 		c->turn = (struct gate_turn){.drained = gate_done};
 		gate_turn(pool, &c->turn);
 		return;

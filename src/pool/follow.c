@@ -380,6 +380,8 @@ static void take_over_end(struct pool_follow *f, int res)
 			 pool->super.now.name, pool->dev->name, pool->super.now.epoch,
 			 pool->log.durable.lsn);
 	hold_resume(pool);
+	if (!err.code)
+		notes_start_later(pool);
 	done(ctx, err.code, err.code ? &err : NULL);
 }
 

@@ -349,6 +349,7 @@ static void let_go(struct msg *msg)
 	struct pool *pool = container_of(msg, struct pool, hold.retire);
 
 	pool->super.failed = -ESTALE;
+	notes_retire(pool);
 	hold_drop(pool);
 }
 

@@ -71,6 +71,7 @@ struct pool_opening {
 		OPEN_OBJECTS,   /* properties, names */
 		OPEN_CHECK,     /* parents, sizes */
 		OPEN_OWNERS,    /* each cluster has one */
+		OPEN_NOTES,     /* what was answered since the last round of the engine before us */
 		OPEN_FLUSH,     /* what was read is durable (FORMAT.md §2, opening for writing) */
 		OPEN_EPOCH,     /* superblock with the next epoch */
 		OPEN_READ_BACK, /* is it ours? */
@@ -78,6 +79,8 @@ struct pool_opening {
 		OPEN_REPAIR, /* torn slots that a PAGES record excuses */
 		OPEN_REPAIR_FLUSH,
 		OPEN_START,
+		OPEN_SETTLE, /* a round, if there were notes */
+		OPEN_NOTING, /* from here on changes are noted */
 		OPEN_DONE,
 	} step;
 	struct pool *pool;
@@ -118,6 +121,13 @@ struct pool_opening {
 	uint32_t next_slot; /* where the owners are */
 	uint64_t next_leaf;
 	struct list *next_object;
+
+	struct timer timer;
+	unsigned notes_tries;
+	bool notes_count; /* the memory's head is of this pool and opening */
+	size_t noted;     /* clusters that were put as notes say */
+	bool unsettled;   /* their round has failed */
+	struct pool_commit commit;
 };
 
 /*
@@ -155,6 +165,11 @@ int load_match(struct pool_opening *o);
 int load_objects(struct pool_opening *o);
 int load_check(struct pool_opening *o);
 int load_owners(struct pool_opening *o);
+/* load_notes.c */
+int load_notes(struct pool_opening *o);
+void load_notes_claim(struct pool_opening *o, const struct superblock *next);
+int load_settle(struct pool_opening *o);
+int load_noting(struct pool_opening *o);
 /* open.c: batch callbacks of steps that return LOAD_WAIT; and a slice soon. */
 void open_batch_done(struct batch *batch, int res);
 void open_soon(struct pool_opening *o);

@@ -119,20 +119,18 @@ bool log_collect_leaf(struct pool *pool, struct map_leaf *leaf, uint8_t (*image)
 	return collect_leaf(pool, leaf, image, true);
 }
 
-/* Leaves of a map join those that wait; its mark tells what is durable once none waits any more. */
+/* Leaves of a map join those that wait; it is durable once none waits any more. */
 static void take_map(struct pool *pool, struct map *map)
 {
 	struct pool_log *log = &pool->log;
-	struct log_mark *mark = map_held(map) ? NULL : calloc(1, sizeof(*mark));
 	struct map_leaf *leaf;
 
-	if (!mark) { /* held, or no memory: the next round tries again */
+	if (map_held(map)) { /* the next round tries again */
 		map_redirty(map);
 		return;
 	}
-	mark->map = map;
-	mark->changes = map_collect_begin(map);
-	list_push_back(&log->marks, &mark->link);
+	map_collect_begin(map);
+	map_round_join(map, &log->maps);
 	leaf = map_take_leaves(map);
 	while (leaf) {
 		struct map_leaf *next = map_leaf_next(leaf);
@@ -200,15 +198,10 @@ static void answer_commits(struct list *commits, int res)
 	}
 }
 
-static void drop_marks(struct pool *pool, bool durable)
+static void maps_durable(struct pool *pool)
 {
-	for (struct list *link; (link = list_pop_front(&pool->log.marks));) {
-		struct log_mark *mark = list_entry(link, struct log_mark, link);
-
-		if (durable)
-			map_set_durable(mark->map, mark->changes);
-		free(mark);
-	}
+	for (struct map *map; (map = map_round_pop(&pool->log.maps));)
+		map_set_durable(map);
 }
 
 static void txns_done(struct pool *pool, int res)
@@ -252,7 +245,8 @@ static void round_durable(struct pool *pool)
 	counter_add(&log->rounds, 1);
 	counter_add(&log->blocks_written, log->n_blocks);
 	if (!log->leaves) {
-		drop_marks(pool, true);
+		maps_durable(pool);
+		notes_covered(pool);
 		answer_commits(&log->commits_in_round, 0);
 		space_round_durable(pool);
 	} else {
@@ -277,8 +271,10 @@ static void round_step(struct batch *batch, int res)
 	struct pool_log *log = &pool->log;
 
 	if (res) {
-		pool_fail(pool, res,
-			  log->step == LOG_WRITE ? "writing the journal" : "flushing the device");
+		if (log->step == LOG_WRITE)
+			pool_fail(pool, res, "writing the journal");
+		else
+			pool_flush_failed(pool, res, "flushing the device");
 		round_refused(pool);
 		return;
 	}
@@ -318,15 +314,19 @@ static void round_begin(struct pool *pool)
 	bool behind = log->leaves != NULL; /* of an earlier round */
 
 	log->wanted = false;
-	if (!behind)
+	if (!behind) {
 		space_round_begins(pool);
+		notes_flip(pool);
+	}
 	if (!log->commit_holds)
 		list_splice_back(&log->commits_in_round, &log->commits);
 	log->first_lsn = log->durable.lsn;
 	checkpoint_capture(pool);
 	collect_maps(pool);
-	if (!log->leaves)
+	if (!log->leaves) {
+		notes_cover(pool, journal_next_lsn(&log->builder));
 		collect_txns(pool);
+	}
 	log->n_blocks = journal_finish(&log->builder, log->durable.lsn - 1);
 	if (!log->n_blocks && log->leaves) {
 		/* The ring is full: the checkpoint, when it has moved the tail, kicks. */
@@ -408,14 +408,7 @@ void log_forget_map(struct pool *pool, struct map *map)
 		}
 		leaf = next;
 	}
-	list_for_each_safe (it, &pool->log.marks) {
-		struct log_mark *mark = list_entry(it, struct log_mark, link);
-
-		if (mark->map == map) {
-			list_remove(&mark->link);
-			free(mark);
-		}
-	}
+	map_round_leave(map);
 }
 
 int log_init(struct pool *pool, const struct journal_link *link)
@@ -426,7 +419,7 @@ int log_init(struct pool *pool, const struct journal_link *link)
 	list_init(&log->commits_in_round);
 	list_init(&log->txns);
 	list_init(&log->txns_in_round);
-	list_init(&log->marks);
+	list_init(&log->maps);
 	log->task.run = round_task;
 	log->tail_lsn = pool->rules.tail_lsn;
 	log->blocks = batch_buffer((size_t)(LOG_ROUND_BLOCKS + LOG_SPARE_BLOCKS) * LAYOUT_PAGE);
@@ -452,7 +445,6 @@ void log_fini(struct pool *pool)
 	if (!log->blocks)
 		return;
 	ASSERT(log->step == LOG_IDLE);
-	drop_marks(pool, false);
 	timer_stop(&log->timer);
 	task_cancel(&log->task);
 	free(log->blocks);

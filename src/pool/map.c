@@ -142,12 +142,12 @@ void map_set_thick(struct map *map, bool thick)
 
 void map_set_held(struct map *map, bool held)
 {
-	map->held = held;
+	atomic_store_explicit(&map->held, held, memory_order_release);
 }
 
 bool map_held(const struct map *map)
 {
-	return map->held;
+	return atomic_load_explicit(&map->held, memory_order_relaxed);
 }
 
 int map_resize(struct map *map, uint64_t clusters, void **ret_old)

@@ -103,13 +103,20 @@ uint64_t map_clear(const struct map_claim *claim, unsigned first, unsigned count
  * stand behind it: a change is counted as begun before anybody can see it, and as ended when it can be collected.
  */
 bool map_clean(const struct map *map);
+/*
+ * All that map_find() may have shown so far is in the journal or noted (notes.h), so a write that rests on it may be answered: it is there when the process dies, though not when the power
+ * goes. Ask after the lookup or the change.
+ */
+bool map_settled(const struct map *map);
 /* Physical clusters attached. */
 uint64_t map_mapped(const struct map *map);
 
 /* ---- The pool's thread ---- */
 
 /* Shared by the maps of a pool. */
+struct notes;
 struct map_shared {
+	struct notes *notes;           /* NULL: none */
 	struct map *_Atomic dirty;     /* stack of maps with changes that are not collected yet */
 	_Atomic uint64_t thick_mapped; /* clusters attached to maps that are thick */
 	_Atomic uint64_t leaves;       /* of all maps */
@@ -125,7 +132,7 @@ void map_free(struct map *map);
 uint64_t map_layer(const struct map *map);
 uint64_t map_clusters(const struct map *map);
 void map_set_thick(struct map *map, bool thick);
-/* Held: its changes are not to be collected yet. */
+/* Held: its changes are not to be collected yet, and not noted. */
 void map_set_held(struct map *map, bool held);
 bool map_held(const struct map *map);
 /*
@@ -156,16 +163,20 @@ struct map *map_leaf_map(const struct map_leaf *leaf);
 uint32_t map_leaf_index(const struct map_leaf *leaf);
 /*
  * Collecting. A change pushes its leaf on its map's stack, then the map on the shared stack (each once), then counts as ended. So: take the maps; of each, map_collect_begin()
- * first, whose result is covered once all of map_take_leaves() are collected and durable: map_set_durable(). What changes meanwhile is pushed again.
+ * first; what ended before that is covered once all of map_take_leaves() are collected and durable: map_set_durable(). What changes meanwhile is pushed again.
  */
 struct map *map_take_dirty(struct map_shared *shared); /* linked by map_dirty_next(); NULL: none */
 struct map *map_dirty_next(const struct map *map);     /* before map_collect_begin() of it */
 void map_redirty(struct map *map);                     /* taken, but not begun: back on the stack */
-uint64_t map_collect_begin(struct map *map);
+void map_collect_begin(struct map *map);
 struct map_leaf *map_take_leaves(struct map *map);           /* linked by map_leaf_next() */
 struct map_leaf *map_leaf_next(const struct map_leaf *leaf); /* before map_leaf_collect() of it */
 void map_leaf_set_next(struct map_leaf *leaf, struct map_leaf *next); /* the taker's until then */
-void map_set_durable(struct map *map, uint64_t changes);
+void map_set_durable(struct map *map);
+/* The maps that rounds under way have leaves of; the log's own. Join: also when it has joined already. Pop: NULL: none is left. */
+void map_round_join(struct map *map, struct list *round);
+struct map *map_round_pop(struct list *round);
+void map_round_leave(struct map *map);
 /*
  * Calls fn for what changed in the leaf since it was last collected, and marks it collected: run by run, as MAP_SET and MAP_RUN records state it
  * (count > 1: neither PARTIAL, and entries contiguous or all equal without phys). fn must not fail: it has room for MAP_LEAF_CLUSTERS records.

@@ -188,10 +188,10 @@ uint64_t map_attach(const struct map_claim *claim, uint64_t phys)
 	return phys;
 }
 
-static bool mask_full(const _Atomic uint64_t *mask)
+static bool mask_full(const struct block_mask *mask)
 {
 	for (unsigned w = 0; w < MASK_WORDS; w++)
-		if (mask_word(mask, w) != UINT64_MAX)
+		if (mask->word[w] != UINT64_MAX)
 			return false;
 	return true;
 }
@@ -201,6 +201,7 @@ void map_set_valid(const struct map_claim *claim, unsigned first, unsigned count
 	struct block_mask range = mask_range(first, count);
 	struct map_leaf *leaf = claim->leaf;
 	unsigned i = entry_index(claim);
+	struct map_noted change = {NULL};
 	uint64_t entry;
 
 	ASSERT(first >= claim->first && first + count <= claim->first + (unsigned)claim->count);
@@ -208,17 +209,22 @@ void map_set_valid(const struct map_claim *claim, unsigned first, unsigned count
 	entry = entry_get(leaf, i);
 	ASSERT(map_phys(entry));
 	if (entry & MAP_PARTIAL) {
-		_Atomic uint64_t *mask = mask_of(leaf, i);
+		_Atomic uint64_t *word = mask_of(leaf, i);
+		struct block_mask mask = mask_get(leaf, i);
 
-		change_begin(leaf);
+		for (unsigned w = 0; w < MASK_WORDS; w++)
+			mask.word[w] |= range.word[w];
+		if (mask_full(&mask))
+			entry = map_phys(entry);
+		change = map_change_begin(leaf, i, entry, &mask);
 		for (unsigned w = 0; w < MASK_WORDS; w++)
 			if (range.word[w])
-				mask_word_set(mask, w, mask_word(mask, w) | range.word[w]);
-		if (mask_full(mask))
-			entry_set(leaf, i, map_phys(entry));
-		change_end(leaf, i);
+				mask_word_set(word, w, mask.word[w]);
+		entry_set(leaf, i, entry);
+		map_change_end(leaf, i, change);
 	}
 	leaf_unlock(leaf);
+	map_change_told(leaf, change);
 }
 
 /* What clearing is about to do to one cluster. */
@@ -264,6 +270,7 @@ uint64_t map_clear(const struct map_claim *claim, unsigned first, unsigned count
 	struct block_mask range = mask_range(first, count);
 	struct map_leaf *leaf = claim->leaf;
 	unsigned i = entry_index(claim);
+	struct map_noted change = {NULL};
 	struct clearing c;
 	uint64_t detached = 0;
 
@@ -274,7 +281,7 @@ uint64_t map_clear(const struct map_claim *claim, unsigned first, unsigned count
 	*ret_res =
 		clear_plan(leaf, i, &range, over_parent, claim->count == LAYOUT_CLUSTER_BLOCKS, &c);
 	if (*ret_res == 0 && c.changes) {
-		change_begin(leaf);
+		change = map_change_begin(leaf, i, c.new, &c.stays);
 		if (map_phys(c.new) && c.old & MAP_PARTIAL)
 			entry_set(leaf, i, c.new); /* HIDE before bits go */
 		if (map_phys(c.new))
@@ -285,8 +292,9 @@ uint64_t map_clear(const struct map_claim *claim, unsigned first, unsigned count
 			detached = map_phys(c.old);
 			mapped_add(leaf->map, -1);
 		}
-		change_end(leaf, i);
+		map_change_end(leaf, i, change);
 	}
 	leaf_unlock(leaf);
+	map_change_told(leaf, change);
 	return detached;
 }

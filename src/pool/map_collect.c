@@ -21,22 +21,37 @@ bool map_clean(const struct map *map)
 	return atomic_load_explicit(&map->begun, memory_order_acquire) == durable;
 }
 
-void map_set_durable(struct map *map, uint64_t changes)
+bool map_settled(const struct map *map)
 {
-	if (changes > atomic_load_explicit(&map->durable, memory_order_relaxed))
-		atomic_store_explicit(&map->durable, changes, memory_order_release);
+	uint64_t durable = atomic_load_explicit(&map->exposed_durable, memory_order_acquire);
+
+	return atomic_load_explicit(&map->exposed_begun, memory_order_acquire) == durable;
+}
+
+void map_set_durable(struct map *map)
+{
+	atomic_store_explicit(&map->durable, map->taken, memory_order_release);
+	atomic_store_explicit(&map->exposed_durable, map->exposed_taken, memory_order_release);
 }
 
 void map_touch(struct map *map, uint32_t cluster)
 {
 	struct map_leaf *leaf = leaf_find(map, cluster);
+	unsigned i = cluster % MAP_LEAF_CLUSTERS;
+	struct block_mask mask = {{0}};
+	struct map_noted change;
+	uint64_t entry;
 
 	if (!leaf)
 		return;
 	leaf_lock(leaf);
-	change_begin(leaf);
-	change_end(leaf, cluster % MAP_LEAF_CLUSTERS);
+	entry = entry_get(leaf, i);
+	if (entry & MAP_PARTIAL)
+		mask = mask_get(leaf, i);
+	change = map_change_begin(leaf, i, entry, &mask);
+	map_change_end(leaf, i, change);
 	leaf_unlock(leaf);
+	map_change_told(leaf, change);
 }
 
 void map_push(struct map *map)
@@ -61,8 +76,37 @@ static void leaf_push(struct map_leaf *leaf)
 							memory_order_relaxed));
 }
 
+/*
+ * Under the lock. The note comes before anybody can see the change: else what is written into a block that has just become valid could be answered, and the block not be
+ * valid any more in the next process.
+ */
+struct map_noted map_change_begin(struct map_leaf *leaf, unsigned i, uint64_t entry,
+				  const struct block_mask *mask)
+{
+	struct map *map = leaf->map;
+	struct notes *notes = map->shared->notes;
+	struct map_noted change = {NULL};
+	struct note note = {
+		.layer = map->layer,
+		.entry = entry,
+		.seq = atomic_fetch_add_explicit(&map->begun, 1, memory_order_acq_rel) + 1,
+		.cluster = leaf->index * MAP_LEAF_CLUSTERS + i,
+	};
+
+	if (!atomic_load_explicit(&map->held, memory_order_acquire))
+		change.region = notes_enter(notes);
+	if (!change.region) {
+		atomic_fetch_add_explicit(&map->exposed_begun, 1, memory_order_acq_rel);
+		return change;
+	}
+	if (entry & MAP_PARTIAL)
+		note.mask = *mask;
+	notes_append(notes, change.region, &note);
+	return change;
+}
+
 /* Under the lock. */
-void change_end(struct map_leaf *leaf, unsigned i)
+void map_change_end(struct map_leaf *leaf, unsigned i, struct map_noted change)
 {
 	struct map *map = leaf->map;
 
@@ -74,7 +118,11 @@ void change_end(struct map_leaf *leaf, unsigned i)
 	/* Also when the leaf was taken and is not collected yet: the count of this change is not in what that round calls durable. */
 	if (!atomic_exchange_explicit(&map->queued, true, memory_order_acq_rel))
 		map_push(map);
+	if (!change.region)
+		atomic_fetch_add_explicit(&map->exposed_ended, 1, memory_order_release);
 	atomic_fetch_add_explicit(&map->ended, 1, memory_order_release);
+	if (change.region)
+		notes_leave(change.region);
 }
 
 struct map *map_take_dirty(struct map_shared *shared)
@@ -92,10 +140,35 @@ void map_redirty(struct map *map)
 	map_push(map);
 }
 
-uint64_t map_collect_begin(struct map *map)
+void map_collect_begin(struct map *map)
 {
 	(void)atomic_exchange_explicit(&map->queued, false, memory_order_acq_rel);
-	return atomic_load_explicit(&map->ended, memory_order_acquire);
+	map->taken = atomic_load_explicit(&map->ended, memory_order_acquire);
+	map->exposed_taken = atomic_load_explicit(&map->exposed_ended, memory_order_acquire);
+}
+
+void map_round_join(struct map *map, struct list *round)
+{
+	if (!map->marked)
+		list_push_back(round, &map->round);
+	map->marked = true;
+}
+
+struct map *map_round_pop(struct list *round)
+{
+	struct list *link = list_pop_front(round);
+	struct map *map = link ? list_entry(link, struct map, round) : NULL;
+
+	if (map)
+		map->marked = false;
+	return map;
+}
+
+void map_round_leave(struct map *map)
+{
+	if (map->marked)
+		list_remove(&map->round);
+	map->marked = false;
 }
 
 struct map_leaf *map_take_leaves(struct map *map)

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "pool/map.h"
+#include "pool/notes.h"
 
 #define MASK_WORDS   (LAYOUT_CLUSTER_BLOCKS / 64)
 #define CHANGE_WORDS ((MAP_LEAF_CLUSTERS + 63) / 64)
@@ -42,7 +43,10 @@ struct map {
 	struct map_table *_Atomic table;
 	struct map_shared *shared;
 	uint64_t layer, clusters; /* pool's thread */
-	bool held;
+	_Atomic bool held;
+	bool marked;                   /* linked by round */
+	struct list round;             /* maps of which leaves are in the rounds under way */
+	uint64_t taken, exposed_taken; /* what ended and exposed_ended were then */
 	struct map_leaf
 		*_Atomic leaves; /* stack of leaves with changes that are not collected yet */
 	struct map *next;        /* on the shared stack; the taker's until map_collect_begin() */
@@ -51,6 +55,8 @@ struct map {
 	_Atomic uint64_t mapped;
 	/* Changes: begun is counted before anybody can see one, ended when it can be collected; durable is a value that ended had. */
 	_Atomic uint64_t begun, ended, durable;
+	/* Likewise of those that could not be noted. */
+	_Atomic uint64_t exposed_begun, exposed_ended, exposed_durable;
 };
 
 static inline void cpu_relax(void)
@@ -133,12 +139,29 @@ static inline struct block_mask mask_range(unsigned first, unsigned count)
 	return range;
 }
 
-/* Under the lock. Every change lies between these two (map_clean). */
-static inline void change_begin(struct map_leaf *leaf)
+/* Under the lock. Every change lies between these two (map_clean, map_settled). */
+struct map_noted {
+	struct notes_region *region; /* where it is noted; NULL: it is exposed */
+};
+/* entry and mask (with PARTIAL) are what cluster i of the leaf will have. */
+struct map_noted map_change_begin(struct map_leaf *leaf, unsigned i, uint64_t entry,
+				  const struct block_mask *mask);
+void map_change_end(struct map_leaf *leaf, unsigned i, struct map_noted change);
+/* After the lock. */
+static inline void map_change_told(const struct map_leaf *leaf, struct map_noted change)
 {
-	atomic_fetch_add_explicit(&leaf->map->begun, 1, memory_order_acq_rel);
+	if (change.region)
+		notes_wake(leaf->map->shared->notes, change.region);
 }
-void change_end(struct map_leaf *leaf, unsigned i);
+static inline struct block_mask mask_get(const struct map_leaf *leaf, unsigned i)
+{
+	const _Atomic uint64_t *from = mask_of(leaf, i);
+	struct block_mask mask;
+
+	for (unsigned w = 0; w < MASK_WORDS; w++)
+		mask.word[w] = mask_word(from, w);
+	return mask;
+}
 void map_push(struct map *map); /* on the shared stack: the caller set queued, or has taken it */
 
 /* Counts clusters that were attached (1) or detached (-1). */

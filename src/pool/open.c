@@ -55,6 +55,7 @@ void pool_free(struct pool *pool)
 	table_fini(pool);
 	checkpoint_fini(pool);
 	log_fini(pool);
+	notes_fini(pool);
 	space_fini(pool);
 	gate_fini(pool);
 	super_fini(&pool->super);
@@ -170,6 +171,7 @@ void open_next_epoch(struct pool *pool, uint64_t lsn)
 static int next_epoch(struct pool_opening *o)
 {
 	open_next_epoch(o->pool, o->scan.commit.lsn);
+	load_notes_claim(o, &o->pool->super.next);
 	super_write(&o->pool->super, true, super_done);
 	return LOAD_WAIT;
 }
@@ -279,6 +281,8 @@ static int step(struct pool_opening *o)
 		return load_check(o);
 	case OPEN_OWNERS:
 		return load_owners(o);
+	case OPEN_NOTES:
+		return load_notes(o);
 	case OPEN_FLUSH:
 		if (o->read_only) {
 			o->step = OPEN_START;
@@ -297,6 +301,10 @@ static int step(struct pool_opening *o)
 		return flush(o);
 	case OPEN_START:
 		return start(o);
+	case OPEN_SETTLE:
+		return load_settle(o);
+	case OPEN_NOTING:
+		return load_noting(o);
 	case OPEN_DONE:
 	default:
 		UNREACHABLE();
@@ -379,6 +387,9 @@ void pool_open(const struct pool_env *env, struct blk_dev *dev, const struct poo
 	o->done = done;
 	o->ctx = ctx;
 	o->read_only = opts->read_only || opts->successor || (opts->problem && !opts->repair);
+	if (opts->memory)
+		pool->memory = *opts->memory;
+	pool->maps.notes = &pool->notes;
 	if (opts->uuid) {
 		o->uuid = *opts->uuid;
 		o->opts.uuid = &o->uuid;

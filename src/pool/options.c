@@ -60,7 +60,7 @@ static void written(struct super_change *change, int res)
 	struct pool *pool = o->pool;
 
 	if (res)
-		pool_fail(pool, res, "writing the superblock");
+		pool_flush_failed(pool, res, "writing the superblock");
 	if (!res && pool->super.now.end_cluster > pool->rules.end_cluster) {
 		pool->rules.end_cluster = pool->super.now.end_cluster;
 		if (space_grow(pool, pool->rules.end_cluster))

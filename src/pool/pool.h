@@ -77,10 +77,22 @@ struct pool_problem {
 	const char *text;    /* one sentence; until the call returns */
 	struct page_id page; /* that is missing; kind 0: the problem is another one */
 };
+/*
+ * Memory that outlives the process and not the machine, for notes (notes.h). Both on the pool's thread; they may block shortly. get: bytes of it (what the pool can use; less will do), with what it had when it was last put or
+ * the process died; a negative errno with err: the pool does without, and first writes wait for rounds. put: gone: what is in it is not needed any more.
+ */
+struct pool_memory {
+	struct uuid boot; /* of the kernel that runs */
+	int (*get)(void *ctx, const struct uuid *pool, size_t bytes, void **ret, size_t *ret_size,
+		   struct err *err);
+	void (*put)(void *ctx, const struct uuid *pool, void *memory, size_t size, bool gone);
+	void *ctx;
+};
 struct pool_open_opts {
-	const struct uuid *uuid; /* NULL: whatever pool is there */
-	bool read_only;          /* nothing is written, not even the epoch */
-	bool successor;          /* another process has it open, and holds it for us (handover.h) */
+	const struct pool_memory *memory; /* NULL: none. Copied */
+	const struct uuid *uuid;          /* NULL: whatever pool is there */
+	bool read_only;                   /* nothing is written, not even the epoch */
+	bool successor; /* another process has it open, and holds it for us (handover.h) */
 	/* Not NULL (then read_only too): gets every problem, and loading goes on where it can. What is opened then may lack what is damaged. */
 	void (*problem)(void *ctx, const struct pool_problem *problem);
 	void *problem_ctx;
@@ -109,6 +121,8 @@ enum pool_state pool_state(const struct pool *pool);
 int pool_writable(const struct pool *pool);
 /* Ends all writing; the log says why. */
 void pool_fail(struct pool *pool, int res, const char *what);
+/* Likewise after a flush: the device may have lost what was answered, so what only notes know does not count at the next opening. */
+void pool_flush_failed(struct pool *pool, int res, const char *what);
 
 /* Name, limits, watermarks, reserved space; takes effect when durable. */
 struct pool_options {

@@ -7,6 +7,7 @@
 #include "base/counter.h"
 #include "layout/journal.h"
 #include "pool/hold.h"
+#include "pool/notes.h"
 #include "pool/pool.h"
 #include "pool/super.h"
 
@@ -75,11 +76,6 @@ void reap_fini(struct pool *pool);
 
 /* ---- log.c ---- */
 #define LOG_ROUND_BLOCKS 512u /* of a round at most; what is left goes into the next one */
-struct log_mark {             /* a map with changes in the rounds under way */
-	struct list link;
-	struct map *map;
-	uint64_t changes;
-};
 struct pool_log {
 	enum { LOG_IDLE, LOG_FLUSH_DATA, LOG_WRITE } step;
 	struct journal_builder builder;
@@ -94,7 +90,7 @@ struct pool_log {
 	struct list txns, txns_in_round;       /* struct pool_txn */
 	struct map_leaf *leaves;               /* taken, did not fit into the round under way */
 	struct list
-		marks; /* struct log_mark: all of their leaves are in this round or in earlier ones, but for leaves */
+		maps; /* map_round_join(): all of their leaves are in this round or in earlier ones, but for leaves */
 	unsigned commit_holds;
 	bool wanted;
 	struct task task;
@@ -233,6 +229,8 @@ struct pool {
 	struct layout_rules rules;
 	uint64_t next_id;
 	struct map_shared maps;
+	struct notes notes;
+	struct pool_memory memory; /* get NULL: none */
 	struct pool_tables tables;
 	struct pool_gate gate;
 	struct pool_room space;

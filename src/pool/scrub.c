@@ -104,7 +104,7 @@ static void saved(struct super_change *change, int res)
 	struct pool_scrub *s = container_of(change, struct pool_scrub, change);
 
 	if (res)
-		pool_fail(s->pool, res, "writing the superblock");
+		pool_flush_failed(s->pool, res, "writing the superblock");
 	s->unsaved = 0;
 	if (res || s->stopping || s->complete)
 		stopped(s);

@@ -66,6 +66,12 @@ void pool_fail(struct pool *pool, int res, const char *what)
 	log_kick(pool); /* whoever waits is answered */
 }
 
+void pool_flush_failed(struct pool *pool, int res, const char *what)
+{
+	notes_end(pool);
+	pool_fail(pool, res, what);
+}
+
 void pool_listen(struct pool *pool, const struct pool_listener *listener)
 {
 	ASSERT(pool->n_listeners < sizeof(pool->listener) / sizeof(pool->listener[0]));

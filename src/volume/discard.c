@@ -66,7 +66,7 @@ enum vio_state vio_cleared(struct volume_io *vio)
 		return write_zeros(vio, vio->at + vio->piece);
 	vio->at += vio->piece;
 	vio->wend = vio->at;
-	vio->commit = true; /* as a first write: see write.c */
+	vio->commit |= vio_fua(vio) || !vio_settled(vio); /* as a first write: see write.c */
 	if (detached)
 		vio->freed.phys[vio->freed.n++] = detached;
 	return vio->freed.n == POOL_FREE_MAX ? VIO_FREE : VIO_CLEAR;
@@ -95,8 +95,8 @@ static enum vio_state clear_some(struct volume_io *vio)
 
 	chain_run(vio->view, 0, vio_block(vio), blocks, &run);
 	if (run.found == MAP_ZERO && (run.blocks == blocks || !whole)) {
-		/* What made them zeros may not be durable yet. */
-		vio->commit |= !vio_clean(vio);
+		/* What made them zeros may be in RAM alone. */
+		vio->commit |= vio_fua(vio) ? !vio_clean(vio) : !vio_settled(vio);
 		vio->at = part ? stop : vio->at + run.blocks * (uint64_t)LAYOUT_PAGE;
 		vio->wend = vio->at;
 		return VIO_CLEAR;

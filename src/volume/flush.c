@@ -32,7 +32,7 @@ static void fail_arrives(struct msg *msg)
 {
 	struct volume_io *vio = container_of(msg, struct volume_io, msg);
 
-	pool_fail(vio->lane->pool, vio->res, "flush of data");
+	pool_flush_failed(vio->lane->pool, vio->res, "flush of data");
 	msg->run = fail_returns;
 	reactor_post(vio->lane->slot->reactor, msg);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The steady path: a read or write of at most a cluster whose blocks lie side by side on the device goes there as it is: one lookup, one transfer, and nothing to remember but
- * the phase of the gate. Everything else (holes, first touches, pieces in several places, a cut under way, writes before the map is durable) is a struct volume_io (io.h).
+ * the phase of the gate. Everything else (holes, first touches, pieces in several places, a cut under way, writes before the map is settled) is a struct volume_io (io.h).
  *
  * What a request is checked for here and in vio_enter() is the same; what is not as it should be is refused there.
  */
@@ -27,9 +27,14 @@ static bool find_place(const struct volume_view *view, const struct blk_io *io,
 	return true;
 }
 
-/* All that the lookup showed is in the journal: a block that is here only in RAM would be gone, with what was written to it, when the engine dies. Ask after the lookup. */
-static bool settled(const struct volume *v, const struct volume_view *view)
+/*
+ * May a write to what the lookup showed be answered when the device has it? A block that is here only in the engine's RAM would be gone, with what was written to it, when the engine dies. Ask
+ * after the lookup.
+ */
+static bool settled(const struct volume *v, const struct volume_view *view, unsigned flags)
 {
+	if (!(flags & BLK_FUA))
+		return map_settled(view->chain[0]);
 	return map_clean(view->chain[0]) &&
 	       !atomic_load_explicit(&v->cut_pending, memory_order_acquire);
 }
@@ -46,7 +51,8 @@ bool vio_forward(struct volume *v, struct volume_lane *lane, struct blk_io *io)
 	if (io->op == BLK_WRITE && (!view->writable || pool_writable(lane->pool)))
 		return false;
 	io->layer_tag = gate_enter(lane->slot);
-	if (!find_place(view, io, &offset) || (io->op == BLK_WRITE && !settled(v, view))) {
+	if (!find_place(view, io, &offset) ||
+	    (io->op == BLK_WRITE && !settled(v, view, io->flags))) {
 		gate_leave(lane->slot, io->layer_tag);
 		return false;
 	}

@@ -137,6 +137,11 @@ enum vio_state vio_want_space(struct volume_io *vio);
 enum vio_state vio_wait_for_commit(struct volume_io *vio, enum vio_state then);
 /* What the head shows is durable but for the device's cache. */
 bool vio_clean(const struct volume_io *vio);
+/* What the head shows may be answered without a round, but for FUA. */
+static inline bool vio_settled(const struct volume_io *vio)
+{
+	return map_settled(vio->view->chain[0]);
+}
 /* Fills the claim for blocks of the head; granted: VIO_RUN with the state that was set. */
 enum map_claim_result vio_claim(struct volume_io *vio, uint64_t block, unsigned count, bool whole,
 				bool no_mask);

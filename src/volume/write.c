@@ -3,8 +3,9 @@
  * Writes. What the head has is overwritten in place: a lookup and a transfer. What it does not have is claimed, gets a cluster, is written and only then
  * valid: nobody ever reads what an earlier owner left in a cluster. A part of a 4 KiB block that the head does not have is filled up from the chain first.
  *
- * A write is answered when the map's changes that it stands on are durable, FUA or not: its own first touch, and that of others whose block it overwrites. A host sees an engine that dies and comes back as a controller that was reset, and a reset loses nothing that was
- * answered: without the commit a block written for the first time would be gone, the host's next flush would find nothing amiss, and its file system would have lost it.
+ * A write is answered when the map's changes that it stands on outlive the engine, its own first touch and that of others whose block it overwrites: when they are noted (pool/notes.h) or, where that
+ * was not possible, durable. A host sees an engine that dies and comes back as a controller that was reset, and a reset loses nothing that was answered: else a block written for the first time would
+ * be gone, the host's next flush would find nothing amiss, and its file system would have lost it. FUA wants them durable.
  *
  * One piece at a time of those that need a claim: whole blocks straight from the caller's memory; whole blocks by a bounce buffer where that is not aligned; one
  * block of which a part is written.
@@ -49,9 +50,9 @@ static bool find_in_place(const struct volume_io *vio, struct vio_piece *piece)
 /* The flags for data that is valid already. Durable needs a commit too if the blocks' being there is not durable yet. */
 static unsigned durably(struct volume_io *vio)
 {
-	if (vio_clean(vio))
-		return vio_fua(vio) ? BLK_FUA : 0;
-	vio->commit = true;
+	if (vio_fua(vio) && vio_clean(vio))
+		return BLK_FUA;
+	vio->commit |= vio_fua(vio) || !vio_settled(vio);
 	return 0;
 }
 
@@ -221,7 +222,7 @@ enum vio_state vio_write_data(struct volume_io *vio)
 	map_claim_drop(&vio->claim);
 	if (vio->bounce)
 		vio_bounce_put(vio);
-	vio->commit = true;
+	vio->commit |= vio_fua(vio) || !vio_settled(vio);
 	vio->at += vio->piece;
 	return VIO_WRITE;
 }

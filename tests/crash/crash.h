@@ -14,6 +14,7 @@
 #include "crash/disk.h"
 #include "crash/model.h"
 #include "sim/env_sim.h"
+#include "sim/sim_int.h"
 #include "volume/priv.h"
 
 #define RUN_REACTORS 3u
@@ -22,6 +23,19 @@
 #define DEADLINE     (3600 * NSEC_PER_SEC)
 
 struct run;
+
+/* What outlives a process: struct pool_memory with a few notes only, so that it is often full. */
+struct run_memory {
+	struct pool_memory ops;
+	uint8_t *mem;
+	size_t size;
+	bool taken;
+};
+void memory_init(struct run_memory *memory, size_t size);
+/* to becomes what another process of the same machine would find. */
+void memory_copy(struct run_memory *to, const struct run_memory *from);
+/* The machine starts anew; what was there is gone, or is there and must not count. */
+void memory_reboot(struct run_memory *memory, struct rng *rng);
 
 struct run_io {
 	struct blk_io io;
@@ -44,6 +58,7 @@ struct checker { /* the second world */
 	struct msg msg;
 	struct crash_disk *disk;
 	struct pool_open_opts opts;
+	struct run_memory memory;
 	bool done;
 	int res;
 	struct err err;
@@ -84,6 +99,10 @@ struct run {
 	struct volumes *set;
 	struct model m;
 	struct checker checker;
+	struct run_memory memory;
+	bool answered_counts; /* all that was answered is to be there after a death, now */
+	struct sim_event answered;
+	bool answered_soon;
 	struct run_io io[RUN_IOS];
 	unsigned busy;
 	uint64_t step_ns; /* between two things that are begun, at most */
@@ -122,6 +141,7 @@ void checkpoint_now(struct run *run);
 void checker_init(struct run *run);
 void checker_fini(struct run *run);
 void cut_event(void *ctx, const char *what, uint64_t offset, uint64_t length);
+void cut_answer(struct run *run); /* an I/O was answered just now */
 void cut_seed(const struct run *run, unsigned choice, struct rng *ret);
 /* life.c */
 void run_start(struct run *run, const struct run_opts *opts, const char *name,
@@ -132,13 +152,14 @@ bool run_begin(struct run *run);
 void run_work(struct run *run, unsigned events);
 void run_work_for(struct run *run, unsigned steps); /* also when nothing is written any more */
 void run_power_cut(struct run *run);
+void run_death(struct run *run); /* kill -9 */
 void run_close(struct run *run);
 void run_shut(struct run *run);
 void run_quiesce(struct run *run);
 void run_post(struct run *run); /* begins run->call */
 extern const struct weights weights_random;
 /* cut.c: opens the image as it is and compares; the hash of what is there. */
-bool cut_look(struct run *run, const char *when, uint64_t *ret_hash);
+bool cut_look(struct run *run, const char *when, bool answered, uint64_t *ret_hash);
 int cut_mount(struct run *run);
 void cut_unmount(struct run *run);
 

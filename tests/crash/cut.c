@@ -2,6 +2,8 @@
 /* What a cut leaves is opened by the real loader in a second world, compared with the model, and forgotten. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "crash/crash.h"
@@ -47,8 +49,22 @@ static int mount(struct checker *c, struct crash_disk *disk)
 	return c->res;
 }
 
+static bool is_idle(void *ctx)
+{
+	const struct pool *pool = ((const struct checker *)ctx)->pool;
+
+	return pool->log.step == LOG_IDLE && !pool->log.wanted && !pool->op &&
+	       pool->gate.step == GATE_IDLE && !pool->space.turning &&
+	       list_empty(&pool->gate.turns);
+}
+
+/* Without closing. A pool that found notes has had a round, and what that set going ends first. */
 static void unmount(struct checker *c)
 {
+	if (c->pool && pool_state(c->pool) == POOL_OPEN && counter_get(&c->pool->log.rounds)) {
+		(void)sim_run_until(c->sim, is_idle, c, DEADLINE);
+		sim_run_for(c->sim, NSEC_PER_USEC * 10);
+	}
 	if (c->pool)
 		pool_free(c->pool);
 	c->pool = NULL;
@@ -56,7 +72,7 @@ static void unmount(struct checker *c)
 
 int cut_mount(struct run *run)
 {
-	run->checker.opts = (struct pool_open_opts){0};
+	run->checker.opts = (struct pool_open_opts){.memory = &run->checker.memory.ops};
 	return mount(&run->checker, run->disk);
 }
 
@@ -75,12 +91,13 @@ void cut_seed(const struct run *run, unsigned choice, struct rng *ret)
 }
 
 /* Opens and compares. False: a failure was reported. */
-bool cut_look(struct run *run, const char *when, uint64_t *ret_hash)
+bool cut_look(struct run *run, const char *when, bool answered, uint64_t *ret_hash)
 {
 	struct checker *c = &run->checker;
-	struct seen s = {.disk = run->disk, .page = disk_durable, .counts = -1};
+	struct seen s = {
+		.disk = run->disk, .page = disk_durable, .counts = -1, .answered = answered};
 
-	c->opts = (struct pool_open_opts){0};
+	c->opts = (struct pool_open_opts){.memory = &c->memory.ops};
 	if (mount(c, run->disk)) {
 		run_fail(run, "%s: opening: %s", when, c->err.text);
 		return false;
@@ -120,16 +137,25 @@ static bool look_check(struct run *run)
 	return false;
 }
 
-static bool look_again(struct run *run, struct rng *rng, uint64_t hash)
+/* death: also the first cut was one. */
+static bool look_again(struct run *run, struct rng *rng, uint64_t hash, bool death)
 {
 	struct checker *c = &run->checker;
+	bool dies = rng_below(rng, 2);
+	uint8_t *then;
 	uint64_t again;
 
 	unmount(c);
-	image_cut_again(run->disk, rng);
-	if (!cut_look(run, "second cut, during the opening", &again))
+	image_cut_again(run->disk, rng, dies, &then);
+	if (then)
+		memcpy(c->memory.mem, then, c->memory.size);
+	free(then);
+	if (!dies)
+		memory_reboot(&c->memory, rng);
+	if (!cut_look(run, dies ? "death during the opening" : "second cut, during the opening",
+		      death && dies && run->answered_counts, &again))
 		return false;
-	if (again == hash)
+	if (again == hash || (death && !dies)) /* noted, and not in a round yet */
 		return true;
 	run_fail(run, "a second cut, during the opening, changed what the pool holds");
 	return false;
@@ -141,19 +167,24 @@ static void cut_one(struct run *run, unsigned choice)
 	struct rng rng;
 	enum disk_style style;
 	uint64_t hash;
+	bool death;
 
 	run->choice = choice;
 	run->cuts++;
 	cut_seed(run, choice, &rng);
 	style = (enum disk_style)rng_below(&rng, STYLES);
 	rng_seed(sim_rng(c->sim), rng_next(&rng));
-	image_cut(run->disk, &rng, style);
+	death = rng_below(&rng, 2);
+	memory_copy(&c->memory, &run->memory);
+	if (!death)
+		memory_reboot(&c->memory, &rng);
+	image_cut(run->disk, &rng, style, death);
 	image_record(run->disk);
-	if (cut_look(run, "cut", &hash)) {
+	if (cut_look(run, death ? "death" : "cut", death && run->answered_counts, &hash)) {
 		if (rng_below(&rng, CHECK_ONE_IN) == 0)
 			(void)look_check(run);
 		if (rng_below(&rng, AGAIN_ONE_IN) == 0)
-			(void)look_again(run, &rng, hash);
+			(void)look_again(run, &rng, hash, death);
 	}
 	unmount(c);
 	image_drop(run->disk);
@@ -179,6 +210,32 @@ void cut_event(void *ctx, const char *what, uint64_t offset, uint64_t length)
 			cut_one(run, i);
 }
 
+static void answer_event(struct sim_world *sim, struct sim_event *ev)
+{
+	struct run *run = container_of(ev, struct run, answered);
+
+	run->answered_soon = false;
+	cut_event(run, "answer", 0, 0);
+}
+
+void cut_answer(struct run *run)
+{
+	if (run->answered_soon || run->dead || run->prelude || run->event % 4)
+		return;
+	run->answered_soon = true;
+	sim_event_at(run->sim, &run->answered, 0, answer_event);
+}
+
+static uint8_t *snap(void *ctx)
+{
+	const struct run_memory *memory = ctx;
+	uint8_t *copy = malloc(memory->size);
+
+	ASSERT(copy);
+	memcpy(copy, memory->mem, memory->size);
+	return copy;
+}
+
 void checker_init(struct run *run)
 {
 	struct sim_opts opts = sim_opts_default(1);
@@ -186,10 +243,14 @@ void checker_init(struct run *run)
 	opts.pass_cost_ns = 100;
 	run->checker.sim = sim_world_new(&opts);
 	run->checker.r = sim_reactor_new(run->checker.sim, 0, "check");
+	memory_init(&run->checker.memory, run->memory.size);
+	run->disk->image.snap = snap;
+	run->disk->image.snap_ctx = &run->checker.memory;
 }
 
 void checker_fini(struct run *run)
 {
 	sim_reactor_free(run->checker.sim, run->checker.r);
 	sim_world_free(run->checker.sim);
+	free(run->checker.memory.mem);
 }

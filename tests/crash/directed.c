@@ -120,6 +120,8 @@ static void one(const struct directed *d, struct run *run)
 			return;
 		if (d->end)
 			d->end(run);
+		else if (i)
+			run_death(run);
 		else
 			run_power_cut(run);
 	}

@@ -92,6 +92,7 @@ static void write_free(struct disk_write *w)
 {
 	list_remove(&w->link);
 	free(w->data);
+	free(w->then);
 	free(w);
 }
 
@@ -299,7 +300,10 @@ static void image_submit(struct blk_dev *dev, struct blk_io *io)
 	if (io->op == BLK_WRITE) /* a discard does nothing, which it may */
 		image_write(image, io->offset, io->buf, io->length);
 	if (image->recording && (io->op == BLK_WRITE || io->op == BLK_FLUSH)) {
-		(void)write_new(&image->record, io, 0);
+		struct disk_write *w = write_new(&image->record, io, 0);
+
+		if (image->snap)
+			w->then = image->snap(image->snap_ctx);
 		if (io->flags & BLK_FUA)
 			(void)write_new(&image->record, &(struct blk_io){.op = BLK_FLUSH}, 0);
 	}
@@ -365,10 +369,11 @@ static unsigned count_writes(const struct crash_disk *d)
 	return n;
 }
 
-void image_cut(struct crash_disk *d, struct rng *rng, enum disk_style style)
+void image_cut(struct crash_disk *d, struct rng *rng, enum disk_style style, bool death)
 {
 	unsigned n = count_writes(d);
-	struct pick p = {rng, style, n ? (unsigned)rng_below(rng, n) : 0, 0};
+	struct pick all = {rng, STYLE_ALL, 0, 0},
+		    p = {rng, style, n ? (unsigned)rng_below(rng, n) : 0, 0};
 
 	ASSERT(!d->image.n_undo && list_empty(&d->image.record));
 	d->image.level = 1;
@@ -376,7 +381,7 @@ void image_cut(struct crash_disk *d, struct rng *rng, enum disk_style style)
 	list_for_each (it, &d->cached) {
 		struct disk_write *w = list_entry(it, struct disk_write, link);
 
-		pick_write(d, &p, w->offset, w->length, w->data, w->seq);
+		pick_write(d, death ? &all : &p, w->offset, w->length, w->data, w->seq);
 	}
 	list_for_each (it, &d->under_way) {
 		struct blk_io *io = list_entry(it, struct disk_io, link)->io;
@@ -392,13 +397,14 @@ void image_record(struct crash_disk *d)
 	d->image.recording = true;
 }
 
-void image_cut_again(struct crash_disk *d, struct rng *rng)
+void image_cut_again(struct crash_disk *d, struct rng *rng, bool death, uint8_t **ret_then)
 {
 	struct disk_image *image = &d->image;
 	struct pick p = {.rng = rng, .style = (enum disk_style)rng_below(rng, STYLES)};
 	unsigned n = 0, flushed = 0, end, i = 0;
 
 	image->recording = false;
+	*ret_then = NULL;
 	image_back(image, 2);
 	list_for_each (it, &image->record)
 		n++;
@@ -412,9 +418,12 @@ void image_cut_again(struct crash_disk *d, struct rng *rng)
 	list_for_each (it, &image->record) {
 		struct disk_write *w = list_entry(it, struct disk_write, link);
 
-		if (i >= end)
+		if (i >= end) {
+			*ret_then = w->then;
+			w->then = NULL;
 			break;
-		if (i++ < flushed)
+		}
+		if (i++ < flushed || death)
 			image_write(image, w->offset, w->data, w->length);
 		else
 			pick_write(d, &p, w->offset, w->length, w->data, 0);

@@ -29,7 +29,8 @@ struct disk_write { /* ended and not durable; or recorded */
 	uint64_t offset, length;
 	uint32_t seq;
 	uint8_t *data;
-	bool flush; /* recorded: a flush, no write */
+	bool flush;    /* recorded: a flush, no write */
+	uint8_t *then; /* recorded: image.snap() before it */
 };
 
 enum disk_style {                 /* how a choice is made */
@@ -58,6 +59,9 @@ struct disk_image {
 	size_t n_undo, undo_capacity;
 	struct list record; /* struct disk_write */
 	bool recording;
+	uint8_t *(*snap)(
+		void *ctx); /* a copy of what else a process has that begins a write now; malloc'ed. NULL: nothing */
+	void *snap_ctx;
 };
 
 struct crash_disk {
@@ -94,10 +98,13 @@ void disk_flip(struct crash_disk *d, uint64_t offset, unsigned bit);     /* rot,
 const uint8_t *disk_live(const struct crash_disk *d, uint64_t place);    /* a page; NULL: zeros */
 const uint8_t *disk_durable(const struct crash_disk *d, uint64_t place); /* of the image too */
 
-/* A cut now: what stays is drawn from rng. */
-void image_cut(struct crash_disk *d, struct rng *rng, enum disk_style style);
-/* What was recorded is taken back to the state of the cut, and a part of it is put there as a second cut would leave it. */
-void image_cut_again(struct crash_disk *d, struct rng *rng);
+/* A cut now: what stays is drawn from rng. death: of the process alone, so everything that has ended is there. */
+void image_cut(struct crash_disk *d, struct rng *rng, enum disk_style style, bool death);
+/*
+ * What was recorded is taken back to the state of the cut, and a part of it is put there as a second cut would leave it. death: a whole beginning of it is there; *ret_then is what snap() gave
+ * for the first write that is not, NULL when all is there.
+ */
+void image_cut_again(struct crash_disk *d, struct rng *rng, bool death, uint8_t **ret_then);
 void image_record(struct crash_disk *d);
 /* All of the image is gone. */
 void image_drop(struct crash_disk *d);

@@ -18,6 +18,7 @@ void fault_errors(struct run *run)
 					1u << BLK_READ | 1u << BLK_WRITE | 1u << BLK_FLUSH};
 
 	run->faulty = true;
+	run->answered_counts = false;
 	run->faults++;
 	run->disk->fail_one_in = 1 + (unsigned)rng_below(&run->rng, 30);
 	run->disk->fail_mask = mask[rng_below(&run->rng, ARRAY_LEN(mask))];
@@ -41,6 +42,7 @@ static void lose(struct run *run, int64_t misdirect)
 
 	run_quiesce(run);
 	run->faulty = true;
+	run->answered_counts = false;
 	run->faults++;
 	d->misdirect = misdirect;
 	d->lose_page = true;
@@ -66,10 +68,10 @@ void fault_misdirected_page(struct run *run)
 	run->prelude = true; /* a cut after it may find a pool that is rightly refused */
 	lose(run, DISK_PAGE);
 	cut_seed(run, 0, &rng);
-	image_cut(run->disk, &rng, STYLE_ALL);
+	image_cut(run->disk, &rng, STYLE_ALL, false);
 	if (!cut_mount(run)) {
 		cut_unmount(run);
-		(void)cut_look(run, "a page was misdirected", &hash);
+		(void)cut_look(run, "a page was misdirected", false, &hash);
 	} else if (!run->checker.err.text[0]) {
 		run_fail(run, "refused without a word");
 	}
@@ -121,7 +123,7 @@ static void flip(struct run *run, uint64_t from, uint64_t to, bool journal)
 		cut_unmount(run);
 		image_drop(run->disk);
 		if (!journal)
-			(void)cut_look(run, "a bit has flipped", &hash);
+			(void)cut_look(run, "a bit has flipped", false, &hash);
 	}
 	cut_unmount(run);
 	image_drop(run->disk);

@@ -67,7 +67,8 @@ static void call_open(struct run *run)
 	struct crash_disk *d = run->disk;
 
 	pool_open(&run->env, run->dev == &d->dev ? &d->twin : &d->dev,
-		  &(struct pool_open_opts){.successor = true}, &hand.pool, run_done, run);
+		  &(struct pool_open_opts){.successor = true, .memory = &run->memory.ops},
+		  &hand.pool, run_done, run);
 }
 
 static void call_volumes(struct run *run)

@@ -90,7 +90,8 @@ static void call_create(struct run *run)
 
 static void call_open(struct run *run)
 {
-	pool_open(&run->env, run->dev, &(struct pool_open_opts){0}, &run->pool, run_done, run);
+	pool_open(&run->env, run->dev, &(struct pool_open_opts){.memory = &run->memory.ops},
+		  &run->pool, run_done, run);
 }
 
 static void call_volumes(struct run *run)
@@ -155,14 +156,18 @@ static bool is_idle(void *ctx)
 	return disk_busy(((struct run *)ctx)->disk) == 0;
 }
 
-void run_power_cut(struct run *run)
+static void end_here(struct run *run, bool death)
 {
+	struct run_memory then;
 	struct rng rng;
 
 	cut_seed(run, UINT32_MAX, &rng);
 	if (run->opts.trace)
-		fprintf(stderr, "%10" PRIu64 " power cut\n", sim_now(run->sim));
-	image_cut(run->disk, &rng, (enum disk_style)rng_below(&rng, STYLES));
+		fprintf(stderr, "%10" PRIu64 " %s\n", sim_now(run->sim),
+			death ? "death" : "power cut");
+	memory_init(&then, run->memory.size);
+	memory_copy(&then, &run->memory);
+	image_cut(run->disk, &rng, (enum disk_style)rng_below(&rng, STYLES), death);
 	run->dead = true;
 	run->disk->dead = true;
 	run->disk->hook = NULL;
@@ -170,7 +175,22 @@ void run_power_cut(struct run *run)
 	run_shut(run);
 	(void)sim_run_until(run->sim, is_idle, run, DEADLINE);
 	image_keep(run->disk);
+	memory_copy(&run->memory, &then);
+	free(then.mem);
+	if (!death)
+		memory_reboot(&run->memory, &rng);
+	run->answered_counts &= death;
 	run->dead = false;
+}
+
+void run_power_cut(struct run *run)
+{
+	end_here(run, false);
+}
+
+void run_death(struct run *run)
+{
+	end_here(run, true);
 }
 
 /* Everything that was answered is there afterwards. */
@@ -211,10 +231,12 @@ bool run_begin(struct run *run)
 		return false;
 	}
 	s.pool = run->pool;
+	s.answered = run->answered_counts;
 	if (model_check(&run->m, &s)) {
 		run_fail(run, "after opening: %s", s.text);
 		return false;
 	}
+	run->answered_counts = true;
 	return run_call(run, call_volumes) == 0;
 }
 
@@ -267,6 +289,8 @@ void run_lives(struct run *run)
 			fault_errors(run);
 		else if (rng_below(&run->rng, 4) == 0)
 			run_close(run);
+		else if (rng_below(&run->rng, 2))
+			run_death(run);
 		else
 			run_power_cut(run);
 	}
@@ -276,6 +300,7 @@ void run_start(struct run *run, const struct run_opts *opts, const char *name,
 	       const struct weights *weights)
 {
 	static const uint64_t mib[] = {20, 24, 32, 48, 96, 160};
+	static const uint32_t records[] = {16, 2, 64, 1, 256};
 	struct sim_opts sim = sim_opts_default(opts->seed);
 	uint64_t bytes;
 
@@ -295,6 +320,8 @@ void run_start(struct run *run, const struct run_opts *opts, const char *name,
 	run->disk = disk_new(run->sim, opts->seed, bytes, bytes + 32 * MIB, 512);
 	run->dev = &run->disk->dev;
 	model_init(&run->m);
+	memory_init(&run->memory,
+		    note_bytes(RUN_REACTORS, records[opts->seed % ARRAY_LEN(records)]));
 	checker_init(run);
 	if (run_call(run, call_create)) {
 		run_fail(run, "creating: %s", run->err.text);
@@ -314,5 +341,6 @@ void run_end(struct run *run)
 		sim_reactor_free(run->sim, run->r[i]);
 	sim_world_free(run->sim);
 	checker_fini(run);
+	free(run->memory.mem);
 	model_fini(&run->m);
 }

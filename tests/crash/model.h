@@ -137,8 +137,9 @@ struct seen { /* what was found in a pool */
 	const struct pool *pool;
 	const struct crash_disk *disk;
 	page_fn page;
-	int counts;  /* the pending change: -1 not known yet, 0, 1 */
-	bool settle; /* the model learns what it is now */
+	int counts;    /* the pending change: -1 not known yet, 0, 1 */
+	bool settle;   /* the model learns what it is now */
+	bool answered; /* what was answered must be there, flushed or not */
 	uint64_t hash;
 	char text[256]; /* what is wrong */
 };

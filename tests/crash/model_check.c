@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "crash/stamp.h"
+#include "pool/checkpoint.h"
 
 #define BLOCK_SECTORS 8u
 
@@ -159,10 +160,11 @@ static int wrong_cell(const struct model *m, struct seen *s, const struct object
 					m->value[c->value[k]].zero ? "(zeros)" : "");
 	return wrong(s,
 		     "%s sector %" PRIu64 " has %s %u (volume %u, sector %" PRIu64
-		     "), allowed:%s, answered %u",
+		     "), allowed:%s, answered %u%s",
 		     o->now.name, cell_sector(i), value == STAMP_BAD ? "foreign or torn" : "value",
 		     data ? get_le32(data + 8) : 0, data ? get_le32(data + 4) : 0,
-		     data ? get_le64(data + 16) : 0, text, c->value[c->acked]);
+		     data ? get_le64(data + 16) : 0, text, c->value[c->acked],
+		     s->answered ? ", which must be there" : "");
 }
 
 /* Whether all of o is as history (its own cells, or another's) says. */
@@ -189,7 +191,7 @@ static int check_cells(struct model *m, struct seen *s, const struct object *o,
 		data = page ? page + sector % BLOCK_SECTORS * DISK_SECTOR : NULL;
 		value = stamp_value(m, data, sector);
 		at = value == STAMP_BAD ? -1 : cell_match(m, c, value, &sure);
-		if (at < 0)
+		if (at < 0 || (s->answered && at < c->acked))
 			return wrong_cell(m, s, history, i, data, value);
 		if (t && sure)
 			instant_narrow(m, c, at, t);
@@ -249,6 +251,7 @@ static int check_space(struct seen *s)
 	for (struct pool_layer *l = pool_layer_next(s->pool, NULL); l;
 	     l = pool_layer_next(s->pool, l))
 		mapped += map_mapped(l->map);
+	info.metadata += s->pool->checkpoint->n_new; /* a round that notes led to may have begun one */
 	if (mapped + info.free + info.stocked + info.freeing + info.metadata == info.total)
 		return 0;
 	return wrong(s,

@@ -86,6 +86,7 @@ static void io_done(struct blk_io *io, int res)
 		model_flush_end(o, x->covered);
 	if (io->op != BLK_READ && io->op != BLK_FLUSH)
 		model_write_end(&run->m, o, x->first, x->end, x->value, !res, io->flags & BLK_FUA);
+	cut_answer(run);
 }
 
 /* ---- the beginning ---- */

@@ -4,6 +4,10 @@
  * mended, 16: losses are accepted. Then changes of 12 bytes:
  * which of the blocks that are not empty (2), offset in it (2), what to do (1: bit 0: the checksum is made right again; bit 1: xor instead of set), zero (3)... the value (4).
  *
+ * With 32 in byte 0 the pool is as it is and the changes are of the memory with notes: region (1: 0 .. 2), index (1: 0 .. 7), what (1: bit 0: a note, made right: layer (1), cluster (1), phys (2),
+ * entry's flags (1: PARTIAL, HIDE), seq (1), mask (1), zero (1); else: four bytes at an offset (2), value (4); bit 1: of generation 1), zero (1). It always opens; every cluster has one owner, a snapshot is as
+ * it was, and the check finds nothing.
+ *
  * The check ends and has written nothing unless it was to mend; what it says it has mended is clean when it looks again. It opens or is refused with a reason; nothing is written outside of the device, nor at all when it is refused; and what was opened for writing opens again.
  */
 #include <errno.h>
@@ -223,6 +227,77 @@ static void open_and_close(unsigned how)
 	ASSERT(rig_close(&rig) == 0);
 }
 
+/* ---- notes ---- */
+
+#define REGIONS 3u
+#define RECORDS 8u
+
+static uint8_t notes[NOTE_HEAD + 2 * REGIONS * RECORDS * sizeof(struct note)]
+	__attribute__((aligned(64)));
+
+static int memory_get(void *ctx, const struct uuid *pool, size_t bytes, void **ret, size_t *ret_size,
+		     struct err *err)
+{
+	*ret = notes;
+	*ret_size = sizeof(notes);
+	return 0;
+}
+
+static void memory_put(void *ctx, const struct uuid *pool, void *memory, size_t size, bool gone)
+{
+	ASSERT(memory == notes && size == sizeof(notes));
+}
+
+static const struct pool_memory notes_memory = {.boot = {{1}}, .get = memory_get, .put = memory_put};
+
+static void change_notes(const uint8_t *c)
+{
+	const struct note_head *head = (const struct note_head *)notes;
+	unsigned generation = c[2] >> 1 & 1;
+	struct note *to = note_at(head, c[0] % REGIONS, generation, c[1] % RECORDS);
+
+	if (!(c[2] & 1)) {
+		memcpy(notes + get_le16(c + 4) % (sizeof(notes) - 3), c + 6, 4);
+		return;
+	}
+	if (head->regions != REGIONS ||
+	    head->records != RECORDS) /* were changed: the place is none */
+		return;
+	*to = (struct note){.layer = c[4], .cluster = c[5], .seq = c[9], .entry = get_le16(c + 6)};
+	to->entry |= (c[8] & 1 ? MAP_PARTIAL : 0) | (c[8] & 2 ? MAP_HIDE : 0);
+	if (c[8] & 1)
+		memset(&to->mask, c[10], sizeof(to->mask));
+	note_seal(to, generation);
+}
+
+static void make_notes(const uint8_t *data, size_t size)
+{
+	struct note_identity id = {.boot = notes_memory.boot};
+	struct superblock sb;
+
+	ASSERT(superblock_decode(disk.mem, 0, &sb, NULL) == SUPERBLOCK_GOOD);
+	id.pool = sb.pool;
+	id.writer = sb.writer;
+	id.epoch = sb.epoch;
+	note_head_init((struct note_head *)notes, &id, REGIONS, RECORDS);
+	atomic_store(&((struct note_head *)notes)->generation[0].cover, NOTE_UNCOVERED);
+	for (size_t at = 0, n = 0; at + CHANGE <= size && n < 2 * CHANGES; at += CHANGE, n++)
+		change_notes(data + at);
+}
+
+static void open_with_notes(void)
+{
+	const struct pool_object *s0;
+
+	rig.open = (struct pool_open_opts){.memory = &notes_memory};
+	ASSERT(rig_open(&rig) == 0);
+	s0 = pool_object_by_name(rig.pool, "s0");
+	ASSERT(s0 && map_get(s0->layer->map, 0, NULL) == 10);
+	ASSERT(map_phys(map_get(s0->layer->map, 1, NULL)) == 11 && map_mapped(s0->layer->map) == 2);
+	ASSERT(rig_close(&rig) == 0);
+	ASSERT(check(false, false) == CHECK_EXIT_CLEAN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!n_used)
@@ -230,6 +305,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	restore();
+	if (data[0] & 32) {
+		make_notes(data + 1, size - 1);
+		open_with_notes();
+		return 0;
+	}
 	for (size_t at = 1, n = 0; at + CHANGE <= size && n < CHANGES; at += CHANGE, n++)
 		change(data + at);
 	if (data[0] & 4)

@@ -223,9 +223,10 @@ static void pool_round(struct shared *s, bool trim, uint8_t (*image)[LAYOUT_PAGE
 
 	while (map) {
 		struct map *next_map = map_dirty_next(map);
-		uint64_t changes = map_collect_begin(map);
-		struct map_leaf *leaf = map_take_leaves(map);
+		struct map_leaf *leaf;
 
+		map_collect_begin(map);
+		leaf = map_take_leaves(map);
 		while (leaf) {
 			struct map_leaf *next = map_leaf_next(leaf);
 
@@ -233,7 +234,7 @@ static void pool_round(struct shared *s, bool trim, uint8_t (*image)[LAYOUT_PAGE
 			map_leaf_collect(leaf, check_change, s, NULL);
 			leaf = next;
 		}
-		map_set_durable(map, changes);
+		map_set_durable(map);
 		map = next_map;
 	}
 	/* Not each time: a map that is still empty would never get beyond that. */
