@@ -7,7 +7,8 @@
  *               +--------+---------+--------+--> UNDO -> failed
  *
  * The event descriptor is open before LOOK, so that what LOOK did not see is heard in WAIT: nothing is looked at twice. The subsystem's lock is held
- * from LOCK to the end of CONNECT; in WAIT the record of what is wanted speaks for this attach.
+ * from LOCK to the end of CONNECT; in WAIT the record of what is wanted speaks for this attach. Of several
+ * that wait for one namespace the last one that gives up takes back what all have made; once one has found the device, none does.
  */
 #include "host/attach.h"
 
@@ -52,10 +53,10 @@ struct attach {
 	int result; /* of the whole, once it has failed */
 	int64_t deadline;
 	int lock, events;
-	bool found;      /* ret->device is the namespace */
-	bool new_record; /* nobody wanted the namespace before */
-	unsigned n_made, n_usable;
-	char made[HOST_PATHS_MAX][16];
+	bool found;   /* ret->device is the namespace */
+	bool claimed; /* it was not attached before */
+	struct record_claim claim;
+	unsigned n_usable;
 };
 
 static int check(struct attach *a)
@@ -79,6 +80,7 @@ static int check(struct attach *a)
 
 static int lock_and_note(struct attach *a)
 {
+	struct host_ctrls ctrls;
 	int res;
 
 	a->events = fabrics_uevents(a->env, a->err);
@@ -87,8 +89,9 @@ static int lock_and_note(struct attach *a)
 	res = record_lock(a->env, a->req.nqn, a->deadline, &a->lock, a->err);
 	if (res < 0)
 		return res;
-	res = record_want(a->env, a->req.nqn, &a->req.id, a->err);
-	a->new_record = res == 1;
+	host_ctrls_read(a->env, a->req.nqn, &ctrls);
+	res = record_want(a->env, a->req.nqn, &a->req.id, ctrls.n == 0, &a->claim, a->err);
+	a->claimed = res == 1;
 	return res < 0 ? res : 0;
 }
 
@@ -149,7 +152,9 @@ static int connect_path(struct attach *a, const struct host_path *path, struct e
 		return 1;
 	if (res < 0)
 		return fabrics_words(a->env, &a->req, path, res, log.text, err);
-	(void)snprintf(a->made[a->n_made++], sizeof(a->made[0]), "nvme%d", res);
+	if (a->claim.n_made < RECORD_MADE_MAX)
+		(void)snprintf(a->claim.made[a->claim.n_made++], sizeof(a->claim.made[0]), "nvme%d",
+			       res);
 	return 0;
 }
 
@@ -312,11 +317,32 @@ static int verify(struct attach *a)
 
 static void unlock(struct attach *a)
 {
-	blocking_unlock(a->lock);
+	record_unlock(a->env, a->req.nqn, a->lock);
 	a->lock = -1;
 }
 
-/* Others who came meanwhile and use what this attach made keep it. */
+/* From now on no other attach takes it back. */
+static int settle(struct attach *a)
+{
+	int res = record_lock(a->env, a->req.nqn, a->deadline, &a->lock, a->err);
+
+	if (res < 0)
+		return res;
+	if (!record_settle(a->env, a->req.nqn, &a->req.id, &a->claim))
+		return err_set(a->err, -ECANCELED,
+			       "it was detached while it was being attached; attach it again");
+	return 0;
+}
+
+static bool is_of(const struct host_ctrls *ctrls, const char *name)
+{
+	for (unsigned i = 0; i < ctrls->n; i++)
+		if (strcmp(ctrls->at[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Who waits on, and who has the device, keep what was made; so does who wants another namespace of the subsystem. */
 static void undo(struct attach *a)
 {
 	struct host_env env = *a->env;
@@ -326,13 +352,14 @@ static void undo(struct attach *a)
 	if (a->lock < 0 &&
 	    record_lock(&env, a->req.nqn, blocking_deadline(UNDO_MS), &a->lock, NULL) < 0)
 		return;
+	if (!a->claimed || !record_give_up(&env, a->req.nqn, &a->req.id, &a->claim) ||
+	    record_count(&env, a->req.nqn) > 0)
+		return;
+	/* A number may be another subsystem's by now. Gone already is as good; the cause is told. */
 	host_ctrls_read(&env, a->req.nqn, &left);
-	if (a->new_record || left.n == a->n_made)
-		record_forget(&env, a->req.nqn, &a->req.id);
-	if (record_count(&env, a->req.nqn) == 0)
-		for (unsigned i = 0; i < a->n_made; i++)
-			(void)fabrics_disconnect(
-				&env, a->made[i]); /* gone already is as good; the cause is told */
+	for (unsigned i = 0; i < a->claim.n_made; i++)
+		if (is_of(&left, a->claim.made[i]))
+			(void)fabrics_disconnect(&env, a->claim.made[i]);
 }
 
 static enum attach_state failed(struct attach *a, int res)
@@ -358,6 +385,8 @@ static void run(struct attach *a)
 			break;
 		case ATTACH_CONNECT:
 			res = connect_paths(a);
+			if (res == 0 && a->claimed)
+				res = record_update(&a->claim, a->err);
 			a->state = res < 0 ? failed(a, res) : ATTACH_WAIT;
 			if (res == 0)
 				unlock(a);
@@ -368,6 +397,8 @@ static void run(struct attach *a)
 			break;
 		case ATTACH_VERIFY:
 			res = verify(a);
+			if (res == 0 && a->claimed)
+				res = settle(a);
 			a->state = res < 0 ? failed(a, res) : ATTACH_DONE;
 			break;
 		case ATTACH_UNDO:
@@ -390,7 +421,8 @@ int host_attach(const struct host_env *env, const struct host_attach_req *req,
 			   .err = err,
 			   .deadline = blocking_deadline(req->timeout_ms),
 			   .lock = -1,
-			   .events = -1};
+			   .events = -1,
+			   .claim.fd = -1};
 	int res;
 
 	memset(ret, 0, sizeof(*ret));
@@ -399,6 +431,8 @@ int host_attach(const struct host_env *env, const struct host_attach_req *req,
 		return res;
 	run(&a);
 	unlock(&a);
+	if (a.claim.fd >= 0)
+		(void)close(a.claim.fd);
 	if (a.events >= 0)
 		(void)close(a.events);
 	return a.result;

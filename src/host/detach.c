@@ -219,7 +219,7 @@ int host_detach(const struct host_env *env, const struct host_detach_req *req, s
 	if (!req->device && req->id.kind == HOST_ID_NSID && !req->nqn)
 		return err_set(err, -EINVAL, "a namespace number needs its subsystem's name");
 	run(&d);
-	blocking_unlock(d.lock);
+	record_unlock(env, d.nqn, d.lock);
 	if (d.events >= 0)
 		(void)close(d.events);
 	if (d.claim >= 0)

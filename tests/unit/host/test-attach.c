@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "fake.h"
@@ -157,6 +160,83 @@ static void nothing_is_left_after_the_deadline(void **state)
 				    "/nguid-00112233445566778899AABBCCDDEEFF"));
 }
 
+#define RECORD "/run/litepool/host/" FAKE_NQN "/nguid-00112233445566778899AABBCCDDEEFF"
+
+static void folders_go_with_their_last_namespace(void **state)
+{
+	const struct host_detach_req req = {.nqn = FAKE_NQN, .id = t.req.id, .timeout_ms = 60000};
+
+	(void)state;
+	assert_int_equal(attach(), 0);
+	assert_true(fake_has(&t.f, RECORD));
+	assert_int_equal(host_detach(&t.f.env, &req, &t.err), 0);
+	assert_false(fake_has(&t.f, "/run/litepool/host/" FAKE_NQN));
+	t.f.silent = true;
+	t.req.timeout_ms = 0;
+	assert_int_equal(attach(), -ENOENT);
+	assert_false(fake_has(&t.f, "/run/litepool/host/" FAKE_NQN));
+}
+
+/* Another process that waits for the same namespace, or died waiting: it has made nvme7. */
+static int other_attach(bool alive)
+{
+	char path[256];
+	int fd;
+
+	fake_ctrl(&t.f, 7, FAKE_NQN, "traddr=192.0.2.1,trsvcid=4420", "live");
+	fake_put(&t.f, "waiting nvme7", RECORD);
+	(void)snprintf(path, sizeof(path), "%s" RECORD, t.f.root);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 13), 0); /* without the newline */
+	if (alive)
+		assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+	return fd;
+}
+
+static void who_gives_up_takes_nothing_from_who_waits(void **state)
+{
+	int fd = other_attach(true);
+
+	(void)state;
+	t.req.timeout_ms = 0;
+	assert_int_equal(attach(), -ENOENT);
+	assert_int_equal(t.f.n_disconnects, 0);
+	assert_true(fake_has(&t.f, RECORD));
+	(void)close(fd);
+	/* The last one takes back what the other has made, too. */
+	assert_int_equal(attach(), -ENOENT);
+	assert_int_equal(t.f.n_disconnects, 1);
+	assert_false(fake_has(&t.f, "/sys/class/nvme/nvme7"));
+	assert_false(fake_has(&t.f, "/run/litepool/host/" FAKE_NQN));
+}
+
+static void what_is_attached_nobody_takes_back(void **state)
+{
+	int fd = other_attach(true);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 0), 0); /* the other has found it */
+	(void)close(fd);
+	t.req.timeout_ms = 0;
+	assert_int_equal(attach(), -ENOENT);
+	assert_int_equal(t.f.n_disconnects, 0);
+	assert_true(fake_has(&t.f, RECORD));
+}
+
+static void what_a_dead_attach_has_made_is_taken_over(void **state)
+{
+	(void)state;
+	(void)close(other_attach(false));
+	fake_device(&t.f, 1, FAKE_NQN, FAKE_DASHED, 1 << 30);
+	assert_int_equal(attach(), 0);
+	assert_int_equal(t.f.n_connects, 0);
+	fake_remove(&t.f, "/sys/block/nvme0n1");
+	t.req.timeout_ms = 0;
+	assert_int_equal(attach(), -ENOENT); /* it is attached, whatever has become of it */
+	assert_int_equal(t.f.n_disconnects, 0);
+}
+
 static void another_nguid_is_told(void **state)
 {
 	(void)state;
@@ -249,6 +329,10 @@ int main(void)
 		TEST(already_is_no_error),
 		TEST(what_the_kernel_refuses_is_told_in_words),
 		TEST(nothing_is_left_after_the_deadline),
+		TEST(folders_go_with_their_last_namespace),
+		TEST(who_gives_up_takes_nothing_from_who_waits),
+		TEST(what_is_attached_nobody_takes_back),
+		TEST(what_a_dead_attach_has_made_is_taken_over),
 		TEST(another_nguid_is_told),
 		TEST(an_inaccessible_path_is_told),
 		TEST(what_others_want_stays),
