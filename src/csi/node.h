@@ -2,7 +2,7 @@
 /*
  * The node's side of a volume: device, file system, mounts. Linux only, root only.
  *
- *   stage     ATTACH -> [IDENTIFY -> FORMAT -> MOUNT -> GROW]       (in brackets: not for raw block)
+ *   stage     ATTACH -> [IDENTIFY -> FORMAT -> MOUNT -> GROW]       (in brackets: not for raw block, whose use is only noted)
  *   publish   CHECK -> TARGET -> BIND
  *   unpublish UNMOUNT -> REMOVE
  *   unstage   UNMOUNT -> DETACH
@@ -21,12 +21,13 @@
 #define CSI_PATH_MAX   4096
 #define CSI_DEVICE_MAX 64
 #define CSI_FS_MAX     16
+#define CSI_FS_RAW     "raw" /* in a record: was handed out as a raw block device, for writing */
 
 /* What the volume's record says of its content. A clone or a restored volume inherits the record of its source. */
 enum csi_format_state {
 	CSI_FORMAT_NEVER, /* nothing was ever written by us: may be formatted */
 	CSI_FORMAT_BEGUN, /* mkfs was started and never mounted: may be formatted again */
-	CSI_FORMAT_DONE,  /* holds a file system: must never be formatted */
+	CSI_FORMAT_DONE, /* holds a file system, or what a user of the raw device wrote: must never be formatted */
 };
 
 struct csi_format {

@@ -4,6 +4,7 @@
  *  1. A device whose record says DONE is never formatted, whatever a probe finds or does not find: an unreadable superblock is not an empty disk.
  *  2. mkfs runs only after the record says BEGUN, and the first mount only after it says DONE; so BEGUN means that nobody has stored anything yet.
  *  3. A device that was never formatted by us and on which something is found is not touched.
+ *  4. Whoever gets the raw device for writing may store anything, at once, and nothing of it need be known to a probe: the record says DONE before it is handed out.
  */
 #include <blkid/blkid.h>
 #include <errno.h>
@@ -20,21 +21,27 @@ enum node_format_step node_format_decide(const struct csi_format *record, enum n
 					 const char **ret_why)
 {
 	bool found = probe == NODE_PROBE_FS && strcmp(probed, wanted) == 0;
+	bool raw = strcmp(record->fs, CSI_FS_RAW) == 0;
 
 	switch (record->state) {
 	case CSI_FORMAT_NEVER:
 		if (probe == NODE_PROBE_EMPTY)
 			return NODE_FORMAT_MAKE;
-		*ret_why = "the volume was never formatted by LitePool, yet something is on it: it "
-			   "was used as a raw block device; use it as one, or erase it (wipefs)";
+		*ret_why = "the volume was never formatted by LitePool, yet something is on it: "
+			   "use it as a raw block device and look at it there";
 		return NODE_FORMAT_STOP;
 	case CSI_FORMAT_BEGUN:
 		return NODE_FORMAT_MAKE;
 	case CSI_FORMAT_DONE:
 		/* Without a name: a copy of something that had no record. What is found is mounted, nothing is made. */
-		if (found && (!record->fs[0] || strcmp(record->fs, wanted) == 0))
+		if (found && (!record->fs[0] || raw || strcmp(record->fs, wanted) == 0))
 			return NODE_FORMAT_NONE;
-		if (!record->fs[0])
+		if (raw)
+			*ret_why =
+				"the volume was used as a raw block device, and no file system of "
+				"the kind that is asked for is found on it; use it as a raw block "
+				"device, or make the file system from a pod that does";
+		else if (!record->fs[0])
 			*ret_why = "the volume is a copy of one whose content is not known, and no "
 				   "file system of the kind that is asked for is found on it; ask "
 				   "for the one it has (fsType), or use it as a raw block device";
@@ -114,6 +121,18 @@ static enum grpc_code set_record(struct csi_node *node, struct csi_op *op, const
 	if (code == GRPC_OK)
 		*record = next;
 	return code;
+}
+
+enum grpc_code node_note_raw(struct csi_node *node, struct csi_op *op, const char *volume_id,
+			     const struct csi_map *volume_context)
+{
+	const struct csi_host *host = node->config.host;
+	struct csi_format record = {0};
+	enum grpc_code code = host->format_get(host->ctx, op, volume_id, volume_context, &record);
+
+	if (code != GRPC_OK || record.state == CSI_FORMAT_DONE)
+		return code;
+	return set_record(node, op, volume_id, CSI_FORMAT_DONE, CSI_FS_RAW, &record);
 }
 
 enum grpc_code node_format(struct csi_node *node, struct csi_op *op, const char *volume_id,

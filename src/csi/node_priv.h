@@ -51,6 +51,9 @@ enum node_format_step {
 enum node_format_step node_format_decide(const struct csi_format *record, enum node_probe probe,
 					 const char *probed, const char *wanted,
 					 const char **ret_why);
+/* Before the raw device is handed out for writing. */
+enum grpc_code node_note_raw(struct csi_node *node, struct csi_op *op, const char *volume_id,
+			     const struct csi_map *volume_context);
 /* Makes sure that the device has the file system that the record promises. */
 enum grpc_code node_format(struct csi_node *node, struct csi_op *op, const char *volume_id,
 			   const char *device, const char *fs, bool readonly,

@@ -117,8 +117,12 @@ enum grpc_code csi_node_stage(struct csi_node *node, struct csi_op *op, const st
 	enum grpc_code code = host->attach(host->ctx, op, req->volume_id, &req->publish_context,
 					   &req->volume_context, device);
 
-	if (code != GRPC_OK || req->capability.block)
+	if (code != GRPC_OK)
 		return code;
+	if (req->capability.block)
+		return csi_mode_reads_only(req->capability.mode)
+			       ? GRPC_OK
+			       : node_note_raw(node, op, req->volume_id, &req->volume_context);
 	code = check_staged(op, req, device, fs, &done);
 	if (code == GRPC_OK && !done)
 		code = stage_mount(node, op, req, device, fs);

@@ -257,6 +257,8 @@ def raw_block():
     ok(v.unpublish(), v.unstage())
     with open(v.file(), "rb") as f:
         assert f.read(3) == b"raw"
+    assert v.stage(cap()) == "FAILED_PRECONDITION"  # nothing that is known is on it, and yet it is not empty
+    ok(v.unstage())
 
 
 def order_is_checked():

@@ -42,7 +42,7 @@ static void a_format_that_was_cut_off_is_done_again(void **state)
 
 static void what_was_formatted_is_never_formatted_again(void **state)
 {
-	static const char *const fs[] = {"ext4", "xfs", "btrfs", ""};
+	static const char *const fs[] = {"ext4", "xfs", "btrfs", "", CSI_FS_RAW};
 
 	for (unsigned probe = NODE_PROBE_EMPTY; probe <= NODE_PROBE_OTHER; probe++)
 		for (size_t a = 0; a < ARRAY_LEN(fs); a++)
@@ -56,12 +56,23 @@ static void what_was_formatted_is_never_formatted_again(void **state)
 			 NODE_FORMAT_STOP);
 }
 
+static void what_was_a_raw_device_is_mounted_only_as_what_is_found(void **state)
+{
+	assert_int_equal(decide(CSI_FORMAT_DONE, CSI_FS_RAW, NODE_PROBE_FS, "xfs", "xfs"),
+			 NODE_FORMAT_NONE);
+	assert_int_equal(decide(CSI_FORMAT_DONE, CSI_FS_RAW, NODE_PROBE_FS, "xfs", "ext4"),
+			 NODE_FORMAT_STOP);
+	assert_int_equal(decide(CSI_FORMAT_DONE, CSI_FS_RAW, NODE_PROBE_EMPTY, "", "ext4"),
+			 NODE_FORMAT_STOP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_was_never_formatted_and_shows_nothing_is_formatted),
 		cmocka_unit_test(a_format_that_was_cut_off_is_done_again),
 		cmocka_unit_test(what_was_formatted_is_never_formatted_again),
+		cmocka_unit_test(what_was_a_raw_device_is_mounted_only_as_what_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
