@@ -19,6 +19,8 @@
 #define LOOK_MS   200
 /* How long a lost target is tried again before its device goes, s: upgrades and reboots of its node pass. */
 #define LOSS_S 3600
+/* How soon it is tried again, s: I/O of an engine that is restarted pauses for about as long. The kernel's default is 10. */
+#define RECONNECT_S 2
 
 struct nvme_host {
 	struct csi_host table;
@@ -178,11 +180,11 @@ static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id
 {
 	struct nvme_host *host = ctx;
 	struct host_path paths[HOST_PATHS_MAX] = {0};
-	struct host_attach_req req = {.hostnqn =
-					      host->config.hostnqn[0] ? host->config.hostnqn : NULL,
-				      .hostid = host->config.hostid[0] ? host->config.hostid : NULL,
-				      .opts = {.ctrl_loss_tmo = LOSS_S},
-				      .timeout_ms = ATTACH_MS};
+	struct host_attach_req req = {
+		.hostnqn = host->config.hostnqn[0] ? host->config.hostnqn : NULL,
+		.hostid = host->config.hostid[0] ? host->config.hostid : NULL,
+		.opts = {.ctrl_loss_tmo = LOSS_S, .reconnect_delay = RECONNECT_S},
+		.timeout_ms = ATTACH_MS};
 	struct host_attach_result result;
 	char nqn[PLANE_NQN_SIZE];
 	struct nvme_call call;
