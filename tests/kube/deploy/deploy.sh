@@ -11,6 +11,11 @@ check "it is taken with strict validation" kubectl apply --server-side --validat
 check "the CRDs are served" wait_for kubectl wait --for=condition=Established --timeout=1s -f "$source/deploy/crds"
 check "taken again it changes nothing" bash -c "! $bin/kubectl --kubeconfig '$work/kubeconfig' --cache-dir '$work/cache' diff --server-side -f '$source/deploy/litepool.yaml' | grep '^[+-] '"
 check "a pool of the examples" kubectl apply --validate=strict -f "$source/deploy/examples/pool.yaml"
+crd=$(find "${GOPATH:-${HOME:-/root}/go}/pkg/mod/github.com/kubernetes-csi" -name snapshot.storage.k8s.io_volumesnapshotclasses.yaml 2> /dev/null | sort | tail -n 1)
+if [ -n "$crd" ]; then # beside the sidecars that the Kubernetes tools were built from
+    check "the CRD of snapshot classes" kubectl apply --server-side -f "$crd"
+    check "the snapshot class" wait_for kubectl apply --validate=strict -f "$source/deploy/examples/snapshotclass.yaml"
+fi
 check "the classes of attributes" kubectl apply --validate=strict -f "$source/deploy/examples/attributesclasses.yaml"
 check "MySQL" kubectl apply --validate=strict --dry-run=server -f "$source/deploy/examples/mysql.yaml"
 for sa in litepool-agent litepool-csi-node; do
