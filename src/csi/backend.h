@@ -145,6 +145,9 @@ struct csi_create_volume {
 	struct csi_topology requisite, preferred; /* requisite.n == 0: anywhere */
 };
 
+/* In the context of a volume that was published read-only; the node mounts it so, and locks a raw device against writing. */
+#define CSI_CONTEXT_READONLY "readonly"
+
 struct csi_publish {
 	const char *volume_id, *node_id;
 	struct csi_capability capability;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Controller service: volumes and where they are published. */
+#include <string.h>
+
 #include "csi/capability.h"
 #include "csi/dispatch.h"
 
@@ -109,6 +111,20 @@ enum grpc_code csi_validate_capabilities(struct csi_request *req)
 	return csi_reply(req, &rsp);
 }
 
+/* The node enforces it, and hears of it by the context. */
+static bool note_readonly(struct csi_request *req, struct csi_map *context)
+{
+	struct csi_pair *pairs = arena_zalloc(req->arena, (context->n + 1) * sizeof(*pairs));
+
+	if (!pairs)
+		return false;
+	if (context->n)
+		memcpy(pairs, context->items, context->n * sizeof(*pairs));
+	pairs[context->n] = (struct csi_pair){CSI_CONTEXT_READONLY, "true"};
+	*context = (struct csi_map){pairs, context->n + 1};
+	return true;
+}
+
 enum grpc_code csi_publish_volume(struct csi_request *req)
 {
 	const Csi__V1__ControllerPublishVolumeRequest *m = req->message;
@@ -130,6 +146,8 @@ enum grpc_code csi_publish_volume(struct csi_request *req)
 	code = req->backend->publish(req->backend->ctx, &req->op, &publish, &context);
 	if (code != GRPC_OK)
 		return code;
+	if (publish.readonly && !note_readonly(req, &context))
+		return csi_no_memory(req);
 	if (!csi_map_to(
 		    req->arena, &context,
 		    &csi__v1__controller_publish_volume_response__publish_context_entry__descriptor,

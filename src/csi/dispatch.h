@@ -74,6 +74,7 @@ enum grpc_code csi_node_publish_volume(struct csi_request *req);
 enum grpc_code csi_node_unpublish_volume(struct csi_request *req);
 enum grpc_code csi_node_get_stats(struct csi_request *req);
 enum grpc_code csi_node_get_health(struct csi_request *req);
+enum grpc_code csi_node_get_storage_health(struct csi_request *req);
 enum grpc_code csi_node_expand_volume(struct csi_request *req);
 
 #endif

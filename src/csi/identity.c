@@ -110,6 +110,7 @@ static size_t controller_types(const struct csi_backend *b,
 	} table[] = {
 		{b->create_volume && b->delete_volume, RPC_CAP(CREATE_DELETE_VOLUME)},
 		{b->publish && b->unpublish, RPC_CAP(PUBLISH_UNPUBLISH_VOLUME)},
+		{b->publish && b->unpublish, RPC_CAP(PUBLISH_READONLY)},
 		{b->list_volumes, RPC_CAP(LIST_VOLUMES)},
 		{b->list_volumes && b->publish, RPC_CAP(LIST_VOLUMES_PUBLISHED_NODES)},
 		{b->list_volumes, RPC_CAP(LIST_VOLUME_HEALTH)},

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Every method of CSI, a row each; what has no row (NodeGetStorageHealth: there is no node-wide back end whose health the volumes do not tell) is
- * UNIMPLEMENTED, and its capability is not claimed.
- */
+/* Every method of CSI, a row each. */
 #include "base/bytes.h"
 #include "csi/dispatch.h"
 
@@ -91,6 +88,8 @@ const struct csi_method csi_method_table[] = {
 	 .handler = csi_node_get_stats, .services = CSI_NODE, .required = "volume_id volume_path"},
 	{.path = "/csi.v1.Node/NodeGetVolumeHealth", .request = &csi__v1__node_get_volume_health_request__descriptor,
 	 .handler = csi_node_get_health, .services = CSI_NODE, .required = "volume_id"},
+	{.path = "/csi.v1.Node/NodeGetStorageHealth", .request = &csi__v1__node_get_storage_health_request__descriptor,
+	 .handler = csi_node_get_storage_health, .services = CSI_NODE, .required = ""},
 	{.path = "/csi.v1.Node/NodeExpandVolume", .request = &csi__v1__node_expand_volume_request__descriptor,
 	 .handler = csi_node_expand_volume, .services = CSI_NODE, .required = "volume_id volume_path",
 	 .hold = "volume_id", .kind = "volume on this node"},

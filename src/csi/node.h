@@ -20,6 +20,8 @@
 
 #define CSI_PATH_MAX   4096
 #define CSI_DEVICE_MAX 64
+#define CSI_TARGET_MAX 96
+#define CSI_TARGETS    64 /* more are not told of */
 #define CSI_FS_MAX     16
 #define CSI_FS_RAW     "raw" /* in a record: was handed out as a raw block device, for writing */
 
@@ -36,6 +38,12 @@ struct csi_format {
 	bool clone; /* the file system's identity may be on this node already (xfs: nouuid) */
 };
 
+/* An address that this node has connections to, for volumes: those that work, and those that are lost and tried again. */
+struct csi_target {
+	char address[CSI_TARGET_MAX];
+	unsigned n_live, n_lost;
+};
+
 /* How devices come and go, and where the record is kept. All may block; all are idempotent. */
 struct csi_host {
 	void *ctx;
@@ -48,6 +56,8 @@ struct csi_host {
 			       char device[CSI_DEVICE_MAX]);
 	/* Not attached is OK. Returns when the device is gone. */
 	enum grpc_code (*detach)(void *ctx, struct csi_op *op, const char *volume_id);
+	/* Of the volume (NULL: of all on this node), at most max; how many. A member that is NULL: not known. */
+	size_t (*targets)(void *ctx, const char *volume_id, struct csi_target *ret, size_t max);
 	/* The volume's record; of the same life as the volume, not as the node. */
 	enum grpc_code (*format_get)(void *ctx, struct csi_op *op, const char *volume_id,
 				     const struct csi_map *volume_context, struct csi_format *ret);
@@ -71,6 +81,7 @@ const struct csi_node_config *csi_node_config(const struct csi_node *node);
 struct csi_stage {
 	const char *volume_id, *path;
 	struct csi_capability capability;
+	bool readonly; /* by the access mode, or because it was published so */
 	struct csi_map publish_context, volume_context;
 };
 
@@ -103,6 +114,8 @@ enum grpc_code csi_node_stats(struct csi_node *node, struct csi_op *op, const ch
 /* The same; path "": only whether it is attached. */
 enum grpc_code csi_node_health(struct csi_node *node, struct csi_op *op, const char *volume_id,
 			       const char *path, struct csi_usage *ret);
+/* Those of all volumes of this node. */
+size_t csi_node_targets(struct csi_node *node, struct csi_target *ret, size_t max);
 enum grpc_code csi_node_expand(struct csi_node *node, struct csi_op *op, const char *volume_id,
 			       const char *path, struct csi_range range, uint64_t *ret_capacity);
 

@@ -111,6 +111,17 @@ enum grpc_code node_device_size(struct csi_op *op, const char *device, uint64_t 
 	return GRPC_OK;
 }
 
+enum grpc_code node_device_lock(struct csi_op *op, const char *device, bool readonly)
+{
+	_cleanup_close_ int fd = open(device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int value = readonly;
+
+	if (fd < 0 || ioctl(fd, BLKROSET, &value) < 0)
+		return csi_fail(op, GRPC_INTERNAL, "cannot make %s %s: %s", device,
+				readonly ? "read-only" : "writable", strerror(errno));
+	return GRPC_OK;
+}
+
 enum grpc_code node_device_number(struct csi_op *op, const char *device, dev_t *ret)
 {
 	struct stat st;

@@ -67,6 +67,8 @@ enum grpc_code node_fs_grow(struct csi_op *op, const char *fs, const char *devic
 /* The group owns all, and new files inherit it; at once when the root says so already. group: "" or a number. */
 enum grpc_code node_fs_group(struct csi_op *op, const char *path, const char *group);
 enum grpc_code node_device_size(struct csi_op *op, const char *device, uint64_t *ret_bytes);
+/* Whether the kernel takes writes to it at all, from whomever. */
+enum grpc_code node_device_lock(struct csi_op *op, const char *device, bool readonly);
 enum grpc_code node_device_number(struct csi_op *op, const char *device, dev_t *ret);
 
 #endif

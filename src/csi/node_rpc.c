@@ -25,7 +25,7 @@ enum grpc_code csi_node_get_capabilities(struct csi_request *req)
 		RPC_CAP(STAGE_UNSTAGE_VOLUME), RPC_CAP(GET_VOLUME_STATS),
 		RPC_CAP(EXPAND_VOLUME),        RPC_CAP(SINGLE_NODE_MULTI_WRITER),
 		RPC_CAP(VOLUME_MOUNT_GROUP),   RPC_CAP(VOLUME_CONDITION),
-		RPC_CAP(GET_VOLUME_HEALTH),
+		RPC_CAP(GET_VOLUME_HEALTH),    RPC_CAP(GET_STORAGE_HEALTH),
 	};
 	Csi__V1__NodeGetCapabilitiesResponse rsp = CSI__V1__NODE_GET_CAPABILITIES_RESPONSE__INIT;
 	Csi__V1__NodeServiceCapability caps[ARRAY_LEN(types)], *list[ARRAY_LEN(types)];
@@ -76,6 +76,8 @@ enum grpc_code csi_node_stage_volume(struct csi_request *req)
 	    !csi_map_from(req->arena, m->n_volume_context, m->volume_context,
 			  &stage.volume_context))
 		return csi_no_memory(req);
+	stage.readonly = csi_mode_reads_only(stage.capability.mode) ||
+			 csi_map_get(&stage.publish_context, CSI_CONTEXT_READONLY);
 	code = csi_node_stage(req->service->node, &req->op, &stage);
 	return code == GRPC_OK ? csi_reply(req, &rsp) : code;
 }
@@ -112,6 +114,8 @@ enum grpc_code csi_node_publish_volume(struct csi_request *req)
 	if (!csi_map_from(req->arena, m->n_publish_context, m->publish_context,
 			  &publish.publish_context))
 		return csi_no_memory(req);
+	if (csi_map_get(&publish.publish_context, CSI_CONTEXT_READONLY))
+		publish.readonly = true;
 	code = csi_node_publish(req->service->node, &req->op, &publish);
 	return code == GRPC_OK ? csi_reply(req, &rsp) : code;
 }
@@ -184,6 +188,48 @@ enum grpc_code csi_node_get_health(struct csi_request *req)
 	health.health_statuses = list;
 	health.n_health_statuses = usage.abnormal ? 1 : 0;
 	rsp.volume_health = &health;
+	return csi_reply(req, &rsp);
+}
+
+typedef Csi__V1__NodeGetStorageHealthResponse__StorageBackendHealth BackendHealth;
+
+/* NULL: no memory. */
+static BackendHealth *health_of(struct csi_request *req, const struct csi_target *target)
+{
+	BackendHealth *health =
+		CSI_NEW(req->arena, BackendHealth,
+			csi__v1__node_get_storage_health_response__storage_backend_health);
+	const char *text = arena_printf(
+		req->arena,
+		"%u of %u connections to %s are lost and tried again: see the network, and "
+		"litepool-engine there",
+		target->n_lost, target->n_lost + target->n_live, target->address);
+
+	if (!health || !text)
+		return NULL;
+	health->status = target->n_live ? CSI__V1__STORAGE_HEALTH_ERROR_TYPE__STORAGE_DEGRADED
+					: CSI__V1__STORAGE_HEALTH_ERROR_TYPE__STORAGE_UNREACHABLE;
+	health->reason = csi_text("ConnectionsLost");
+	health->message = csi_text(text);
+	return health;
+}
+
+/* A back end is a node that serves volumes; those that no volume here is attached from are not known to this node. */
+enum grpc_code csi_node_get_storage_health(struct csi_request *req)
+{
+	Csi__V1__NodeGetStorageHealthResponse rsp = CSI__V1__NODE_GET_STORAGE_HEALTH_RESPONSE__INIT;
+	struct csi_target targets[CSI_TARGETS];
+	BackendHealth *list[CSI_TARGETS];
+	size_t n = csi_node_targets(req->service->node, targets, CSI_TARGETS);
+
+	rsp.backend_health = list;
+	for (size_t i = 0; i < n; i++) {
+		if (!targets[i].n_lost)
+			continue;
+		list[rsp.n_backend_health] = health_of(req, &targets[i]);
+		if (!list[rsp.n_backend_health++])
+			return csi_no_memory(req);
+	}
 	return csi_reply(req, &rsp);
 }
 

@@ -39,8 +39,7 @@ const struct csi_node_config *csi_node_config(const struct csi_node *node)
 static bool options_join(const struct csi_stage *req, const struct csi_format *record,
 			 const char *fs, char *text, size_t size)
 {
-	bool ro = csi_mode_reads_only(req->capability.mode);
-	int used = snprintf(text, size, "%s", ro ? "ro" : "rw");
+	int used = snprintf(text, size, "%s", req->readonly ? "ro" : "rw");
 
 	for (size_t i = 0; i < req->capability.mount_flags.n; i++) {
 		used += snprintf(text + used, size - (size_t)used, ",%s",
@@ -75,7 +74,7 @@ static enum grpc_code check_staged(struct csi_op *op, const struct csi_stage *re
 		return csi_fail(op, GRPC_ALREADY_EXISTS,
 				"the volume is staged as %s already, and asked for as %s", mount.fs,
 				fs);
-	if ((mount.readonly || mount.fs_readonly) != csi_mode_reads_only(req->capability.mode))
+	if ((mount.readonly || mount.fs_readonly) != req->readonly)
 		return csi_fail(op, GRPC_ALREADY_EXISTS, "the volume is staged %s already",
 				mount.readonly ? "read-only" : "for writing");
 	*ret_done = true;
@@ -86,7 +85,6 @@ static enum grpc_code stage_mount(struct csi_node *node, struct csi_op *op,
 				  const struct csi_stage *req, const char *device, const char *fs)
 {
 	const struct csi_host *host = node->config.host;
-	bool readonly = csi_mode_reads_only(req->capability.mode);
 	struct csi_format record = {0};
 	char options[OPTIONS_MAX];
 	struct err err = {0};
@@ -94,7 +92,7 @@ static enum grpc_code stage_mount(struct csi_node *node, struct csi_op *op,
 		host->format_get(host->ctx, op, req->volume_id, &req->volume_context, &record);
 
 	if (code == GRPC_OK)
-		code = node_format(node, op, req->volume_id, device, fs, readonly, &record);
+		code = node_format(node, op, req->volume_id, device, fs, req->readonly, &record);
 	if (code != GRPC_OK)
 		return code;
 	if (!options_join(req, &record, fs, options, sizeof(options)))
@@ -103,9 +101,20 @@ static enum grpc_code stage_mount(struct csi_node *node, struct csi_op *op,
 		return csi_fail(op, GRPC_INTERNAL, "%s", err.text);
 	code = node_mount_fs(op, device, req->path, fs, options);
 	/* Restored or cloned into a larger volume: the file system is still as large as its source. */
-	if (code == GRPC_OK && record.clone && !readonly)
+	if (code == GRPC_OK && record.clone && !req->readonly)
 		code = node_fs_grow(op, fs, device, req->path);
 	return code;
+}
+
+/* A read-only mount of a device node does not keep anybody from writing to the device: the kernel has to. */
+static enum grpc_code stage_block(struct csi_node *node, struct csi_op *op,
+				  const struct csi_stage *req, const char *device)
+{
+	enum grpc_code code = GRPC_OK;
+
+	if (!req->readonly)
+		code = node_note_raw(node, op, req->volume_id, &req->volume_context);
+	return code == GRPC_OK ? node_device_lock(op, device, req->readonly) : code;
 }
 
 enum grpc_code csi_node_stage(struct csi_node *node, struct csi_op *op, const struct csi_stage *req)
@@ -120,13 +129,11 @@ enum grpc_code csi_node_stage(struct csi_node *node, struct csi_op *op, const st
 	if (code != GRPC_OK)
 		return code;
 	if (req->capability.block)
-		return csi_mode_reads_only(req->capability.mode)
-			       ? GRPC_OK
-			       : node_note_raw(node, op, req->volume_id, &req->volume_context);
+		return stage_block(node, op, req, device);
 	code = check_staged(op, req, device, fs, &done);
 	if (code == GRPC_OK && !done)
 		code = stage_mount(node, op, req, device, fs);
-	if (code == GRPC_OK && !csi_mode_reads_only(req->capability.mode))
+	if (code == GRPC_OK && !req->readonly)
 		code = node_fs_group(op, req->path, req->capability.mount_group);
 	return code;
 }

@@ -37,6 +37,40 @@ static bool is_node(const struct node_mount *mount)
 	return strcmp(mount->fs, "devtmpfs") == 0;
 }
 
+size_t csi_node_targets(struct csi_node *node, struct csi_target *ret, size_t max)
+{
+	const struct csi_host *host = node->config.host;
+
+	return host->targets ? host->targets(host->ctx, NULL, ret, max) : 0;
+}
+
+/* Nothing of the volume can be reached: its I/O waits. */
+static bool is_cut_off(struct csi_node *node, const char *volume_id)
+{
+	const struct csi_host *host = node->config.host;
+	struct csi_target targets[CSI_TARGETS];
+	size_t n = host->targets ? host->targets(host->ctx, volume_id, targets, CSI_TARGETS) : 0;
+	unsigned live = 0;
+
+	for (size_t i = 0; i < n; i++)
+		live += targets[i].n_live;
+	return n && !live;
+}
+
+static void judge(struct csi_node *node, const char *volume_id, const struct node_mount *mount,
+		  struct csi_usage *ret)
+{
+	/* A file system whose mount is for writing and that is read-only itself was stopped by the kernel. */
+	if (mount->fs_readonly && !mount->readonly)
+		ret->condition =
+			"the kernel has made the file system read-only after an error; see "
+			"its log, then check the file system";
+	else if (is_cut_off(node, volume_id))
+		ret->condition = "no connection to the volume is live, and its I/O waits: see its "
+				 "node, the network, and litepool-engine there";
+	ret->abnormal = ret->condition;
+}
+
 enum grpc_code csi_node_stats(struct csi_node *node, struct csi_op *op, const char *volume_id,
 			      const char *path, struct csi_usage *ret)
 {
@@ -48,6 +82,7 @@ enum grpc_code csi_node_stats(struct csi_node *node, struct csi_op *op, const ch
 	*ret = (struct csi_usage){0};
 	if (code != GRPC_OK)
 		return code;
+	judge(node, volume_id, &mount, ret);
 	if (is_node(&mount)) {
 		ret->block = true;
 		return node_device_size(op, device, &ret->bytes_total);
@@ -61,12 +96,6 @@ enum grpc_code csi_node_stats(struct csi_node *node, struct csi_op *op, const ch
 	ret->inodes_total = st.f_files;
 	ret->inodes_used = st.f_files - st.f_ffree;
 	ret->inodes_available = st.f_favail;
-	/* A file system whose mount is for writing and that is read-only itself was stopped by the kernel. */
-	ret->abnormal = mount.fs_readonly && !mount.readonly;
-	if (ret->abnormal)
-		ret->condition =
-			"the kernel has made the file system read-only after an error; see "
-			"its log, then check the file system";
 	return GRPC_OK;
 }
 
@@ -84,6 +113,7 @@ enum grpc_code csi_node_health(struct csi_node *node, struct csi_op *op, const c
 	if (code == GRPC_NOT_FOUND)
 		return csi_fail(op, GRPC_NOT_FOUND, "volume %s is not attached to this node",
 				volume_id);
+	judge(node, volume_id, &(struct node_mount){.mounted = false}, ret);
 	return code == GRPC_OK ? node_device_size(op, device, &ret->bytes_total) : code;
 }
 

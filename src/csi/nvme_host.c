@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -236,6 +237,63 @@ static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 	return GRPC_OK;
 }
 
+struct target_search {
+	const char *nqn; /* NULL: of all volumes */
+	struct csi_target *ret;
+	size_t n, max;
+};
+
+static struct csi_target *target_at(struct target_search *search, const char *address)
+{
+	for (size_t i = 0; i < search->n; i++)
+		if (strcmp(search->ret[i].address, address) == 0)
+			return &search->ret[i];
+	if (search->n == search->max)
+		return NULL;
+	search->ret[search->n] = (struct csi_target){.n_live = 0};
+	(void)str_copy(search->ret[search->n].address, CSI_TARGET_MAX, address);
+	return &search->ret[search->n++];
+}
+
+static bool target_count(void *ctx, const struct host_device *device)
+{
+	struct target_search *search = ctx;
+
+	if (search->nqn ? strcmp(device->nqn, search->nqn) != 0
+			: strncmp(device->nqn, PLANE_NQN_PREFIX, strlen(PLANE_NQN_PREFIX)) != 0)
+		return true;
+	for (unsigned i = 0; i < device->ctrls.n; i++) {
+		const struct host_ctrl *ctrl = &device->ctrls.at[i];
+		struct csi_target *target;
+		char address[CSI_TARGET_MAX];
+
+		(void)snprintf(address, sizeof(address), "%s:%s", ctrl->traddr, ctrl->trsvcid);
+		target = target_at(search, address);
+		if (!target)
+			continue;
+		if (strcmp(ctrl->state, "live") == 0)
+			target->n_live++;
+		else
+			target->n_lost++;
+	}
+	return true;
+}
+
+static size_t targets(void *ctx, const char *volume_id, struct csi_target *ret, size_t max)
+{
+	const struct nvme_host *host = ctx;
+	struct target_search search = {.ret = ret, .max = max};
+	struct host_env env = env_of(host, NULL);
+	char nqn[PLANE_NQN_SIZE];
+	struct host_id id;
+
+	if (volume_id && !names_of(volume_id, nqn, &id))
+		return 0;
+	search.nqn = volume_id ? nqn : NULL;
+	host_device_each(&env, true, target_count, &search);
+	return search.n;
+}
+
 static enum grpc_code detach(void *ctx, struct csi_op *op, const char *volume_id)
 {
 	struct nvme_host *host = ctx;
@@ -291,6 +349,7 @@ int nvme_host_new(const struct nvme_host_config *config, struct nvme_host **ret,
 					.attach = attach,
 					.find = find,
 					.detach = detach,
+					.targets = targets,
 					.format_get = format_get,
 					.format_set = format_set};
 	list_init(&host->calls);

@@ -27,8 +27,7 @@ const char *plane_volume_nqn(const struct uuid *uid, char nqn[PLANE_NQN_SIZE])
 {
 	char text[UUID_TEXT_SIZE];
 
-	(void)snprintf(nqn, PLANE_NQN_SIZE, "nqn.2026-11.io.litepool:volume:%s",
-		       uuid_format(uid, text));
+	(void)snprintf(nqn, PLANE_NQN_SIZE, PLANE_NQN_PREFIX "%s", uuid_format(uid, text));
 	return nqn;
 }
 

@@ -10,6 +10,7 @@
 #define PLANE_NAME_SIZE             64  /* an object's name of ours: a DNS label */
 #define PLANE_ID_SIZE               101 /* NAME:UID */
 #define PLANE_NQN_SIZE              80
+#define PLANE_NQN_PREFIX            "nqn.2026-11.io.litepool:volume:"
 
 #define PLANE_TOPOLOGY_NODE         "topology.litepool.io/node"
 #define PLANE_TOPOLOGY_RACK         "topology.litepool.io/rack"

@@ -100,7 +100,12 @@ static enum grpc_code format_set(void *ctx, struct csi_op *op, const char *volum
 int main(int argc, char **argv)
 {
 	struct files files = {.folder = argc > 1 ? argv[1] : ""};
-	struct csi_host host = {&files, attach, find, detach, format_get, format_set};
+	struct csi_host host = {.ctx = &files,
+				.attach = attach,
+				.find = find,
+				.detach = detach,
+				.format_get = format_get,
+				.format_set = format_set};
 	struct csi_service service = {.backend = NULL};
 	struct csi_node_config node;
 	struct kube_config config = {.server = NULL};

@@ -15,7 +15,7 @@
 #define MEM_CAPACITY ((uint64_t)1 << 40)
 
 struct mem_volume {
-	bool used;
+	bool used, readonly; /* readonly: as it is attached to node */
 	char id[MEM_ID_SIZE], name[129], node[257], source_id[MEM_ID_SIZE], klass[64];
 	enum csi_source_kind source;
 	uint64_t capacity;

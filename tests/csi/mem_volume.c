@@ -274,8 +274,13 @@ enum grpc_code mem_publish(void *ctx, struct csi_op *op, const struct csi_publis
 		code = csi_fail(op, GRPC_NOT_FOUND, "there is no node %s", req->node_id);
 	else if (volume->node[0] && strcmp(volume->node, req->node_id) != 0)
 		code = csi_fail(op, GRPC_FAILED_PRECONDITION, "attached to node %s", volume->node);
+	else if (volume->node[0] && volume->readonly != req->readonly)
+		code = csi_fail(op, GRPC_ALREADY_EXISTS, "attached %s",
+				volume->readonly ? "read-only" : "for writing");
 	else
 		(void)str_copy(volume->node, sizeof(volume->node), req->node_id);
+	if (code == GRPC_OK)
+		volume->readonly = req->readonly;
 	lock_drop(mem->lock);
 	return code;
 }

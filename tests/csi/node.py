@@ -238,6 +238,18 @@ def read_only():
     ok(v.publish(c, "b"), v.unpublish("b"), v.unpublish(), v.unstage())
 
 
+def published_read_only_by_the_controller():
+    v, c, b = Volume(), cap(), cap(block=True)
+    context = {"readonly": "true"}
+    ok(v.stage(c), v.unstage())
+    w = Volume()
+    ok(*[rig.code("Node", "NodeStageVolume", pb.NodeStageVolumeRequest(
+        volume_id=x.id, staging_target_path=x.stage_path, volume_capability=k, publish_context=context)) for x, k in ((v, c), (w, b))])
+    assert "ro" in next(line for line in open("/proc/self/mountinfo", encoding="ascii") if line.split()[4] == v.stage_path).split()[5].split(",")
+    assert v.stage(c) == "ALREADY_EXISTS"
+    ok(v.unstage(), w.unstage())
+
+
 def places_by_access_mode():
     for mode, want in ((6, "FAILED_PRECONDITION"), (7, "OK")):
         for block in (False, True):
@@ -315,7 +327,7 @@ def ends_well():
 
 
 TESTS = [ext4, xfs, btrfs, damaged_is_never_formatted, foreign_content_is_never_formatted, another_fs_is_refused, clone_of_ext4,
-         clone_of_xfs, group_owns_the_files, read_only, places_by_access_mode, raw_block, order_is_checked,
+         clone_of_xfs, group_owns_the_files, read_only, published_read_only_by_the_controller, places_by_access_mode, raw_block, order_is_checked,
          many_writers_of_a_file_system_are_refused, bad_mount_option_is_told, registration, changed_blocks_are_streamed, ends_well]
 
 

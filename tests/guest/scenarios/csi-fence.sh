@@ -10,6 +10,7 @@ fio --name=a --filename=$dev --direct=1 --rw=randwrite --bs=4k --size=16m --ioen
 fio_pid=$!
 before=$(progress)
 check "it writes, 32 deep" wait_for 60 moved
+check "all is well with its target" same "$(call NodeGetStorageHealth)" "{}"
 check "not for two nodes" code 9 admit v other
 
 # Writes wait in the engine's sockets and in this kernel; this node can send nothing any more.
@@ -23,6 +24,9 @@ wanted() { same "$(host get storagevolumes/v spec attachedNodes)" '[]'; }
 check "it shall be fenced" wait_for 60 wanted
 check "which does not end before the engine says so" [ ! -e /tmp/dismiss.rc ]
 check "nobody else is let in meanwhile" code 10 admit v other
+lost() { contains "$(call NodeGetStorageHealth)" '"status":2'; }
+check "this node tells that the target is lost" wait_for 60 lost
+check "and that the volume is cut off" contains "$(call NodeGetVolumeHealth "{\"volume_id\":\"${id[v]}\"}")" "no connection to the volume is live"
 setup engine cont
 wait $dismiss_pid
 check "fenced" same "$(cat /tmp/dismiss.rc) $(cat /tmp/dismiss.out)" "0 {}"

@@ -49,6 +49,11 @@ check "raw: the record" same "$(host get storagevolumes/raw status format fs)" r
 check "raw: written" fio --name=t --filename=$pods/raw --direct=1 --rw=randwrite --bs=4k --size=4m --verify=crc32c --do_verify=1 --minimal
 check "raw: size" same "$(usage raw total)" $((64 * MIB))
 check "raw: given up" eval "unpublish raw && unstage raw"
+FS=block
+context[raw]=${context[raw]%\}},\"readonly\":\"true\"}
+check "raw: read-only" eval "stage raw && publish raw"
+refused "raw: the kernel takes no writes" dd if=/dev/zero of=$pods/raw bs=4k count=1 oflag=direct
+check "raw: given up again" eval "unpublish raw && unstage raw"
 FS=ext4
 check "raw: not mountable as a file system" code 9 stage raw
 check "raw: gone" eval "unstage raw && dismiss raw && drop raw && nothing_left"
