@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
+.PHONY: help build demo test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -29,11 +29,22 @@ check: build
 	@meson test -C $(BUILD) --print-errorlogs --no-rebuild
 
 ## make test-csi-sanity   csi-sanity, mount and block, over files and loop devices
-test-csi-sanity: build
-	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem mount
-	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem block
-	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files mount $(CURDIR)/$(BUILD)/src/controller/litepool-controller
-	@tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files block $(CURDIR)/$(BUILD)/src/controller/litepool-controller
+test-csi-sanity: build csi-sanity-on
+
+## make test-csi-sanity-asan   the same under ASan and UBSan;  make test-csi-sanity-guest: with the kernel's nvme-tcp, controller, agent and engine, in a guest (minutes)
+test-csi-sanity-asan:
+	@tools/deps build
+	@tools/build --sanitize asan build-asan
+	@$(MAKE) --no-print-directory BUILD=build-asan csi-sanity-on
+csi-sanity-on:
+	@for k in mount block; do tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem $$k || exit; done
+	@for k in mount block; do tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files $$k $(CURDIR)/$(BUILD)/src/controller/litepool-controller || exit; done
+test-csi-sanity-guest: build
+	@tests/guest/run --build $(BUILD) --suite trixie --limit 3600 --verbose csi-sanity
+
+## make image-check   the Dockerfile's steps in chroots, without a container engine (as root, minutes)
+image-check:
+	@tools/image-check
 
 ## make test-k8s   LitePool on a whole Kubernetes of this machine: real kubelets, containerd, sidecars (as root; builds Kubernetes the first time);  CHAOS=all
 test-k8s: build

@@ -108,7 +108,11 @@ static enum grpc_code format_set(void *ctx, struct csi_op *op, const char *volum
 
 int main(int argc, char **argv)
 {
-	static const struct csi_host host = {NULL, attach, find, detach, format_get, format_set};
+	static const struct csi_host host = {.attach = attach,
+					     .find = find,
+					     .detach = detach,
+					     .format_get = format_get,
+					     .format_set = format_set};
 	struct csi_service service = {.backend_missing = "this csi-bridge serves the node only"};
 	struct kube_http_options options = {.user_agent = "csi-bridge", .timeout_ms = 15000};
 	struct kube_config config = {.server = NULL};
