@@ -20,10 +20,12 @@ struct out {
 static void put(struct out *out, const void *data, size_t len)
 {
 	if (out->len + len > out->size) {
-		out->size = (out->len + len) * 2;
-		out->data = realloc(out->data, out->size);
-		if (!out->data)
+		uint8_t *grown = realloc(out->data, (out->len + len) * 2);
+
+		if (!grown)
 			abort();
+		out->data = grown;
+		out->size = (out->len + len) * 2;
 	}
 	if (len)
 		memcpy(out->data + out->len, data, len);
