@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # cluster.sh: a volume's whole life on a real Kubernetes, with LitePool as it is deployed (make test-k8s). KEEP=1 leaves the cluster up, and uses one that is up; S: its folder.
+# ONLY=chaos: without the cycle.
 # Skipped without the programs (tests/kube/lab/build.sh) or root.
 if [ -z "${S:-}" ]; then
     S=$(mktemp -d /tmp/lp-k8s.XXXXXX)
@@ -26,41 +27,44 @@ check "classes" classes
 too_large() {
     CLASS=now pvc huge 1Ti && eventually eval 'kubectl describe pvc huge | grep "no room for the volume"' && kubectl delete pvc huge --timeout="${LIMIT}s"
 }
-check "a claim without room says so in an event" too_large
-# xfs: growing a mounted ext4 takes CAP_SYS_RESOURCE, which root of a test machine may not have.
-CLASS=xfs
-check "a claim and its pod" eval 'pvc a 512Mi && start_pod a a node1 && bound a'
-check "its data are on the pod's node" eval 'exactly node1 kubectl get storagevolume "$(volume_of a)" -o "jsonpath={.status.nodeName}"'
-check "data are written" write a one
-check "the pod ends, a new one on the same node has the data" eval 'end_pod a && start_pod a a node1 && verify a one'
-check "the volume grows in use" grow a 1Gi
-check "and its file system" eventually file_system_of a 900
-check "a snapshot" snapshot s a
-check "the volume goes on" write a two
-check "a volume of the snapshot, larger" eval 'from_snapshot r s 1536Mi && start_pod r r node1 && verify r one && file_system_of r 1300'
-check "a clone" eval 'from_volume c a 1Gi && start_pod c c node2 && verify c two'
-check "attributes change" attributes a gold
-check "and the volume has them" eval 'kubectl get storagevolume "$(volume_of a)" -o "jsonpath={.spec.qos}" | grep .'
-check "the pod moves to the other node" eval 'end_pod a && start_pod a a node2 && verify a two'
-CLASS=litepool
-check "raw block" eval 'pvc b 64Mi ", \"volumeMode\": \"Block\"" && start_pod b b node2 Block && sh_in b "echo raw-data > /tmp/x && dd if=/tmp/x of=/dev/vol conv=notrunc,fsync && head -c 8 /dev/vol | grep -q raw-data"'
-check "two volumes with a label" eval 'for i in 1 2; do SET=g pvc g$i && start_pod g$i g$i node1 && write g$i g$i || exit; done'
-check "one snapshot of both" group gs g
-check "volumes of its parts" eval 'for s in $(kubectl get volumesnapshots -o "jsonpath={.items[?(@.status.volumeGroupSnapshotName==\"gs\")].metadata.name}"); do from_snapshot "of-$s" "$s" 256Mi && start_pod "of-$s" "of-$s" node1 && sh_in "of-$s" "md5sum -c /data/sum" || exit; done'
-
 node_lost() {
     node_kill node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute || return
     eventually eval '! kubectl get pod m' && eventually eval '! attached | grep -q "^node2 .*$(kubectl get pvc m -o "jsonpath={.spec.volumeName}")"'
 }
 node_back() { node_start node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service- && eventually running; }
-check "a volume of node1 is used on node2" eval 'pvc m && start_pod m m node1 && end_pod m && start_pod m m node2 && write m lost'
-check "node2 dies; told so, its pods go and its volumes are fenced from it" node_lost
-check "the volume is used on node1, with its data" eval 'start_pod m m node1 && verify m lost && write m found'
-check "node2 comes back" node_back
-check "and the volume's data are those of node1" verify m found
+cycle() {
+    check "a claim without room says so in an event" too_large
+    # xfs: growing a mounted ext4 takes CAP_SYS_RESOURCE, which root of a test machine may not have.
+    local CLASS=xfs
+    check "a claim and its pod" eval 'pvc a 512Mi && start_pod a a node1 && bound a'
+    check "its data are on the pod's node" eval 'exactly node1 kubectl get storagevolume "$(volume_of a)" -o "jsonpath={.status.nodeName}"'
+    check "data are written" write a one
+    check "the pod ends, a new one on the same node has the data" eval 'end_pod a && start_pod a a node1 && verify a one'
+    check "the volume grows in use" grow a 1Gi
+    check "and its file system" eventually file_system_of a 900
+    check "a snapshot" snapshot s a
+    check "the volume goes on" write a two
+    check "a volume of the snapshot, larger" eval 'from_snapshot r s 1536Mi && start_pod r r node1 && verify r one && file_system_of r 1300'
+    check "a clone" eval 'from_volume c a 1Gi && start_pod c c node2 && verify c two'
+    check "attributes change" attributes a gold
+    check "and the volume has them" eval 'kubectl get storagevolume "$(volume_of a)" -o "jsonpath={.spec.qos}" | grep .'
+    check "the pod moves to the other node" eval 'end_pod a && start_pod a a node2 && verify a two'
+    CLASS=litepool
+    check "raw block" eval 'pvc b 64Mi ", \"volumeMode\": \"Block\"" && start_pod b b node2 Block && sh_in b "echo raw-data > /tmp/x && dd if=/tmp/x of=/dev/vol conv=notrunc,fsync && head -c 8 /dev/vol | grep -q raw-data"'
+    check "two volumes with a label" eval '(for i in 1 2; do SET=g pvc g$i && start_pod g$i g$i node1 && write g$i g$i || exit; done)'
+    check "one snapshot of both" group gs g
+    check "volumes of its parts" eval '(for s in $(kubectl get volumesnapshots -o "jsonpath={.items[?(@.status.volumeGroupSnapshotName==\"gs\")].metadata.name}"); do from_snapshot "of-$s" "$s" 256Mi && start_pod "of-$s" "of-$s" node1 && sh_in "of-$s" "md5sum -c /data/sum" || exit; done)'
 
-check "everything is deleted" eval 'for kind in pods pvc volumegroupsnapshots volumesnapshots; do kubectl delete $kind --all --timeout=${LIMIT}s || exit; done'
-check "nothing is left" nothing_left
+    check "a volume of node1 is used on node2" eval 'pvc m && start_pod m m node1 && end_pod m && start_pod m m node2 && write m lost'
+    check "node2 dies; told so, its pods go and its volumes are fenced from it" node_lost
+    check "the volume is used on node1, with its data" eval 'start_pod m m node1 && verify m lost && write m found'
+    check "node2 comes back" node_back
+    check "and the volume's data are those of node1" verify m found
+
+    check "everything is deleted" eval '(for kind in pods pvc volumegroupsnapshots volumesnapshots; do kubectl delete $kind --all --timeout=${LIMIT}s || exit; done)'
+    check "nothing is left" nothing_left
+}
+[ "${ONLY:-cycle}" != cycle ] || cycle
 
 # Before each step one part is killed with -9, on all nodes: CHAOS= none, once (each step another victim), all (each step with every victim).
 supervise &
