@@ -251,6 +251,23 @@ def _():
     assert driver.code("Controller", "DeleteSnapshot", pb.DeleteSnapshotRequest(snapshot_id=s.snapshot_id))[0] == "OK"
 
 
+@check("a snapshot in use: refused at once in the agent's words, and it goes when it is not")
+def _():
+    v = create("pvc-used")
+    s = driver.call("Controller", "CreateSnapshot", pb.CreateSnapshotRequest(name="snapshot-used", source_volume_id=v.volume_id)).snapshot
+    drop = pb.DeleteSnapshotRequest(snapshot_id=s.snapshot_id)
+    there = obj("storagesnapshots", "snapshot-used")
+    assert api.patch("storagesnapshots", there, {"metadata": {"finalizers": there["metadata"]["finalizers"] + ["test.io/keeps"]}})[0] == 200
+    kept = {"type": "Deleted", "status": "False", "reason": "InUse", "message": "2 volumes stand on it", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    there = obj("storagesnapshots", "snapshot-used")
+    assert api.patch("storagesnapshots", there, {"status": {"conditions": there["status"].get("conditions", []) + [kept]}}, "/status")[0] == 200
+    code, words = driver.code("Controller", "DeleteSnapshot", drop)
+    assert code == "FAILED_PRECONDITION" and "2 volumes stand on it" in words, (code, words)
+    wait_until("the stand-in lets it go", lambda: obj("storagesnapshots", "snapshot-used")["metadata"]["finalizers"] == ["test.io/keeps"])
+    assert api.patch("storagesnapshots", obj("storagesnapshots", "snapshot-used"), {"metadata": {"finalizers": []}})[0] == 200
+    assert driver.code("Controller", "DeleteSnapshot", drop)[0] == "OK" and delete(v) == "OK"
+
+
 @check("a group of snapshots: made once, of one pool, gone as a whole")
 def _():
     where = pb.TopologyRequirement(preferred=[pb.Topology(segments={"topology.litepool.io/node": "node1"})])

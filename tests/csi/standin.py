@@ -153,8 +153,8 @@ class Standin:
         if "deletionTimestamp" in meta:
             if os.path.exists(self.file(snapshot)):
                 os.unlink(self.file(snapshot))
-            self.api.patch("storagesnapshots", snapshot, {"metadata": {"finalizers": []}})
-        elif not meta.get("finalizers"):
+            self.api.patch("storagesnapshots", snapshot, {"metadata": {"finalizers": [f for f in meta["finalizers"] if f != FINALIZER["storagesnapshots"]]}})
+        elif FINALIZER["storagesnapshots"] not in meta.get("finalizers", []):
             self.api.patch("storagesnapshots", snapshot, {"metadata": {"finalizers": [FINALIZER["storagesnapshots"]]}})
         elif not status.get("readyToUse") and volume and volume.get("status", {}).get("phase") == "Ready":
             members = [s for s in snapshots.values() if s["metadata"].get("labels", {}).get("litepool.io/group") == group]

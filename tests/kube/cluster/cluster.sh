@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # cluster.sh: a volume's whole life on a real Kubernetes, with LitePool as it is deployed (make test-k8s). KEEP=1 leaves the cluster up, and uses one that is up; S: its folder.
-# ONLY=chaos: without the cycle.
+# ONLY=chaos: without the cycle. MANY=500: so many volumes at once, too; BENCH=1: pvc-bound.
 # Skipped without the programs (tests/kube/lab/build.sh) or root.
 if [ -z "${S:-}" ]; then
     S=$(mktemp -d /tmp/lp-k8s.XXXXXX)
@@ -63,6 +63,7 @@ cycle() {
 
     check "everything is deleted" eval '(for kind in pods pvc volumegroupsnapshots volumesnapshots; do kubectl delete $kind --all --timeout=${LIMIT}s || exit; done)'
     check "nothing is left" nothing_left
+    check "nothing was forbidden to anybody" eval '! for p in $(kubectl -n litepool-system get pods -o name); do kubectl -n litepool-system logs "$p" --all-containers; done | grep -i forbidden'
 }
 [ "${ONLY:-cycle}" != cycle ] || cycle
 
@@ -86,6 +87,10 @@ once) life k 0 ;;
 all) for i in "${!victims[@]}"; do life "k$i" "$i" same; done ;;
 esac
 check "nothing is left of that" nothing_left
+if [ -n "${MANY:-}" ]; then
+    check "$MANY volumes at once are bound, attached, detached, deleted" many "$MANY"
+    check "nothing is left of them" nothing_left
+fi
 if [ -n "${BENCH:-}" ]; then
     echo "# bench: $("$here/pvc-bound.py" "$S" 50)"
     check "nothing is left of the claims" nothing_left

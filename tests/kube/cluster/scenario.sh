@@ -84,6 +84,26 @@ spec: {volumeGroupSnapshotClassName: litepool, source: {selector: {matchLabels: 
 END
 }
 
+# ---- many at once ----
+# many_claims N, many_attachments N: lists for kubectl
+many_claims() {
+    seq "$1" | sed 's/.*/{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "many-&"}, "spec": {"storageClassName": "now", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "4Mi"}}}}/'
+}
+many_attachments() {
+    local pv i=0
+    for pv in $(kubectl get pv -o 'jsonpath={.items[*].metadata.name}'); do
+        i=$((i + 1))
+        echo "{\"apiVersion\": \"storage.k8s.io/v1\", \"kind\": \"VolumeAttachment\", \"metadata\": {\"name\": \"many-$i\"}, \"spec\": {\"attacher\": \"csi.litepool.io\", \"nodeName\": \"node$((1 + i % NODES))\", \"source\": {\"persistentVolumeName\": \"$pv\"}}}"
+    done
+}
+are() { [ "$(kubectl get "$1" -o "jsonpath={range .items[*]}{$2}{\"\\n\"}{end}" | grep -cx "$3")" = "$4" ]; }
+# No pods: their attachments are made by hand, as the attach-detach controller makes them.
+many() {
+    many_claims "$1" | kubectl apply --server-side -f - > /dev/null && eventually are pvc .status.phase Bound "$1" && echo "bound" &&
+        many_attachments | kubectl apply --server-side -f - > /dev/null && eventually are volumeattachments .status.attached true "$1" && echo "attached" &&
+        kubectl delete volumeattachments --all --timeout="${LIMIT}s" > /dev/null && kubectl delete pvc --all --timeout="${LIMIT}s" > /dev/null
+}
+
 # ---- what is left ----
 objects_left() {
     kubectl get pods,pvc,pv,volumeattachments,volumesnapshots,volumesnapshotcontents,volumegroupsnapshots,volumegroupsnapshotcontents,storagevolumes,storagesnapshots -o name | grep .
