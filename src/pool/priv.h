@@ -45,6 +45,7 @@ struct pool_room {
 	struct gate_turn turn; /* after which in_turn is free */
 	struct list wants;     /* struct pool_want that wait for space to come back */
 	uint8_t level;         /* watermarks that are exceeded */
+	bool full;             /* somebody was refused, and there is not much more now */
 	struct batch trim;     /* in_turn on its way to the device */
 	void (*when_idle)(struct pool *pool); /* closing: no turn and no trim is left */
 	size_t trim_at, trim_end;             /* of in_turn: under way */

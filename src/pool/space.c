@@ -98,6 +98,22 @@ static uint64_t available(const struct pool *pool, enum pool_space space)
 	return pool->space.free > keep ? pool->space.free - keep : 0;
 }
 
+static void tell(struct pool *pool, unsigned percent, bool above)
+{
+	for (unsigned i = 0; i < pool->n_listeners; i++)
+		if (pool->listener[i].space)
+			pool->listener[i].space(pool->listener[i].ctx, percent, above);
+}
+
+/* Full is when somebody is refused, which may be long before every cluster is used: some are kept. It ends when a hundredth of the pool can be granted again. */
+static void set_full(struct pool *pool, bool full)
+{
+	if (pool->space.full == full)
+		return;
+	pool->space.full = full;
+	tell(pool, 100, full);
+}
+
 void space_watch(struct pool *pool)
 {
 	uint64_t total = pool->rules.end_cluster - pool->rules.first_cluster;
@@ -114,10 +130,10 @@ void space_watch(struct pool *pool)
 				.watermark[above ? pool->space.level : pool->space.level - 1u];
 
 		pool->space.level += above ? 1 : -1;
-		for (unsigned i = 0; i < pool->n_listeners; i++)
-			if (pool->listener[i].space)
-				pool->listener[i].space(pool->listener[i].ctx, percent, above);
+		tell(pool, percent, above);
 	}
+	if (pool->space.full && available(pool, POOL_THIN) * 100 >= total)
+		set_full(pool, false);
 }
 
 static uint64_t take_free(struct pool *pool)
@@ -244,6 +260,7 @@ void space_serve(struct pool *pool)
 			list_push_back(&pool->space.wants, &want->link);
 		} else {
 			counter_add(&pool->space.refused, 1);
+			set_full(pool, true);
 			want_answer(want, -ENOSPC);
 		}
 	}

@@ -63,11 +63,22 @@ static void retry(struct timer *timer)
 	pool_op_start(pool_of(job), &job->op);
 }
 
+static void adapt(struct volume_job *job)
+{
+	uint64_t took = reactor_now(pool_home(pool_of(job))) - job->started_ns;
+
+	if (job->kind != JOB_MERGE || took > JOB_SLOW_NS)
+		job->slice = job->slice / 2 > JOB_CLUSTERS ? job->slice / 2 : JOB_CLUSTERS;
+	else if (took < JOB_FAST_NS && job->n == job->slice)
+		job->slice = job->slice * 2 < JOB_CLUSTERS_MAX ? job->slice * 2 : JOB_CLUSTERS_MAX;
+}
+
 /* more: another slice follows. */
 static void slice_end(struct volume_job *job, bool more, const char *waits_for)
 {
 	struct pool *pool = pool_of(job);
 
+	adapt(job);
 	drop_claims(job);
 	pool_txn_fini(&job->txn);
 	pool_op_end(pool, &job->op);
@@ -98,13 +109,25 @@ static uint64_t next_below(const struct volume_job *job, uint64_t from)
 	return first;
 }
 
+/* As it looks now; hosts may change it until the claim is held. */
+static bool needs_copy(const struct volume_job *job, uint64_t cluster)
+{
+	return job->kind != JOB_MERGE ||
+	       (cluster < map_clusters(job->target->map) &&
+		map_get(job->target->map, (uint32_t)cluster, NULL) & MAP_PARTIAL);
+}
+
 static void choose(struct volume_job *job)
 {
 	uint64_t end = job->kind == JOB_MERGE ? UINT64_MAX : map_clusters(job->target->map);
 	uint64_t c = next_below(job, job->cursor);
+	unsigned copies = 0;
 
 	job->n = job->at = 0;
-	while (job->n < JOB_CLUSTERS && c != UINT64_MAX && c < end) {
+	while (job->n < job->slice && c != UINT64_MAX && c < end) {
+		copies += needs_copy(job, c);
+		if (copies > JOB_CLUSTERS)
+			break;
 		job->c[job->n++] = (struct job_cluster){
 			.claim = {.cluster = (uint32_t)c, .count = LAYOUT_CLUSTER_BLOCKS}};
 		c = next_below(job, c + 1);
@@ -451,6 +474,7 @@ static void slice_run(struct pool_op *op)
 	struct volume_job *job = container_of(op, struct volume_job, op);
 
 	job->n = 0;
+	job->started_ns = reactor_now(pool_home(pool_of(job)));
 	if (!look(job) || job->set->closing) {
 		slice_end(job, false, NULL);
 		return;
@@ -501,6 +525,7 @@ static void job_start(struct volumes *set, const struct pool_layer *layer)
 	/* Decoupling looks at everything again: there may have been a merge meanwhile. What was copied is not copied again. */
 	job->cursor = decouples(layer) ? 0 : layer->disk.cursor;
 	job->op = (struct pool_op){.run = slice_run, .background = true};
+	job->slice = JOB_CLUSTERS;
 	set->job = job;
 	pool_op_start(set->pool, &job->op);
 }

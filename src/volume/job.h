@@ -6,7 +6,14 @@
 #include "pool/batch.h"
 #include "volume/priv.h"
 
-#define JOB_CLUSTERS 16u /* of a slice at most */
+/*
+ * Clusters of a slice: a merge that only moves entries takes twice as many after each slice that was over soon, since a slice costs a turn of the gate and a round whatever it moves. What has to be copied
+ * keeps hosts from its clusters for as long as all of the slice takes.
+ */
+#define JOB_CLUSTERS     16u
+#define JOB_CLUSTERS_MAX 512u
+#define JOB_FAST_NS      (10 * NSEC_PER_MSEC) /* of a slice, with the next one may be larger */
+#define JOB_SLOW_NS      (30 * NSEC_PER_MSEC) /* it is to be smaller */
 
 enum job_kind {
 	JOB_MERGE, /* what the child needs of a layer without a name moves into the child; then the layer goes */
@@ -47,8 +54,10 @@ struct volume_job {
 	struct pool_layer *source; /* merge: the layer; else: the parent. Valid within an op */
 	struct pool_layer *target;
 	uint64_t cursor, next;
-	unsigned n, at; /* clusters of the slice; the one at work */
-	struct job_cluster c[JOB_CLUSTERS];
+	unsigned n, at;      /* clusters of the slice; the one at work */
+	unsigned slice;      /* clusters of the next one at most */
+	uint64_t started_ns; /* of the slice */
+	struct job_cluster c[JOB_CLUSTERS_MAX];
 	struct block_mask fill; /* blocks of c[at] being copied */
 	uint8_t *buf;           /* a cluster */
 	const char *waits_for;

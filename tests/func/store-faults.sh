@@ -26,11 +26,12 @@ refused "a thick volume that does not fit is refused" 'used nor reserved' volume
 check "a thick volume is written whole" on a --write --sequential --size 40M --bs 64k --ios 640
 refused "writing more than there is fails" 'status 0/81' on b --write --size 64M --ios 30000 --sequential
 check "a watermark was told" has "$(event pool_space_above)" 'small 80'
+check "and that the pool is full" has "$(event pool_space_above)" 'small 100'
 check "a thick volume goes on" on a --mix 30 --size 32M --verify --ios 10000
 lp ns remove "$(nqn b)" 1 > /dev/null
 check "the volume that filled it is deleted" volume delete small/b --wait
 check "and the pool heals without a restart" on c --mix 30 --size 8M --verify --ios 5000
-check "that is told, too" has "$(event pool_space_below)" 'small'
+check "that is told, too" has "$(event pool_space_below)" 'small 100'
 
 # ---- a pool that cannot be opened ----
 truncate -s 128M "$work/bad.img"
