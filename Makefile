@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
+.PHONY: help build demo test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -41,6 +41,10 @@ csi-sanity-on:
 	@for k in mount block; do tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files $$k $(CURDIR)/$(BUILD)/src/controller/litepool-controller || exit; done
 test-csi-sanity-guest: build
 	@tests/guest/run --build $(BUILD) --suite trixie --limit 3600 --verbose csi-sanity
+
+## make valgrind-grpc   the gRPC server under valgrind, called by gRPC's own client
+valgrind-grpc: build
+	@WITH_VALGRIND=1 tests/unit/grpc/interop.py $(BUILD)/tests/unit/grpc/echo-serve
 
 ## make image-check   the Dockerfile's steps in chroots, without a container engine (as root, minutes)
 image-check:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* echo-serve SOCKET: serves the echo service until SIGTERM, then drains for 5 s; status 0 when all calls had ended. */
+/* echo-serve SOCKET: serves the echo service until SIGTERM, then drains for at most a minute; status 0 when all calls had ended. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ int main(int argc, char **argv)
 	puts("ready");
 	(void)fflush(stdout);
 	(void)process_wait(-1);
-	rc = grpc_server_drain(server, 5000);
+	rc = grpc_server_drain(server, 60000);
 	grpc_server_free(server);
 	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }
