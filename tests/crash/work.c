@@ -82,6 +82,8 @@ static void io_done(struct blk_io *io, int res)
 			 o->now.name, x->first, x->end, wrong);
 		run->broken = true;
 	}
+	if (run->dead && !res) /* the disk had done it, and nobody is there to answer */
+		res = -EIO;
 	if (io->op == BLK_FLUSH && !res)
 		model_flush_end(o, x->covered);
 	if (io->op != BLK_READ && io->op != BLK_FLUSH)
