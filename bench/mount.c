@@ -2,8 +2,10 @@
 /*
  * lp-mount: how long a pool with much mapped space takes to open. The file is made anew, sparse; nothing is written to the volumes, whose maps are as full as if everything had been.
  * Prints one JSON object: the time of opening a pool that was closed and of one whose engine died, per TiB, and the RAM of its maps. With --make the pool stays in the file,
- * for other benchmarks: it is called bench, its volumes v0, v1, ...
+ * for other benchmarks: it is called bench, its volumes v0, v1, ... With --hand-over: what a hot upgrade spends on the pool, before and within the stop, with so many rounds of the
+ * journal to follow.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -217,6 +219,109 @@ static void fill_journal(void)
 		call(begin_round);
 }
 
+/* ---- to a second pool on the same file, as in a hot upgrade ---- */
+
+static struct pool *next;
+static struct blk_dev *next_dev;
+static struct pool_position frozen_at;
+
+static double timed(void (*fn)(void))
+{
+	uint64_t begin = reactor_now_exact(home);
+
+	call(fn);
+	return (double)(reactor_now_exact(home) - begin) / NSEC_PER_MSEC;
+}
+
+static void begin_hold(void)
+{
+	if (pool_hold(pool, on_done, on_done, NULL, NULL))
+		on_done(NULL, -EIO, NULL);
+}
+
+static void begin_successor(void)
+{
+	pool_open(&env, next_dev, &(struct pool_open_opts){.successor = true}, &next, on_done,
+		  NULL);
+}
+
+static void begin_freeze(void)
+{
+	if (pool_freeze(pool, on_done, NULL, NULL))
+		on_done(NULL, -EIO, NULL);
+}
+
+static void begin_follow(void)
+{
+	pool_position(pool, &frozen_at);
+	pool_follow(next, &frozen_at, on_done, NULL);
+}
+
+static void on_taken_over(void *ctx, int res, const struct err *err)
+{
+	result = res;
+}
+
+static void begin_take_over(void)
+{
+	pool_take_over(next, on_done, on_taken_over, NULL);
+}
+
+/* As many rounds as a second of many small first writes leaves: a volume's first clusters, again and again. */
+static void write_tail(unsigned rounds)
+{
+	const struct pool_layer *layer = pool_layer_next(pool, NULL);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		struct record r = {.type = RECORD_MAP_SET};
+
+		pool_txn_init(&txn, txn_done);
+		r.map_set.layer = layer->disk.id;
+		for (unsigned k = 0; k < 32; k++) {
+			r.map_set.cluster = (i * 32 + k) % (uint32_t)map_clusters(layer->map);
+			r.map_set.entry = map_get(layer->map, r.map_set.cluster, NULL);
+			pool_txn_add(&txn, &r);
+		}
+		call(begin_op);
+		pool_txn_fini(&txn);
+	}
+}
+
+static void measure_hand_over(double tib, unsigned rounds)
+{
+	struct disk_file_opts opts = {
+		.name = "next", .path = "next", .adopt = true, .fd = dup(disk_export(dev))};
+	double hold, warm, freeze, follow, ready;
+	uint64_t begin;
+
+	if (disk_file_new(reactor_env(home), &opts, &next_dev, NULL))
+		exit(1);
+	hold = timed(begin_hold);
+	warm = timed(begin_successor);
+	write_tail(rounds);
+	freeze = timed(begin_freeze);
+	follow = timed(begin_follow);
+	pool_retire(pool);
+	begin = reactor_now_exact(home);
+	ready = timed(begin_take_over);
+	while (pool_is_successor(next))
+		(void)reactor_pass(home, NSEC_PER_SEC);
+	printf("{\"hand_over_tib\": %.3f, \"tail_rounds\": %u, \"hold_ms\": %.1f, \"warm_ms\": "
+	       "%.1f, \"freeze_ms\": %.3f, \"follow_ms\": %.3f, \"ready_ms\": %.3f, "
+	       "\"epoch_ms\": %.3f}\n",
+	       tib, rounds, hold, warm, freeze, follow, ready,
+	       (double)(reactor_now_exact(home) - begin) / NSEC_PER_MSEC);
+	todo = begin_close;
+	todo_msg.run = run_todo;
+	reactor_post(home, &todo_msg); /* it ends with -ESTALE, as it should */
+	while (!done)
+		(void)reactor_pass(home, NSEC_PER_SEC);
+	done = false;
+	dev->ops->destroy(dev);
+	pool = next;
+	dev = next_dev;
+}
+
 static void measure(uint64_t mapped)
 {
 	double tib = (double)mapped / (double)TIB, crashed, closed;
@@ -235,21 +340,21 @@ static void measure(uint64_t mapped)
 	       (double)bytes / (double)MIB / tib, (double)blocks * LAYOUT_PAGE / (double)MIB);
 }
 
-static const char usage[] = "usage: lp-mount --file FILE [--mapped SIZE] [--volumes N] [--make]\n";
+static const char usage[] = "usage: lp-mount --file FILE [--mapped SIZE] [--volumes N] [--make | "
+			    "--hand-over ROUNDS]\n";
 
 struct args {
 	const char *file;
 	uint64_t mapped, volumes;
-	bool make;
+	bool make, hand_over;
+	uint64_t rounds; /* of the journal, that a successor has to follow at the end */
 };
 
 static void take_args(int argc, char **argv, struct args *args)
 {
-	static const struct option options[] = {{"file", 1, NULL, 'f'},
-						{"mapped", 1, NULL, 'm'},
-						{"volumes", 1, NULL, 'v'},
-						{"make", 0, NULL, 'k'},
-						{NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"file", 1, NULL, 'f'}, {"mapped", 1, NULL, 'm'},    {"volumes", 1, NULL, 'v'},
+		{"make", 0, NULL, 'k'}, {"hand-over", 1, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	bool ok = true;
 	int opt;
 
@@ -262,6 +367,8 @@ static void take_args(int argc, char **argv, struct args *args)
 			ok &= str_to_u64(optarg, 1, 4096, &args->volumes);
 		else if (opt == 'k')
 			args->make = true;
+		else if (opt == 'h')
+			ok &= args->hand_over = str_to_u64(optarg, 0, 4096, &args->rounds);
 		else
 			ok = false;
 	}
@@ -288,7 +395,9 @@ int main(int argc, char **argv)
 	env = (struct pool_env){home, &home, 1};
 	make_disk(args.file, args.mapped / 8 * 9 + 64 * GIB); /* room for snapshots and metadata */
 	fill(args.mapped, args.volumes);
-	if (!args.make)
+	if (args.hand_over)
+		measure_hand_over((double)args.mapped / (double)TIB, (unsigned)args.rounds);
+	else if (!args.make)
 		measure(args.mapped);
 	call(begin_close);
 	dev->ops->destroy(dev);

@@ -447,6 +447,17 @@ static void finish(struct volume_job *job)
 
 /* ---- a slice ---- */
 
+/*
+ * Between two slices an operation may have given the layer other work: a volume that was being decoupled became a snapshot, and that was deleted. Where the earlier work was says nothing then.
+ */
+static void set_kind(struct volume_job *job, enum job_kind kind)
+{
+	if (job->looked && kind != job->kind)
+		job->cursor = 0;
+	job->kind = kind;
+	job->looked = true;
+}
+
 /* What the layer's flags ask for now; false: nothing any more. */
 static bool look(struct volume_job *job)
 {
@@ -455,15 +466,15 @@ static bool look(struct volume_job *job)
 	if (!layer || pool_writable(pool_of(job)))
 		return false;
 	if (layer->disk.flags & LAYER_MERGING) {
-		job->kind = JOB_MERGE;
+		set_kind(job, JOB_MERGE);
 		job->source = layer;
 		job->target = list_empty(&layer->children)
 				      ? NULL
 				      : list_first(&layer->children, struct pool_layer, sibling);
 		return true;
 	}
-	job->kind =
-		layer->object && layer->object->flags & PROPS_F_THICK ? JOB_INFLATE : JOB_DECOUPLE;
+	set_kind(job, layer->object && layer->object->flags & PROPS_F_THICK ? JOB_INFLATE
+									    : JOB_DECOUPLE);
 	job->source = layer->parent;
 	job->target = layer;
 	return layer->disk.flags & LAYER_INFLATING;

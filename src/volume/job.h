@@ -50,6 +50,7 @@ struct volume_job {
 	struct volumes *set;
 	uint64_t layer; /* that has the work flag */
 	enum job_kind kind;
+	bool looked; /* kind is of an earlier slice */
 	enum job_step step;
 	struct pool_layer *source; /* merge: the layer; else: the parent. Valid within an op */
 	struct pool_layer *target;

@@ -17,6 +17,7 @@ struct directed {
 	struct weights weights;
 	void (*end)(struct run *run); /* instead of the power cut */
 	uint64_t disk_bytes;
+	bool many; /* also without cuts, many times */
 };
 
 /* A life's end with some of them. */
@@ -87,7 +88,7 @@ static const struct directed tests[] = {
 				[CHANGE_DECOUPLE] = 2},
 		     .clusters = 5,
 		     .objects = 14},
-	 hand_overs},
+	 hand_overs, .many = true},
 	{"bit-flips", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, fault_flips},
 };
 
@@ -147,6 +148,7 @@ static void uncut(const struct directed *d, struct run *run, const struct run_op
 
 struct totals_kept {
 	uint64_t cuts, faults;
+	unsigned handovers;
 };
 
 bool directed_run(const struct run_opts *opts, const char *name, struct run *run,
@@ -168,12 +170,14 @@ bool directed_run(const struct run_opts *opts, const char *name, struct run *run
 		if (tests[i].disk_bytes)
 			run->weights = tests[i].weights;
 		one(&tests[i], run);
-		if (tests[i].disk_bytes && !run->broken && !run->failures && opts->choices) {
-			struct totals_kept kept = {run->cuts, run->faults};
+		if ((tests[i].disk_bytes || tests[i].many) && !run->broken && !run->failures &&
+		    opts->choices) {
+			struct totals_kept kept = {run->cuts, run->faults, run->handovers};
 
 			run_end(run);
 			uncut(&tests[i], run, &with);
 			run->cuts = kept.cuts;
+			run->handovers += kept.handovers;
 			run->faults = kept.faults;
 		}
 		printf("%s %s cuts=%" PRIu64 " faults=%" PRIu64 " hand_overs=%u\n",

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "crash/crash.h"
@@ -144,9 +145,72 @@ static bool space_is_right(const struct pool *pool)
 	       bitmap_count(&pool->space.used) == pool->rules.first_cluster + used;
 }
 
+static bool same_map(struct run *run, const struct pool_layer *a, const struct pool_layer *b)
+{
+	uint64_t end = MAX(map_clusters(a->map), map_clusters(b->map));
+
+	for (uint64_t c = 0; c < end; c++) {
+		struct block_mask x = {{0}}, y = {{0}};
+		uint64_t in_a = c < map_clusters(a->map) ? map_get(a->map, (uint32_t)c, &x) : 0;
+		uint64_t in_b = c < map_clusters(b->map) ? map_get(b->map, (uint32_t)c, &y) : 0;
+
+		/* A cluster of which nothing is valid yet: that is in RAM alone. */
+		if (in_a & MAP_PARTIAL && !(in_a & MAP_HIDE) && layout_is_zero(&x, sizeof(x)))
+			in_a = 0;
+		if (in_a == in_b && (!(in_a & MAP_PARTIAL) || !memcmp(&x, &y, sizeof(x))))
+			continue;
+		run_fail(run,
+			 "cluster %" PRIu64 " of layer %" PRIu64 " is %" PRIx64
+			 " in the old pool and %" PRIx64 " in its successor",
+			 c, a->disk.id, in_a, in_b);
+		return false;
+	}
+	return true;
+}
+
+static void layer_text(const struct pool_layer *l, char *text, size_t size)
+{
+	snprintf(text, size, "not there");
+	if (l)
+		snprintf(text, size,
+			 "%" PRIu64 " (parent %" PRIu64 "/%" PRIu64 " object %" PRIu64 "/%" PRIu64
+			 " size %" PRIu64 " flags %x cursor %" PRIu64 " peer %" PRIu64 ")",
+			 l->disk.id, l->disk.parent, l->parent ? l->parent->disk.id : 0,
+			 l->disk.object, l->object ? l->object->id : 0, l->disk.size_bytes,
+			 l->disk.flags, l->disk.cursor, l->disk.peer);
+}
+
+/* The successor has in RAM exactly what the old pool has. */
+static bool same_tables(struct run *run)
+{
+	for (struct pool_layer *l = NULL; (l = pool_layer_next(run->pool, l));) {
+		const struct pool_layer *other = pool_layer_find(hand.pool, l->disk.id);
+		char a[200], b[200];
+
+		layer_text(l, a, sizeof(a));
+		layer_text(other, b, sizeof(b));
+		if (strcmp(a, b) != 0) {
+			run_fail(run, "a layer is %s in the old pool and %s in its successor", a,
+				 b);
+			return false;
+		}
+		if (!same_map(run, l, other))
+			return false;
+	}
+	if (run->pool->tables.n_layers != hand.pool->tables.n_layers ||
+	    run->pool->tables.n_objects != hand.pool->tables.n_objects) {
+		run_fail(run, "the successor has layers or objects that the old pool has not");
+		return false;
+	}
+	return true;
+}
+
 static bool look(struct run *run)
 {
 	struct seen s = {.pool = hand.pool, .disk = run->disk, .page = disk_live, .counts = -1};
+
+	if (!same_tables(run))
+		return false;
 
 	if (model_check(&run->m, &s)) {
 		run_fail(run, "the successor: %s", s.text);
