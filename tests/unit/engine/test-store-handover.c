@@ -174,6 +174,8 @@ static void side_init(struct side *s, unsigned first)
 	bdev_registry_init(&s->e->bdevs);
 	config_problems_init(&s->e->problems);
 	store_init(s->e);
+	memset(&s->e->store.memory.boot, 0,
+	       sizeof(struct uuid)); /* without notes: tests/crash has them */
 }
 
 static void all_closed(struct engine *e)
