@@ -117,7 +117,6 @@ struct engine {
 	struct handover_old old;
 	struct handover_new successor; /* this engine, while it takes over */
 	struct handover_net net;
-	struct task net_task;
 	struct handover_report upgrade;
 	char fail_at[24];
 	struct engine_link link;

@@ -11,8 +11,6 @@
 #include "engine/handover_net.h"
 #include "engine/store_handover.h"
 
-#define TEXT_MAX ((size_t)64 << 20)
-
 size_t handover_state_types(uint16_t *ret, size_t max)
 {
 	static const uint16_t own[] = {STATE_TLV_ENGINE, STATE_TLV_PART, STATE_TLV_OFFSET,
@@ -44,53 +42,70 @@ static int bag_document(struct handover_old *o, const void *data, size_t len, st
 	return 0;
 }
 
-static json_t *plan_json(struct engine *e, json_t *listeners, json_t *disks, unsigned disks_at,
-			 unsigned n_disks)
+/* Descriptors of the plan behind the fixed ones: listeners from PLAN_FD_MORE on, disks behind them. */
+struct plan_fds {
+	unsigned n_listeners, n_disks;
+	json_t *disks;
+};
+
+static json_t *plan_json(struct engine *e, const struct plan_fds *p)
 {
-	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:O*, s:o, s:o, s:i, s:i}", "format",
-			 PLAN_FORMAT, "version", LITEPOOL_VERSION, "state_dir", e->opts->state_dir,
-			 "rpc_socket", e->opts->rpc_socket, "config", engine_config_json(e),
-			 "pools", e->old.plan, "listeners", listeners, "disks", disks, "disks_at",
-			 (int)disks_at, "n_disks", (int)n_disks);
+	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:O*, s:O, s:i, s:i}", "format", PLAN_FORMAT,
+			 "version", LITEPOOL_VERSION, "state_dir", e->opts->state_dir, "rpc_socket",
+			 e->opts->rpc_socket, "config", engine_config_json(e), "pools", e->old.plan,
+			 "disks", p->disks, "n_listeners", (int)p->n_listeners, "n_disks",
+			 (int)p->n_disks);
 }
 
-int handover_doc_plan(struct engine *e, struct err *err)
+static int plan_descriptors(struct engine *e, struct plan_fds *p, struct err *err)
 {
 	struct handover_old *o = &e->old;
-	unsigned max = PLAN_FD_MORE + e->bdevs.count + handover_net_listeners_max(e), n_disks = 0;
-	json_t *plan, *disks = NULL, *listeners;
-	unsigned at = PLAN_FD_MORE;
-	_cleanup_free_ char *text = NULL;
-	int res = bag_room(o, max, err);
+	unsigned n_listeners = 0, max;
+	int res;
 
+	list_for_each (it, &e->listeners)
+		n_listeners++;
+	max = PLAN_FD_MORE + n_listeners + e->bdevs.count;
+	res = bag_room(o, max, err);
 	if (res < 0)
 		return res;
 	o->fds[PLAN_FD_RPC] = rpc_server_listen_fd(e->rpc);
 	o->fds[PLAN_FD_LOCK] = e->lock_fd;
 	o->fds[PLAN_FD_HANDOVER] = o->listen_fd;
-	listeners = handover_net_listeners(e, o->fds, &at);
-	res = store_disks(e, o->fds + at, max - at, &n_disks, &disks, err);
-	if (res < 0) {
-		json_decref(listeners);
+	p->n_listeners = handover_net_listeners(e, o->fds + PLAN_FD_MORE, n_listeners);
+	o->n_fds = PLAN_FD_MORE + p->n_listeners;
+	res = store_disks(e, o->fds + o->n_fds, max - o->n_fds, &p->n_disks, &p->disks, err);
+	if (res == 0)
+		o->n_fds += p->n_disks;
+	return res;
+}
+
+int handover_doc_plan(struct engine *e, struct err *err)
+{
+	struct plan_fds p = {0};
+	_cleanup_free_ char *text = NULL;
+	json_t *plan;
+	int res = plan_descriptors(e, &p, err);
+
+	if (res < 0)
 		return res;
-	}
-	plan = plan_json(e, listeners, disks, at, n_disks);
+	plan = plan_json(e, &p);
+	json_decref(p.disks);
 	text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
 	json_decref(plan);
 	if (!text)
 		return err_set(err, -ENOMEM, "out of memory for the plan");
-	res = bag_document(o, text, strlen(text), err);
-	o->n_fds = at + n_disks;
-	return res;
+	return bag_document(&e->old, text, strlen(text), err);
 }
 
-static void put_part(struct tlv_writer *w, const struct handover_part *part, unsigned first_fd)
+static void put_part(struct tlv_writer *w, const struct handover_net *net, unsigned i,
+		     unsigned first_fd)
 {
 	tlv_begin(w, STATE_TLV_PART, TLV_MANDATORY);
-	tlv_put_u64(w, STATE_TLV_OFFSET, TLV_MANDATORY, part->offset);
-	tlv_put_u64(w, STATE_TLV_LENGTH, TLV_MANDATORY, part->len);
+	tlv_put_u64(w, STATE_TLV_OFFSET, TLV_MANDATORY, i * net->slice);
+	tlv_put_u64(w, STATE_TLV_LENGTH, TLV_MANDATORY, net->out[i].w.len);
 	tlv_put_u64(w, STATE_TLV_FD, TLV_MANDATORY, first_fd);
-	tlv_put_u64(w, STATE_TLV_FDS, TLV_MANDATORY, part->out.n_fds);
+	tlv_put_u64(w, STATE_TLV_FDS, TLV_MANDATORY, net->out[i].n_fds);
 	tlv_end(w);
 }
 
@@ -116,7 +131,7 @@ int handover_doc_state(struct engine *e, struct err *err)
 	int res;
 
 	for (unsigned i = 0; i < net->n_parts; i++)
-		max += net->part[i].out.n_fds;
+		max += net->out[i].n_fds;
 	res = bag_room(o, max, err);
 	if (res < 0)
 		return res;
@@ -127,9 +142,9 @@ int handover_doc_state(struct engine *e, struct err *err)
 	if (res == 0)
 		res = rpc_server_save(e->rpc, &w, o->fds, STATE_FD_MORE + 256, &n);
 	for (unsigned i = 0; res == 0 && i < net->n_parts; i++) {
-		const struct carry_out *out = &net->part[i].out;
+		const struct carry_out *out = &net->out[i];
 
-		put_part(&w, &net->part[i], n);
+		put_part(&w, net, i, n);
 		memcpy(o->fds + n, out->fds, out->n_fds * sizeof(int));
 		n += out->n_fds;
 	}

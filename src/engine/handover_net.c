@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Without a transport there is nothing to stop and nothing to write. */
+/* The transport writes one part on each reactor, into slices of one memory file. Without a transport there is nothing to stop and no part. */
 #include "engine/handover_net.h"
 
 #include <errno.h>
@@ -8,19 +8,41 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/check.h"
 #include "base/cleanup.h"
 #include "engine/engine.h"
 #include "handover/peer.h"
 
+#define PAGE ((size_t)4096)
+#define SPARE_BYTES                                                                                \
+	((size_t)256 << 10) /* of a part, for hosts that connect between the plan and the stop */
+#define SPARE_FDS 128u
+
+static void net_told(struct task *task)
+{
+	struct handover_net *net = container_of(task, struct handover_net, task);
+	struct engine *e = container_of(net, struct engine, net);
+
+	net->done(e, 0, NULL);
+}
+
 void handover_net_init(struct handover_net *net)
 {
 	net->fd = -1;
+	net->task.run = net_told;
 }
 
 void handover_net_fini(struct handover_net *net)
 {
-	for (unsigned i = 0; i < net->n_parts; i++)
-		free(net->part[i].out.fds);
+	for (unsigned i = 0; i < HANDOVER_PARTS_MAX; i++) {
+		free(net->out[i].fds);
+		net->out[i].fds = NULL;
+		if (net->in_fds[i])
+			carry_in_fini(&net->in[i]);
+		free(net->in_fds[i]);
+		net->in_fds[i] = NULL;
+	}
 	net->n_parts = 0;
 	if (net->map)
 		(void)munmap(net->map, net->map_size);
@@ -32,28 +54,54 @@ void handover_net_fini(struct handover_net *net)
 	free(net->listener_fd);
 	net->listener_fd = NULL;
 	net->n_listeners = 0;
-	json_decref(net->listeners);
-	net->listeners = NULL;
-}
-
-size_t handover_net_types(uint16_t *ret, size_t max)
-{
-	return 0;
 }
 
 unsigned handover_net_conns(struct engine *e)
 {
-	return 0;
+	json_t *stats = e->tcp ? tcp_transport_stats_json(e->tcp) : NULL;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < json_array_size(stats); i++) {
+		const json_t *one = json_array_get(stats, i);
+
+		n += (unsigned)json_integer_value(json_object_get(one, "connections"));
+	}
+	json_decref(stats);
+	return n;
 }
 
-unsigned handover_net_listeners_max(struct engine *e)
+size_t handover_net_types(uint16_t *ret, size_t max)
 {
-	return 0;
+	size_t n;
+	const uint16_t *types = tcp_transport_carry_types(&n);
+
+	n = MIN(n, max);
+	memcpy(ret, types, n * sizeof(*types));
+	return n;
 }
 
-json_t *handover_net_listeners(struct engine *e, int *fds, unsigned *at)
+/* ---- the old side ---- */
+
+struct collect {
+	int *fds;
+	unsigned n, max;
+};
+
+static void collect_one(void *ctx, int fd)
 {
-	return json_array();
+	struct collect *c = ctx;
+
+	if (c->n < c->max)
+		c->fds[c->n++] = fd;
+}
+
+unsigned handover_net_listeners(struct engine *e, int *fds, unsigned max)
+{
+	struct collect c = {.fds = fds, .max = max};
+
+	if (e->tcp)
+		tcp_listeners_export(e->tcp, collect_one, &c);
+	return c.n;
 }
 
 static int memory_new(struct handover_net *net, size_t size, struct err *err)
@@ -72,57 +120,140 @@ static int memory_new(struct handover_net *net, size_t size, struct err *err)
 
 int handover_net_prepare(struct engine *e, struct err *err)
 {
-	handover_net_fini(&e->net);
+	struct handover_net *net = &e->net;
+	unsigned n_parts = e->tcp ? tcp_transport_parts(e->tcp) : 0, n_fds = 0;
+	size_t bytes = 0;
+	int res;
+
+	ASSERT(n_parts <= HANDOVER_PARTS_MAX);
+	handover_net_fini(net);
 	if (e->tcp)
-		return err_set(err, -EOPNOTSUPP, "this engine does not hand connections over yet");
-	return memory_new(&e->net, 4096, err);
+		tcp_transport_save_size(e->tcp, &bytes, &n_fds);
+	net->slice = (bytes + SPARE_BYTES + PAGE - 1) / PAGE * PAGE;
+	res = memory_new(net, MAX(n_parts, 1u) * net->slice, err);
+	if (res < 0)
+		return res;
+	for (net->n_parts = 0; net->n_parts < n_parts; net->n_parts++) {
+		int *fds = calloc(n_fds + SPARE_FDS, sizeof(*fds));
+
+		if (!fds)
+			return err_set(err, -ENOMEM, "out of memory for the state");
+		carry_out_init(&net->out[net->n_parts], net->map + net->n_parts * net->slice,
+			       net->slice, fds, n_fds + SPARE_FDS, LITEPOOL_VERSION);
+	}
+	return 0;
 }
 
-static void told(struct task *task)
+/* An nvme_done_fn. */
+static void net_done(void *ctx, int res)
 {
-	struct engine *e = container_of(task, struct engine, net_task);
+	struct engine *e = ctx;
+	struct err err = {0};
 
-	e->net.done(e, 0, NULL);
+	if (res < 0)
+		(void)err_set(&err, res, "%s",
+			      res == -ENOSPC ? "more hosts have come than there was room made for: "
+					       "try again"
+					     : strerror(-res));
+	e->net.done(e, res, &err);
 }
 
 void handover_net_freeze(struct engine *e, handover_net_fn done)
 {
 	e->net.done = done;
-	e->net_task.run = told;
-	reactor_defer(e->control, &e->net_task);
+	if (e->tcp)
+		tcp_transport_freeze(e->tcp, net_done, e);
+	else
+		reactor_defer(e->control, &e->net.task);
 }
 
 void handover_net_thaw(struct engine *e)
 {
-	task_cancel(&e->net_task);
+	task_cancel(&e->net.task);
+	if (e->tcp)
+		tcp_transport_thaw(e->tcp);
 }
 
 void handover_net_save(struct engine *e, handover_net_fn done)
 {
 	e->net.done = done;
-	e->net_task.run = told;
-	reactor_defer(e->control, &e->net_task);
+	if (e->tcp)
+		tcp_transport_save(e->tcp, e->net.out, net_done, e);
+	else
+		reactor_defer(e->control, &e->net.task);
 }
 
-int handover_net_adopt(struct engine *e, const json_t *listeners, struct handover_bag *bag,
+/* ---- the new side ---- */
+
+int handover_net_adopt(struct engine *e, struct handover_bag *bag, unsigned at, unsigned n,
 		       struct err *err)
 {
+	struct handover_net *net = &e->net;
+
+	net->listener_fd = calloc(n + 1, sizeof(*net->listener_fd));
+	if (!net->listener_fd)
+		return err_set(err, -ENOMEM, "out of memory");
+	for (unsigned i = 0; i < n; i++) {
+		net->listener_fd[i] = handover_bag_take(bag, at + i);
+		if (net->listener_fd[i] < 0)
+			return err_set(err, -EBADMSG, "a listening socket did not come along");
+		net->n_listeners++;
+	}
 	return 0;
 }
 
-int handover_net_restore(struct engine *e, unsigned i, const void *data, size_t len, int *fds,
-			 unsigned n_fds, struct err *err)
+int handover_net_transport(struct engine *e, struct err *err)
 {
-	for (unsigned k = 0; k < n_fds; k++)
-		cleanup_closep(&fds[k]);
-	return err_set(err, -EOPNOTSUPP, "this engine does not take connections over yet");
+	struct handover_net *net = &e->net;
+	int res = 0;
+
+	tcp_transport_hold(e->tcp);
+	for (unsigned i = 0; i < net->n_listeners && res == 0; i++) {
+		int fd = TAKE_FD(net->listener_fd[i]);
+
+		res = fd < 0 ? 0 : tcp_listen_import(e->tcp, fd, err);
+	}
+	return res;
 }
 
-int handover_net_check(struct engine *e, struct err *err)
+int handover_net_part(struct engine *e, unsigned i, const void *data, size_t len, int *fds,
+		      unsigned n_fds, struct err *err)
 {
-	return 0;
+	struct handover_net *net = &e->net;
+
+	if (i >= HANDOVER_PARTS_MAX || net->in_fds[i]) {
+		for (unsigned k = 0; k < n_fds; k++)
+			cleanup_closep(&fds[k]);
+		free(fds);
+		return err_set(err, -E2BIG, "the state has more than %u parts", HANDOVER_PARTS_MAX);
+	}
+	net->in_fds[i] = fds;
+	net->n_parts = i + 1;
+	net->n_conns += n_fds;
+	return carry_in_init(&net->in[i], data, len, fds, n_fds, err);
 }
 
-void handover_net_serve(struct engine *e)
+static void net_restored(void *ctx, int res)
 {
+	struct engine *e = ctx;
+
+	e->net.done(e, res, res < 0 ? tcp_transport_restore_error(e->tcp) : NULL);
+}
+
+void handover_net_restore(struct engine *e, handover_net_fn done)
+{
+	e->net.done = done;
+	if (e->tcp)
+		tcp_transport_restore(e->tcp, e->net.in, e->net.n_parts, net_restored, e);
+	else
+		reactor_defer(e->control, &e->net.task);
+}
+
+void handover_net_serve(struct engine *e, handover_net_fn done)
+{
+	e->net.done = done;
+	if (e->tcp)
+		tcp_transport_serve(e->tcp, net_done, e);
+	else
+		reactor_defer(e->control, &e->net.task);
 }

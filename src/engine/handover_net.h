@@ -16,58 +16,60 @@
 struct engine;
 struct handover_bag;
 
-struct handover_part { /* what one reactor writes */
-	struct carry_out out;
-	size_t offset, size, len; /* in the memory file; len: written */
-};
+#define HANDOVER_PARTS_MAX (ENGINE_DATA_MAX + 1)
 
 typedef void (*handover_net_fn)(struct engine *e, int res, const struct err *err);
 
 struct handover_net {
 	int fd; /* memory file of all parts; -1: none */
 	uint8_t *map;
-	size_t map_size;
-	struct handover_part part[ENGINE_DATA_MAX + 1];
+	size_t map_size, slice; /* bytes of each part */
 	unsigned n_parts;
 	handover_net_fn done;
-	/* The new side: listening sockets that came. */
-	json_t *listeners;
-	int *listener_fd;
+	struct task task; /* tells done, where nothing is to be waited for */
+	/* The old side. */
+	struct carry_out out[HANDOVER_PARTS_MAX];
+	/* The new side. */
+	struct carry_in in[HANDOVER_PARTS_MAX];
+	int *in_fds[HANDOVER_PARTS_MAX];
+	unsigned n_conns;
+	int *listener_fd; /* that came, for the transport when it is made */
 	unsigned n_listeners;
 };
 
 void handover_net_init(struct handover_net *net);
 void handover_net_fini(struct handover_net *net);
 
-/* Mandatory types of the records of connections. */
 /* Connections there are now. */
 unsigned handover_net_conns(struct engine *e);
+/* Mandatory types of the records of connections. */
 size_t handover_net_types(uint16_t *ret, size_t max);
 
 /* ---- the old side ---- */
 
-/* [{address, fd}]; their descriptors go to fds[*at ...]. */
-unsigned handover_net_listeners_max(struct engine *e);
-json_t *handover_net_listeners(struct engine *e, int *fds, unsigned *at);
+/* The listening sockets, borrowed, into fds[]; at most max. How many. */
+unsigned handover_net_listeners(struct engine *e, int *fds, unsigned max);
 /* The stop: when done, every connection stands still and no command is under way. thaw: at any time, also before done, which does not come then. */
 void handover_net_freeze(struct engine *e, handover_net_fn done);
 void handover_net_thaw(struct engine *e);
-/* Memory for the parts, touched before the stop. */
+/* Memory for the parts, touched before the stop; with some room for who comes meanwhile. */
 int handover_net_prepare(struct engine *e, struct err *err);
 /* Frozen: every reactor writes its part. */
 void handover_net_save(struct engine *e, handover_net_fn done);
 
 /* ---- the new side ---- */
 
-/* Takes the listening sockets of the plan out of the bag; nvmf_subsystem_add_listener finds them. */
-int handover_net_adopt(struct engine *e, const json_t *listeners, struct handover_bag *bag,
+/* Takes n listening sockets out of the bag, from at on. */
+int handover_net_adopt(struct engine *e, struct handover_bag *bag, unsigned at, unsigned n,
 		       struct err *err);
-/* Part i of the state; takes fds. */
-int handover_net_restore(struct engine *e, unsigned i, const void *data, size_t len, int *fds,
-			 unsigned n_fds, struct err *err);
-/* All parts are there: checks that they fit together. Returns how many connections, or an error. */
-int handover_net_check(struct engine *e, struct err *err);
-/* Serves: accepts, receives, answers. */
-void handover_net_serve(struct engine *e);
+/* The configuration has made the transport: it holds, and gets the listening sockets. */
+int handover_net_transport(struct engine *e, struct err *err);
+/* Part i of the state; takes the descriptors in fds and the array. data stays. */
+int handover_net_part(struct engine *e, unsigned i, const void *data, size_t len, int *fds,
+		      unsigned n_fds, struct err *err);
+/* Builds connections and controllers of all parts, served by nobody. */
+void handover_net_restore(struct engine *e, handover_net_fn done);
+/* Accepts, receives, answers. */
+void handover_net_serve(struct engine *e, handover_net_fn done);
 
 #endif

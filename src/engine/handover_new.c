@@ -187,15 +187,11 @@ static void new_ready(struct engine *e)
 		new_go(e);
 }
 
-static void new_restore(struct engine *e)
+static void restored(struct engine *e, int res, const struct err *err)
 {
-	struct handover_new *n = &e->successor;
-	struct err err = {0};
-	int res = handover_net_check(e, &err);
-
 	if (res < 0)
-		new_end(e, res, "%s", err.text);
-	n->conns = (unsigned)res;
+		new_end(e, res, "%s", err->text);
+	e->successor.conns = e->net.n_conns;
 	new_ready(e);
 }
 
@@ -206,7 +202,7 @@ static void followed_to(void *ctx, int res, const json_t *state, const struct er
 	if (res < 0)
 		new_end(e, res, "%s", err->text);
 	new_enter(e, NEW_RESTORE);
-	new_restore(e);
+	handover_net_restore(e, restored);
 }
 
 static void new_state(struct engine *e, const struct handover_message *msg)
@@ -224,19 +220,11 @@ static void new_state(struct engine *e, const struct handover_message *msg)
 
 /* ---- ours ---- */
 
-static void new_serve(struct engine *e)
+static void new_report(struct engine *e)
 {
 	struct handover_new *n = &e->successor;
-	double stop_ms;
+	double stop_ms = (double)(reactor_now_exact(e->control) - n->stop_at_ns) / 1e6;
 
-	handover_net_serve(e);
-	stop_ms = (double)(reactor_now_exact(e->control) - n->stop_at_ns) / 1e6;
-	e->state = ENGINE_RUNNING;
-	rpc_server_set_state(e->rpc, RPC_RUNTIME);
-	rpc_server_thaw(e->rpc);
-	new_enter(e, NEW_SERVING);
-	timer_stop(&n->timer);
-	handover_say(&n->wire, HANDOVER_DONE, 0, "", "%s", "");
 	(void)json_object_set_new(e->upgrade.json, "stop_ms", json_real(stop_ms));
 	(void)json_object_set_new(e->upgrade.json, "connections", json_integer(n->conns));
 	handover_report_end(e, "done", "serving", "");
@@ -244,8 +232,24 @@ static void new_serve(struct engine *e)
 		 "bdevs=%u problems=%u rpc=%s took_over_from=%d version=%s stop_ms=%.3f conns=%u",
 		 e->bdevs.count, e->problems.count, e->opts->rpc_socket, (int)n->wire.pid,
 		 n->version, stop_ms, n->conns);
+}
+
+static void served(struct engine *e, int res, const struct err *err)
+{
+	struct handover_new *n = &e->successor;
+
+	if (res < 0)
+		log_error("handover.not_all_served", "reason=\"%s\"", err->text);
+	e->state = ENGINE_RUNNING;
+	handover_say(&n->wire, HANDOVER_DONE, 0, "", "%s", "");
+	new_report(e);
+	rpc_server_set_state(e->rpc, RPC_RUNTIME);
+	rpc_server_thaw(e->rpc);
+	new_enter(e, NEW_SERVING);
+	timer_stop(&n->timer);
 	handover_bag_fini(&n->wire.bags[0]);
 	handover_bag_fini(&n->wire.bags[1]);
+	handover_net_fini(&e->net);
 	json_decref(n->plan);
 	json_decref(n->pool_state);
 	n->plan = n->pool_state = NULL;
@@ -256,7 +260,7 @@ static void pools_ready(void *ctx, int res, const json_t *state, const struct er
 {
 	if (res < 0)
 		log_error("handover.pools_lost", "reason=\"%s\"", err->text);
-	new_serve(ctx);
+	handover_net_serve(ctx, served);
 }
 
 /* Long after, in the terms of a stop: hosts are served meanwhile. */

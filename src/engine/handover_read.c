@@ -33,15 +33,22 @@ static int plan_rpc(struct engine *e, struct handover_bag *bag, struct err *err)
 	return res;
 }
 
-static int plan_disks(struct engine *e, struct handover_bag *bag, struct err *err)
+static int plan_descriptors(struct engine *e, struct handover_bag *bag, struct err *err)
 {
 	const json_t *plan = e->successor.plan;
-	json_int_t at = json_integer_value(json_object_get(plan, "disks_at"));
+	json_int_t at = json_integer_value(json_object_get(plan, "n_listeners"));
 	json_int_t n = json_integer_value(json_object_get(plan, "n_disks"));
 	_cleanup_free_ int *fds = NULL;
+	int res;
 
-	if (at < PLAN_FD_MORE || n < 0 || at + n > (json_int_t)bag->total)
-		return err_set(err, -EBADMSG, "the disks of the plan are not in its bag");
+	if (at < 0 || n < 0 || at > HANDOVER_FD_MAX || n > HANDOVER_FD_MAX ||
+	    PLAN_FD_MORE + at + n != (json_int_t)bag->total)
+		return err_set(err, -EBADMSG,
+			       "the listeners and disks of the plan are not in its bag");
+	res = handover_net_adopt(e, bag, PLAN_FD_MORE, (unsigned)at, err);
+	if (res < 0)
+		return res;
+	at += PLAN_FD_MORE;
 	fds = calloc((size_t)n + 1, sizeof(*fds));
 	if (!fds)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -80,10 +87,8 @@ int handover_doc_plan_read(struct engine *e, struct handover_bag *bag, uint64_t 
 			       "the lock or the hand-over socket did not come along");
 	res = plan_rpc(e, bag, err);
 	if (res == 0)
-		res = handover_net_adopt(e, json_object_get(n->plan, "listeners"), bag, err);
-	if (res == 0)
 		res = store_successor(e, json_object_get(n->plan, "pools"), err);
-	return res == 0 ? plan_disks(e, bag, err) : res;
+	return res == 0 ? plan_descriptors(e, bag, err) : res;
 }
 
 /* ---- the state ---- */
@@ -126,8 +131,8 @@ static int part_restore(struct engine *e, const struct tlv *rec, struct handover
 			unsigned i, struct err *err)
 {
 	struct handover_net *net = &e->net;
-	_cleanup_free_ int *fds = NULL;
 	struct part part;
+	int *fds;
 	int res = part_read(rec, &part, err);
 
 	if (res < 0)
@@ -139,8 +144,8 @@ static int part_restore(struct engine *e, const struct tlv *rec, struct handover
 		return err_set(err, -ENOMEM, "out of memory");
 	for (unsigned k = 0; k < part.fds; k++)
 		fds[k] = handover_bag_take(bag, (unsigned)(part.fd + k));
-	return handover_net_restore(e, i, net->map + part.offset, part.length, fds,
-				    (unsigned)part.fds, err);
+	return handover_net_part(e, i, net->map + part.offset, part.length, fds, (unsigned)part.fds,
+				 err);
 }
 
 static int state_engine(struct engine *e, const struct tlv *rec, struct err *err)

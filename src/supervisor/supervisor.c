@@ -108,13 +108,26 @@ static void timer_fire(struct evloop_timer *timer)
 	}
 }
 
+static void successor_start(struct supervisor *s, struct supervisor_link *link);
+
+static void waiting_start(struct supervisor *s)
+{
+	struct supervisor_link *link = s->engine.pid ? link_of(s, s->engine.pid) : NULL;
+
+	if (link && s->waiting)
+		successor_start(s, link);
+	s->waiting = false;
+}
+
 static void successor_ended(struct supervisor *s, pid_t pid, const char *how)
 {
 	struct supervisor_link *link = s->engine.pid ? link_of(s, s->engine.pid) : NULL;
 
 	log_warn("supervisor.successor_ended", "pid=%d how=\"%s\"", (int)pid, how);
-	if (link)
+	if (link && !s->ending)
 		link_say(link, HANDOVER_ENDED, pid, 0, how);
+	s->ending = false;
+	waiting_start(s);
 }
 
 static void engine_ended(struct supervisor *s, pid_t pid, const char *how, uint64_t lived_ns)
@@ -122,7 +135,9 @@ static void engine_ended(struct supervisor *s, pid_t pid, const char *how, uint6
 	if (s->successor.pid) {
 		/* It has been given everything, or ends by itself in a moment. */
 		log_info("supervisor.succeeded", "pid=%d by=%d", (int)pid, (int)s->successor.pid);
+		s->ending = false;
 		process_move(&s->engine, &s->successor);
+		waiting_start(s);
 		return;
 	}
 	s->restarts++;
@@ -158,10 +173,17 @@ void supervisor_linked(struct supervisor *s, struct supervisor_link *link)
 
 static void successor_start(struct supervisor *s, struct supervisor_link *link)
 {
-	const char *binary = link->msg.path[0] ? link->msg.path : s->engine.binary;
+	const char *asked = s->waiting ? s->next_binary : link->msg.path;
+	const char *binary = asked[0] ? asked : s->engine.binary;
 	struct err err = {0};
 	int rc;
 
+	/* That of an upgrade that was given up is on its way out; or it serves, and its predecessor is. */
+	if (s->successor.pid && (s->ending || link->pid == s->successor.pid)) {
+		(void)snprintf(s->next_binary, sizeof(s->next_binary), "%s", link->msg.path);
+		s->waiting = true;
+		return;
+	}
 	if (s->successor.pid)
 		rc = err_set(&err, -EBUSY,
 			     "the successor of an earlier upgrade, pid %d, still runs",
@@ -178,8 +200,10 @@ void supervisor_asked(struct supervisor *s, struct supervisor_link *link)
 {
 	if (link->msg.type == HANDOVER_START)
 		successor_start(s, link);
-	else if (link->pid == s->engine.pid)
+	else if (link->pid == s->engine.pid && s->successor.pid) {
+		s->ending = true;
 		process_kill(&s->successor, SIGKILL);
+	}
 }
 
 static void begin_run(struct evloop_task *task)

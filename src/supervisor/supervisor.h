@@ -71,7 +71,10 @@ struct supervisor {
 	struct evloop_fd listener;
 	struct evloop_timer timer, watchdog;
 	struct evloop_task begin, stop;
-	bool leave;        /* stop without ending the engine */
+	bool leave;   /* stop without ending the engine */
+	bool ending;  /* the successor is not wanted any more */
+	bool waiting; /* ... and another is, of next_binary */
+	char next_binary[256];
 	bool stuck;        /* it has been told to write its stack, and is killed next */
 	uint64_t pause_ms; /* before the next start */
 	uint32_t restarts;

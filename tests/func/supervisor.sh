@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The supervisor: an engine that dies comes back, a supervisor that dies finds its engine, an engine with a stuck thread is ended and told.
+. "$(dirname "$0")/upgrade-lib.sh"
+export LITEPOOL_FAILPOINTS=1
+SUPERVISOR_OPTIONS="--stuck 2"
+check "start" start_supervised
+check "a disk" rpc bdev_null_create '{"name":"n0","num_blocks":1024,"block_size":4096}'
+pid=$(serving_pid)
+back() { local now; now=$(serving_pid) && [ "$now" != "$pid" ] && rpc bdev_get_bdevs | grep -q '"n0"'; }
+check "the engine is killed" kill -9 "$pid"
+check "another serves the same" wait_for back
+pid=$(serving_pid)
+check "the supervisor is killed" kill_supervisor
+check "the engine serves on" same "$(serving_pid)" "$pid"
+start_supervisor
+adopted() { grep -q "event=supervisor.adopted pid=$pid" "$work/engine.log"; }
+check "the next supervisor finds it" wait_for adopted
+linked() { [ "$(grep -c "event=supervisor.link pid=$pid" "$work/engine.log")" -ge 2 ]; }
+check "... and the engine finds the supervisor" wait_for linked
+refused "a second supervisor is refused" "another litepool-supervisor" "$supervisor_bin" --engine "$engine_bin" --state-dir "$work/state"
+check "... and does no harm" same "$(serving_pid)" "$pid"
+check "an upgrade of an engine that was adopted" upgrade --deadline 5000
+check "another serves" wait_for back
+check "one engine is left" wait_for one_engine
+pid=$(serving_pid)
+hup() { kill -HUP "$supervisor_pid"; wait "$supervisor_pid"; }
+check "SIGHUP ends the supervisor alone" hup
+check "the engine serves on" same "$(serving_pid)" "$pid"
+start_supervisor
+check "the next supervisor finds it" wait_for adopted
+# The control thread hangs: nothing answers any more.
+rpc litepool_upgrade_start '{"fail_at":"old:spawn:hang"}' > /dev/null 2>&1 &
+check "a stuck engine is ended and comes back" wait_for back
+check "who was stuck is told" grep -q "event=supervisor.stuck pid=$pid reactor=lp-control" "$work/engine.log"
+check "... with its stack" grep -q "stack of the thread" "$work/engine.log"
+check "... and what was done" grep -q "event=supervisor.killed pid=$pid" "$work/engine.log"
+pid=$(serving_pid)
+kill -STOP "$pid"
+read -rt 4 <> <(:)
+kill -CONT "$pid"
+check "an engine that was stopped on purpose is left alone" same "$(serving_pid)" "$pid"
+check "stop" stop_supervised
+check "nothing is left" same "$(engines)" ""
+done_testing

@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# New binaries that are of no use: the old engine goes on, and the message says why.
+. "$(dirname "$0")/upgrade-lib.sh"
+export LITEPOOL_FAILPOINTS=1
+SUPERVISOR_OPTIONS="--stuck 0"
+check "start" start_supervised
+check "a disk" rpc bdev_malloc_create '{"name":"ram","num_blocks":1024,"block_size":4096}'
+pid=$(serving_pid)
+same_engine() { same "$(serving_pid)" "$pid" && rpc bdev_get_bdevs | grep -q '"ram"'; }
+
+refused "a program that is not there" "No such file" upgrade --binary "$work/nothing"
+refused "a path that is not absolute" "absolute path" upgrade --binary nothing
+echo data > "$work/plain"
+refused "a file that may not be executed" "Permission denied" upgrade --binary "$work/plain"
+# The head of a program of another machine (e_machine 0xfeed).
+python3 - "$work/foreign" << 'END'
+import sys
+head = bytearray(open("/proc/self/exe", "rb").read(4096)); head[18:20] = b"\xed\xfe"
+open(sys.argv[1], "wb").write(head)
+END
+chmod +x "$work/foreign"
+refused "a program of another architecture" "Exec format error" upgrade --binary "$work/foreign"
+printf '#!/bin/sh\nexit 3\n' > "$work/script"
+chmod +x "$work/script"
+refused "one that ends at once" "ended by itself: status 3" upgrade --binary "$work/script"
+printf '#!/bin/sh\nkill -SEGV $$\n' > "$work/script"
+refused "one that crashes at start" "ended by itself: signal 11" upgrade --binary "$work/script"
+printf '#!/bin/bash\nulimit -v 60000\nexec %s "$@"\n' "$engine_bin" > "$work/script"
+refused "one that lacks memory" "ended by itself: status 1" upgrade --binary "$work/script"
+start_hang() { rpc litepool_upgrade_start '{"fail_at":"new:replay:hang"}'; }
+check "one that hangs while it warms up" start_hang
+check "... is given up by a person" wait_for rpc litepool_upgrade_abort
+given_up() { has "$(rpc litepool_upgrade_status)" '"given up|aborted"'; }
+check "... and that is told" wait_for given_up
+status_is() { rpc litepool_upgrade_status | json 'j["state"]+" "+j["step"]+" "+j["error"]' | grep -qE "$1"; }
+for step in plan replay follow warmed follow-to restore ready; do
+    check "it refuses at $step" rpc litepool_upgrade_start "{\"fail_at\":\"new:$step:refuse\",\"deadline_ms\":5000}"
+    check "... and that is told" wait_for status_is "^aborted .*at $step says: the fail point"
+    check "... and the old engine serves" same_engine
+done
+check "a restore that hangs" rpc litepool_upgrade_start '{"fail_at":"new:restore:hang","deadline_ms":100}'
+check "... runs into the deadline" wait_for status_is "^aborted ready the stop took longer than the deadline of 100 ms"
+refused "a deadline of nothing" "the stop took longer than the deadline of 0 ms" upgrade --deadline 0
+check "the old engine serves still" same_engine
+check "a dry run changes nothing" upgrade --dry-run
+check "the old engine serves still" same_engine
+check "a good one after all" upgrade --deadline 5000
+other_engine() { [ "$(serving_pid)" != "$pid" ] && rpc bdev_get_bdevs | grep -q '"ram"'; }
+check "another engine serves" other_engine
+check "stop" stop_supervised
+# Without a supervisor nobody starts a successor.
+check "an engine alone" start_engine
+refused "an engine without supervisor" "litepool-supervisor" upgrade
+check "stop" stop_engine
+done_testing
