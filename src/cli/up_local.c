@@ -18,6 +18,7 @@
 #include "cli/up.h"
 
 #define ARGS_MAX     24
+#define ARGS_TEXTS   5
 #define STOP_LOOK_MS 20
 #define STOP_LOOKS   1500 /* 30 s: what the engine may need to stop in order */
 #define KILL_LOOKS   500
@@ -110,11 +111,11 @@ static int pid_write(const struct up_opts *opts, enum up_part part, pid_t pid, s
 }
 
 /* Where the programs are: beside this one, in the sbin of its prefix, or in the build's folders. Else PATH decides. */
-static void program_find(enum up_part part, char *path, size_t size)
+static void program_find(const char *name, char *path, size_t size)
 {
 	char self[UP_PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *name = up_part_names[part], *dir;
+	const char *dir;
 
 	(void)snprintf(path, size, "litepool-%s", name);
 	if (len <= 0)
@@ -139,7 +140,7 @@ static void program_find(enum up_part part, char *path, size_t size)
 
 /* The command line; text holds the made-up words. */
 static void args_make(const struct up_opts *opts, enum up_part part, const char *program,
-		      char text[4][UP_PATH_MAX + 64], const char *argv[ARGS_MAX])
+		      char text[ARGS_TEXTS][UP_PATH_MAX + 128], const char *argv[ARGS_MAX])
 {
 	size_t n = 0;
 
@@ -156,6 +157,10 @@ static void args_make(const struct up_opts *opts, enum up_part part, const char 
 		argv[n++] = "--socket";
 		argv[n++] = text[1];
 	} else if (part == UP_ENGINE) {
+		program_find("engine", text[4], sizeof(text[4]));
+		argv[n++] = "--engine";
+		argv[n++] = text[4];
+		argv[n++] = "--";
 		argv[n++] = "--rpc-socket";
 		argv[n++] = text[2];
 	} else {
@@ -202,14 +207,16 @@ static int spawn(const char *const argv[], const char *log, pid_t *ret_pid)
 
 int up_local_start(const struct up_opts *opts, enum up_part part, struct err *err)
 {
-	char program[UP_PATH_MAX + 128], log[UP_PATH_MAX + 64], text[4][UP_PATH_MAX + 64];
+	char program[UP_PATH_MAX + 128], log[UP_PATH_MAX + 64], text[ARGS_TEXTS][UP_PATH_MAX + 128];
 	const char *argv[ARGS_MAX];
 	pid_t pid;
 	int res;
 
 	if (up_local_pid(opts, part) > 0)
 		return 0;
-	program_find(part, program, sizeof(program));
+	/* The engine is run by its supervisor: the process that is known here. */
+	program_find(part == UP_ENGINE ? "supervisor" : up_part_names[part], program,
+		     sizeof(program));
 	path_in(opts, "log", up_part_names[part], ".log", log);
 	args_make(opts, part, program, text, argv);
 	res = spawn(argv, log, &pid);
