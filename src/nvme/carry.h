@@ -126,7 +126,9 @@ int nvme_carry_qpair(struct nvme_carry *carry, struct nvme_qpair *qp, const stru
 /* After all queue pairs: every controller has what it must. */
 int nvme_carry_check(struct nvme_carry *carry, struct err *err);
 void nvme_carry_serve(struct nvme_carry *carry);
-/* Instead of serving, after every queue pair is gone: controllers that never had one. */
+/* Instead of serving, before the queue pairs end: their ends lead to nothing, no disk is flushed. */
+void nvme_carry_disarm(struct nvme_carry *carry);
+/* ... after every queue pair is gone: controllers that never had one. */
 void nvme_carry_forget(struct nvme_carry *carry);
 
 /* --- requests on the new side; their own reactor --- */

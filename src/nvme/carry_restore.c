@@ -495,9 +495,22 @@ void nvme_carry_serve(struct nvme_carry *carry)
 	}
 }
 
+void nvme_carry_disarm(struct nvme_carry *carry)
+{
+	for (uint32_t i = 0; carry && i < carry->n_subsystems; i++) {
+		if (!carry->subsystems[i].ss)
+			continue;
+		list_for_each (it, &carry->subsystems[i].ss->ctrlrs) {
+			struct nvme_ctrlr *c = list_entry(it, struct nvme_ctrlr, link);
+
+			c->resetting = c->shutting_down = false;
+		}
+	}
+}
+
 void nvme_carry_forget(struct nvme_carry *carry)
 {
-	for (uint32_t i = 0; i < carry->n_subsystems; i++) {
+	for (uint32_t i = 0; carry && i < carry->n_subsystems; i++) {
 		if (!carry->subsystems[i].ss)
 			continue;
 		list_for_each_safe (it, &carry->subsystems[i].ss->ctrlrs)

@@ -93,6 +93,12 @@ void tcp_transport_serve(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 /* All that was restored is forgotten; the other engine's connections do not notice. Listeners stay held. */
 void tcp_transport_discard(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 
+/*
+ * Frozen, and another engine serves: connections and listeners are closed without a word to anybody, so that this engine can be stopped like any other (nvme_target_stop(),
+ * tcp_transport_stop()). A process that ends anyway need not.
+ */
+void tcp_transport_abandon(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+
 /* One listening socket per address for all subsystems; listeners count their users. */
 int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char *congestion,
 	       struct tcp_listener **ret, struct err *err);

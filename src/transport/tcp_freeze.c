@@ -213,6 +213,22 @@ void tcp_transport_freeze(struct tcp_transport *t, nvme_done_fn done, void *ctx)
 	order_all(t, true);
 }
 
+static int abandon_run(struct tcp_reactor *tr, struct err *err)
+{
+	(void)err;
+	list_for_each_safe (it, &tr->conns)
+		tcp_conn_close(list_entry(it, struct tcp_conn, here_link),
+			       "another engine goes on with it");
+	return 0;
+}
+
+void tcp_transport_abandon(struct tcp_transport *t, nvme_done_fn done, void *ctx)
+{
+	ASSERT(t->flow == TCP_STILL);
+	tcp_listeners_close(t);
+	tcp_jobs_run(t, abandon_run, done, ctx);
+}
+
 void tcp_transport_thaw(struct tcp_transport *t)
 {
 	if (t->flow == TCP_FLOWING)

@@ -440,5 +440,6 @@ void tcp_transport_discard(struct tcp_transport *t, nvme_done_fn done, void *ctx
 	ASSERT(t->restore);
 	t->restore->done = done;
 	t->restore->ctx = ctx;
+	nvme_carry_disarm(t->restore->carry);
 	tcp_jobs_run(t, discard_run, discarded, t);
 }

@@ -39,6 +39,22 @@ static void begin_commands(struct tcp_conn *c)
 	c->n_carried_new = 0;
 }
 
+/* A READ event may come before resume does: a stall keeps it from parsing where something else comes first. */
+static void begin_receiving(struct tcp_conn *c)
+{
+	if (c->connect_ok) {
+		c->stall = TCP_STALL_CONNECT; /* until the answer is sent */
+		if (wire_txq_empty(&c->txq))
+			tcp_rx_resume(c);
+		return;
+	}
+	if (c->stall == TCP_STALL_CONNECT) /* until the command that was begun is answered */
+		return;
+	if (c->rx.state == WIRE_RX_DEST) /* resume finds a place for the capsule's data */
+		c->stall = TCP_STALL_SHARE;
+	tcp_rx_resume(c);
+}
+
 void tcp_conn_serve(struct tcp_conn *c)
 {
 	const bool flushes = c->state == TCP_CONN_FLUSH;
@@ -62,10 +78,7 @@ void tcp_conn_serve(struct tcp_conn *c)
 		return;
 	}
 	c->in = (struct wire_in){.p = c->stash, .end = c->stash + c->stash_len};
-	if (c->connect_ok && !wire_txq_empty(&c->txq))
-		c->stall = TCP_STALL_CONNECT; /* until the answer is sent */
-	else if (c->stall != TCP_STALL_CONNECT) /* else when the command that was begun is answered */
-		tcp_rx_resume(c);
+	begin_receiving(c);
 }
 
 void tcp_conn_unrestore(struct tcp_conn *c)

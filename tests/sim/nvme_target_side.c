@@ -99,23 +99,27 @@ static void ns_add(struct nvme_world *w, unsigned i)
 	w->ns[i].present = true;
 }
 
+static void options_make(struct nvme_world *w)
+{
+	w->topts = nvme_target_opts_default();
+	w->tcp = tcp_transport_opts_default();
+	w->topts.mdts_bytes = (uint32_t)(16 * KIB) << below(w, 6);
+	w->tcp.max_h2c_data = (uint32_t)(4 * KIB) << below(w, 6);
+	w->tcp.send_limit_bytes = (uint32_t)(16 * KIB) << below(w, 6);
+	w->tcp.batch_commands = 1 + (uint32_t)below(w, 64);
+}
+
 static void target_make(struct nvme_world *w)
 {
-	struct nvme_target_opts topts = nvme_target_opts_default();
-	struct tcp_transport_opts tcp = tcp_transport_opts_default();
 	struct nvme_subsystem_opts sopts = {
 		.nqn = SUBNQN, .max_namespaces = 8, .ana_reporting = true};
 	struct err err = {0};
 
-	topts.control = w->control;
-	topts.data = w->data;
-	topts.n_data = w->n_data;
-	topts.mdts_bytes = (uint32_t)(16 * KIB) << below(w, 6);
-	must(nvme_target_new(&topts, &w->target, &err), &err);
-	tcp.max_h2c_data = (uint32_t)(4 * KIB) << below(w, 6);
-	tcp.send_limit_bytes = (uint32_t)(16 * KIB) << below(w, 6);
-	tcp.batch_commands = 1 + (uint32_t)below(w, 64);
-	must(tcp_transport_new(w->target, w->control, w->data, w->n_data, &tcp, &w->transport,
+	w->topts.control = w->control;
+	w->topts.data = w->data;
+	w->topts.n_data = w->n_data;
+	must(nvme_target_new(&w->topts, &w->target, &err), &err);
+	must(tcp_transport_new(w->target, w->control, w->data, w->n_data, &w->tcp, &w->transport,
 			       &err),
 	     &err);
 	must(nvme_subsystem_new(w->target, &sopts, &w->ss, &err), &err);
@@ -141,6 +145,10 @@ static void target_start_run(void *arg)
 	struct err err = {0};
 
 	buffers_make(w);
+	target_swap(w);
+	buffers_make(w);
+	target_swap(w);
+	options_make(w);
 	disks_make(w);
 	w->qos = nvme_qos_new();
 	target_make(w);
@@ -342,6 +350,81 @@ bool target_disks_quiet(void *arg)
 	return inflight == 0;
 }
 
+/* --- the next engine --- */
+
+void target_swap(struct nvme_world *w)
+{
+	const struct engine_side now = {.control = w->control,
+					.data = w->data,
+					.n_data = w->n_data,
+					.arena = w->arena,
+					.target = w->target,
+					.transport = w->transport,
+					.ss = w->ss};
+	struct engine_side next = w->other;
+
+	w->other = now;
+	memcpy(w->other.listener, w->listener, sizeof(w->listener));
+	w->control = next.control;
+	w->n_data = next.n_data;
+	w->arena = next.arena;
+	w->target = next.target;
+	w->transport = next.transport;
+	w->ss = next.ss;
+	w->data = next.data;
+	memcpy(w->listener, next.listener, sizeof(w->listener));
+}
+
+struct successor {
+	struct nvme_world *w;
+	const int *fd;
+};
+
+/* Devices are what both engines have; the claim says which of the two would complain. */
+static void successor_ns(struct nvme_world *w, unsigned i)
+{
+	struct blk_dev *dev = w->ns[i].dev;
+	unsigned claims = dev->claims;
+
+	if (!w->ns[i].present)
+		return;
+	dev->claims = 0;
+	ns_add(w, i);
+	dev->claims += claims;
+}
+
+static void successor_run(void *arg)
+{
+	struct successor *s = arg;
+	struct nvme_world *w = s->w;
+	struct err err = {0};
+
+	target_make(w);
+	tcp_transport_hold(w->transport);
+	for (unsigned i = 0; i < N_NS; i++)
+		successor_ns(w, i);
+	for (unsigned i = 0; i < N_PORTS; i++) {
+		must(tcp_listen_import(w->transport, s->fd[i], &err), &err);
+		must(tcp_listen(w->transport, &w->addr[i], NULL, &w->listener[i], &err), &err);
+		w->changing++;
+		must(nvme_subsystem_add_listener(w->ss, tcp_listener_port(w->listener[i]), changed,
+						 w, &err),
+		     &err);
+	}
+	for (unsigned i = 0; i < w->n_clients; i++)
+		if (!w->host_banned[i])
+			must(nvme_subsystem_add_host(w->ss, w->client[i].hostnqn, &err), &err);
+}
+
+void target_successor(struct nvme_world *w, const int *fd)
+{
+	struct successor s = {.w = w, .fd = fd};
+
+	target_swap(w);
+	world_call(w, w->control, successor_run, &s);
+	target_swap(w);
+}
+
 /* --- the end --- */
 
 static void stop_target(void *arg)
@@ -381,13 +464,25 @@ static void count_ahead(struct nvme_world *w)
 	json_decref(stats);
 }
 
+static void side_free(struct nvme_world *w)
+{
+	count_ahead(w);
+	tcp_transport_free(w->transport);
+	nvme_target_free(w->target);
+	w->transport = NULL;
+	w->target = NULL;
+}
+
+static void side_free_run(void *arg)
+{
+	side_free(arg);
+}
+
 static void target_free_run(void *arg)
 {
 	struct nvme_world *w = arg;
 
-	count_ahead(w);
-	tcp_transport_free(w->transport);
-	nvme_target_free(w->target);
+	side_free(w);
 	nvme_qos_free(w->qos);
 	for (unsigned i = 0; i < N_NS; i++) {
 		if (w->ns[i].dev->claims)
@@ -417,7 +512,7 @@ static void check_no_buffer_leaks(struct nvme_world *w)
 		}
 }
 
-void target_stop(struct nvme_world *w)
+static void target_end(struct nvme_world *w)
 {
 	world_call(w, w->control, stop_target, w);
 	world_wait(w, not_changing, w, 60, "the target stops");
@@ -426,10 +521,23 @@ void target_stop(struct nvme_world *w)
 	world_call(w, w->control, stop_subsystem, w);
 	world_wait(w, not_changing, w, 60, "the subsystem is deleted");
 	check_no_buffer_leaks(w);
+}
+
+void target_stop(struct nvme_world *w)
+{
+	target_end(w);
 	world_call(w, w->control, target_free_run, w);
 	sim_run_for(w->sim,
 		    NSEC_PER_MSEC); /* messages of the fault disk that are still under way */
 	world_call(w, w->control, destroy_fault_base, w);
+}
+
+void target_stop_other(struct nvme_world *w)
+{
+	target_swap(w);
+	target_end(w);
+	world_call(w, w->control, side_free_run, w);
+	target_swap(w);
 }
 
 void target_print(const struct nvme_world *w)

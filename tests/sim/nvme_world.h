@@ -77,10 +77,24 @@ struct sim_ns {
 
 enum handover_state { HANDOVER_NONE, HANDOVER_FREEZING, HANDOVER_FROZEN };
 
+struct engine_side { /* what one engine has for itself; disks and limits are common */
+	struct reactor *control, **data;
+	unsigned n_data;
+	struct iobuf_arena *arena;
+	struct nvme_target *target;
+	struct tcp_transport *transport;
+	struct tcp_listener *listener[N_PORTS];
+	struct nvme_subsystem *ss;
+};
+
 struct nvme_world {
 	struct sim_world *sim;
 	uint64_t seed;
-	struct reactor *control, *data[N_DATA_MAX], *host_r[N_HOST_REACTORS];
+	struct engine_side other; /* where the next engine will be */
+	struct nvme_target_opts topts;
+	struct tcp_transport_opts tcp;
+	struct reactor *control, **data, *host_r[N_HOST_REACTORS];
+	struct reactor *data_of[2][N_DATA_MAX]; /* data of the two sides */
 	unsigned n_data;
 	struct iobuf_arena *arena;
 	struct nvme_target *target;
@@ -98,7 +112,7 @@ struct nvme_world {
 	struct client client[N_CLIENTS_MAX];
 	unsigned n_clients;
 	enum handover_state handover;
-	uint64_t freezes, thaws;
+	uint64_t freezes, thaws, handovers, refused;
 	uint64_t ops_done, ops_ok, reads_checked, breaks;
 	int64_t ahead_taken, ahead_copied; /* of the transport, at the end */
 };
@@ -127,6 +141,13 @@ void target_print(const struct nvme_world *w);
 void handover_chaos(struct nvme_world *w);
 /* None is under way. */
 void handover_settle(struct nvme_world *w);
+
+/* A target like the present one on the other side: namespaces, hosts; listeners take the sockets fd[N_PORTS]. Listens to nobody yet. */
+void target_successor(struct nvme_world *w, const int *fd);
+/* The present side and the other one change places. */
+void target_swap(struct nvme_world *w);
+/* The other side's target ends: it has no connection and no listener that anybody uses. */
+void target_stop_other(struct nvme_world *w);
 
 /* nvme_client.c */
 void client_init(struct nvme_world *w, unsigned id);

@@ -324,20 +324,42 @@ static bool clients_gone(void *arg)
 	return true;
 }
 
+/* Of the present side; ids from there on. */
+static unsigned reactors_make(struct nvme_world *w, unsigned id)
+{
+	for (unsigned i = 0; i < w->n_data; i++)
+		w->data[i] = sim_reactor_new(w->sim, id++, "data");
+	w->control = sim_reactor_new(w->sim, id++, "control");
+	return id;
+}
+
+static void reactors_free(struct nvme_world *w)
+{
+	for (unsigned i = 0; i < w->n_data; i++)
+		sim_reactor_free(w->sim, w->data[i]);
+	sim_reactor_free(w->sim, w->control);
+	iobuf_arena_free(w->arena);
+}
+
 static void world_start(struct nvme_world *w, uint64_t seed)
 {
 	struct sim_opts opts = sim_opts_default(seed);
+	unsigned id;
 
 	memset(w, 0, sizeof(*w));
 	w->seed = seed;
 	w->sim = sim_world_new(&opts);
 	w->n_data = 1 + (unsigned)below(w, N_DATA_MAX);
 	w->n_clients = 1 + (unsigned)below(w, N_CLIENTS_MAX);
-	for (unsigned i = 0; i < w->n_data; i++)
-		w->data[i] = sim_reactor_new(w->sim, i, "data");
-	w->control = sim_reactor_new(w->sim, w->n_data, "control");
+	w->data = w->data_of[0];
+	w->other.data = w->data_of[1];
+	w->other.n_data = below(w, 3) ? w->n_data : 1 + (unsigned)below(w, N_DATA_MAX);
+	id = reactors_make(w, 0);
+	target_swap(w);
+	id = reactors_make(w, id);
+	target_swap(w);
 	for (unsigned i = 0; i < N_HOST_REACTORS; i++)
-		w->host_r[i] = sim_reactor_new(w->sim, w->n_data + 1 + i, "hosts");
+		w->host_r[i] = sim_reactor_new(w->sim, id++, "hosts");
 	for (unsigned i = 0; i < w->n_clients; i++)
 		client_init(w, i);
 	target_start(w);
@@ -354,12 +376,11 @@ static void world_end(struct nvme_world *w)
 	if (sim_net_conns(w->sim))
 		sim_fail("%u connections are left", sim_net_conns(w->sim));
 	check_power_cut(w);
-	for (unsigned i = 0; i < w->n_data; i++)
-		sim_reactor_free(w->sim, w->data[i]);
-	sim_reactor_free(w->sim, w->control);
+	reactors_free(w);
+	target_swap(w);
+	reactors_free(w);
 	for (unsigned i = 0; i < N_HOST_REACTORS; i++)
 		sim_reactor_free(w->sim, w->host_r[i]);
-	iobuf_arena_free(w->arena);
 	for (unsigned i = 0; i < N_NS; i++)
 		model_fini(&w->ns[i].model);
 	for (unsigned i = 0; i < w->n_clients; i++)
@@ -388,10 +409,11 @@ static uint64_t run(uint64_t seed, uint64_t steps)
 	hash = sim_hash(w->sim);
 	printf("seed=%" PRIu64 " steps=%" PRIu64 " hosts=%u reactors=%u ops=%" PRIu64 " ok=%" PRIu64
 	       " reads_checked=%" PRIu64 " ahead=%" PRIi64 "+%" PRIi64 " breaks=%" PRIu64
-	       " freezes=%" PRIu64 "/%" PRIu64 " virtual_ms=%" PRIu64 " hash=%016" PRIx64 "\n",
+	       " freezes=%" PRIu64 " thaws=%" PRIu64 " handovers=%" PRIu64 " refused=%" PRIu64
+	       " virtual_ms=%" PRIu64 " hash=%016" PRIx64 "\n",
 	       seed, steps, w->n_clients, w->n_data, w->ops_done, w->ops_ok, w->reads_checked,
-	       w->ahead_taken, w->ahead_copied, w->breaks, w->freezes, w->thaws,
-	       sim_now(w->sim) / NSEC_PER_MSEC, hash);
+	       w->ahead_taken, w->ahead_copied, w->breaks, w->freezes, w->thaws, w->handovers,
+	       w->refused, sim_now(w->sim) / NSEC_PER_MSEC, hash);
 	(void)fflush(stdout);
 	sim_world_free(w->sim);
 	free(w);
