@@ -33,6 +33,9 @@
 	5000 /* a path that is silent for so long is passed by, while there are others to try */
 #define UNDO_MS 30000 /* for the lock: taking back comes after the deadline */
 
+/* For what holds a picture of the controllers (6 KiB): each in a frame of its own, none in that of host_attach(). */
+#define OWN_FRAME __attribute__((noinline))
+
 enum attach_state {
 	ATTACH_LOCK,
 	ATTACH_LOOK,
@@ -78,7 +81,7 @@ static int check(struct attach *a)
 	return res < 0 ? res : host_nqn_check(a->req.hostnqn, a->err);
 }
 
-static int lock_and_note(struct attach *a)
+OWN_FRAME static int lock_and_note(struct attach *a)
 {
 	struct host_ctrls ctrls;
 	int res;
@@ -159,7 +162,7 @@ static int connect_path(struct attach *a, const struct host_path *path, struct e
 }
 
 /* Without native multipath each path is a block device of its own, with the same data: one is right, two are a trap. */
-static int connect_paths(struct attach *a)
+OWN_FRAME static int connect_paths(struct attach *a)
 {
 	bool multipath = host_multipath(a->env);
 	struct host_ctrls ctrls;
@@ -216,7 +219,7 @@ static bool seen_one(void *ctx, const struct host_device *device)
 }
 
 /* A path that the kernel knows and gives no device for, because it is not accessible. */
-static bool hidden_path(const struct attach *a, char ana[HOST_STATE_SIZE])
+OWN_FRAME static bool hidden_path(const struct attach *a, char ana[HOST_STATE_SIZE])
 {
 	struct host_device d = {0};
 	struct host_ctrls ctrls;
@@ -343,7 +346,7 @@ static bool is_of(const struct host_ctrls *ctrls, const char *name)
 }
 
 /* Who waits on, and who has the device, keep what was made; so does who wants another namespace of the subsystem. */
-static void undo(struct attach *a)
+OWN_FRAME static void undo(struct attach *a)
 {
 	struct host_env env = *a->env;
 	struct host_ctrls left;

@@ -14,6 +14,7 @@ import time
 
 GROUP = "/apis/litepool.io/v1alpha1/"
 LIMIT_S = 60
+POOL = "3Gi"  # the agent takes the space at once
 API = ("10.99.0.1", 7443)
 TARGETS = "10.99.0.2"  # volumes have an address of their own, so that a guest can lose it and still talk to the control service
 OTHER = "nqn.2014-08.org.nvmexpress:uuid:99999999-2222-3333-4444-555555555555"
@@ -66,7 +67,8 @@ class Plane:
                 if process.poll() is not None:
                     raise RuntimeError(f"the {name} ended with {process.returncode}: {self.tail()}")
             if time.monotonic() > deadline:
-                raise RuntimeError(f"waited in vain for {what}: {self.tail()}")
+                said = [c.get("message") for pool in self.api("GET", "storagepools")[1].get("items", []) for c in pool.get("status", {}).get("conditions", [])]
+                raise RuntimeError(f"waited in vain for {what}: {said} {self.tail()}")
             time.sleep(0.05)
 
     def api(self, method, path, body=None):
@@ -102,7 +104,7 @@ class Plane:
         for name, nqn in (("guest", GUEST), ("other", OTHER)):
             self.api("POST", "storagenodes", {"metadata": {"name": name}, "spec": {"hostNQN": nqn, "hostID": nqn.rsplit(":", 1)[1], "maxAttachedVolumes": 128}})
         self.wait("node-1", lambda: self.ready("node", "node-1"))
-        self.api("POST", "storagepools", {"metadata": {"name": "p1"}, "spec": {"nodeName": "node-1", "device": {"file": self.path("pool.img")}, "size": "8Gi"}})
+        self.api("POST", "storagepools", {"metadata": {"name": "p1"}, "spec": {"nodeName": "node-1", "device": {"file": self.path("pool.img")}, "size": POOL}})
         self.wait("the pool", lambda: self.ready("pool", "p1"))
 
     def stop(self):
