@@ -3,15 +3,13 @@
 #ifndef LITEPOOL_POOL_MAP_PRIV_H
 #define LITEPOOL_POOL_MAP_PRIV_H
 
-#include <sched.h>
-
 #include "base/check.h"
+#include "base/spin.h"
 #include "pool/map.h"
 #include "pool/notes.h"
 
 #define MASK_WORDS   (LAYOUT_CLUSTER_BLOCKS / 64)
 #define CHANGE_WORDS ((MAP_LEAF_CLUSTERS + 63) / 64)
-#define SPINS_MAX    100u /* then the processor is given to whoever has the lock */
 
 struct mask_page {
 	_Atomic uint64_t word[MAP_MASK_CLUSTERS][MASK_WORDS];
@@ -22,7 +20,7 @@ struct mask_page {
  * I/O, no allocation, no message.
  */
 struct map_leaf {
-	atomic_flag locked;
+	struct spin lock;
 	bool queued; /* on its map's stack, or taken and not collected */
 	uint32_t index;
 	struct map *map;
@@ -59,30 +57,14 @@ struct map {
 	_Atomic uint64_t exposed_begun, exposed_ended, exposed_durable;
 };
 
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
 static inline void leaf_lock(struct map_leaf *leaf)
 {
-	unsigned spins = 0;
-
-	while (atomic_flag_test_and_set_explicit(&leaf->locked, memory_order_acquire)) {
-		if (++spins % SPINS_MAX == 0)
-			(void)sched_yield();
-		else
-			cpu_relax();
-	}
+	spin_lock(&leaf->lock);
 }
 
 static inline void leaf_unlock(struct map_leaf *leaf)
 {
-	atomic_flag_clear_explicit(&leaf->locked, memory_order_release);
+	spin_unlock(&leaf->lock);
 }
 
 static inline struct map_leaf *leaf_find(const struct map *map, uint64_t cluster)
