@@ -14,7 +14,7 @@ struct lvstore_params {
 	uint64_t cluster_sz, reserved_bytes;
 	uint32_t commit_percent;
 	json_t *watermarks;
-	bool readonly;
+	bool readonly, checksums;
 	const char *clear_method;
 	uint32_t num_md_pages_per_cluster_ratio, md_page_size;
 };
@@ -116,6 +116,7 @@ static const struct json_field create_fields[] = {
 	{"reserved_bytes", JSON_KIND_U64, AT(reserved_bytes)},
 	{"watermarks", JSON_KIND_ARRAY, AT(watermarks)},
 	{"force", JSON_KIND_STRING, AT(force)},
+	{"checksums", JSON_KIND_BOOL, AT(checksums)},
 };
 
 static int create_check(struct engine *e, const struct lvstore_params *p, struct bdev **ret,
@@ -154,6 +155,7 @@ static int create_check(struct engine *e, const struct lvstore_params *p, struct
 	opts->commit_percent = p->commit_percent;
 	opts->reserved_bytes = p->reserved_bytes;
 	opts->force = p->force != NULL;
+	opts->sums = p->checksums;
 	*ret = bdev;
 	return watermarks_get(p->watermarks, opts->watermark, err);
 }
@@ -430,6 +432,8 @@ static json_t *lvstore_json(struct pool *pool)
 	put(json, "snapshots", s.snapshots);
 	put(json, "created_s", sb->created_s);
 	put(json, "epoch", sb->epoch);
+	(void)json_object_set_new(json, "checksums",
+				  json_boolean(sb->incompat & LAYOUT_INCOMPAT_SUMS));
 	return json;
 }
 

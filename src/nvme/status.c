@@ -15,7 +15,8 @@ static const struct {
 	uint16_t read, other; /* what a read says; what all others say */
 } errno_table[] = {
 	{EIO, NVME_SC_READ_ERROR | NVME_STATUS_DNR, NVME_SC_WRITE_FAULT | NVME_STATUS_DNR},
-	{EILSEQ, NVME_SC_GUARD_CHECK | NVME_STATUS_DNR, NVME_SC_GUARD_CHECK | NVME_STATUS_DNR},
+	/* Not End-to-end Guard Check: that is of protection information, which no namespace here has. */
+	{EILSEQ, NVME_SC_READ_ERROR | NVME_STATUS_DNR, NVME_SC_WRITE_FAULT | NVME_STATUS_DNR},
 	{ENOSPC, NVME_SC_CAP_EXCEEDED, NVME_SC_CAP_EXCEEDED},
 	{EDQUOT, NVME_SC_CAP_EXCEEDED, NVME_SC_CAP_EXCEEDED},
 	{EROFS, NVME_SC_NS_WRITE_PROTECTED | NVME_STATUS_DNR,

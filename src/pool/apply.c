@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "pool/follow.h"
 #include "pool/priv.h"
+#include "pool/sums.h"
 
 #define RUN_MAX (1u << 24) /* clusters of a MAP_RUN that need memory: 16 TiB (FORMAT.md §4) */
 
@@ -329,6 +330,22 @@ static int apply_segment_set(struct pool *pool, const struct record *r, bool liv
 		  : 0;
 }
 
+static int apply_sums(struct pool *pool, const struct record *r, struct err *err)
+{
+	bool set = r->type == RECORD_SUMS_SET;
+	uint64_t phys = set ? r->sums_set.phys : r->sums_open.phys;
+	int rc;
+
+	if (set &&
+	    (r->sums_set.first || r->sums_set.count != LAYOUT_CLUSTER_BLOCKS || !r->sums_set.close))
+		return err_set(err, -EUCLEAN, "not all sums of cluster %" PRIu64 " are there",
+			       phys);
+	rc = set ? sums_replay_set(pool, phys, r->sums_set.sums) : sums_replay_open(pool, phys);
+	return rc ? err_set(err, rc, "sums of cluster %" PRIu64 ": %s", phys,
+			    rc == -ENOMEM ? "no memory" : "the pool has no sums")
+		  : 0;
+}
+
 int pool_apply(struct pool *pool, const struct record *r, bool live, struct err *err)
 {
 	switch (r->type) {
@@ -348,9 +365,10 @@ int pool_apply(struct pool *pool, const struct record *r, bool live, struct err 
 		return apply_props_delete(pool, r, live, err);
 	case RECORD_SEGMENT_SET:
 		return apply_segment_set(pool, r, live, err);
-	case RECORD_PAGES:     /* for the loader alone */
-	case RECORD_SUMS_OPEN: /* a pool with sums is opened for reading only (open.c) */
+	case RECORD_SUMS_OPEN:
 	case RECORD_SUMS_SET:
+		return live ? 0 : apply_sums(pool, r, err);
+	case RECORD_PAGES: /* for the loader alone */
 	default:
 		return 0;
 	}

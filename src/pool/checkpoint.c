@@ -3,7 +3,7 @@
  * The checkpoint: brings the pages on the device up to date so that the journal's tail can move.
  *
  *   IDLE -> [ZERO -> ZERO_FLUSH: new segments] -> OP -> ROUND -> WRITE -> FLUSH -> READ --more--> ZERO or OP
- *                                                                              \--nothing left--> SUPER -> IDLE
+ *                                                                              \--nothing left--> [SUMS] -> SUPER -> IDLE
  *
  * A batch is captured at the beginning of a round, while no operation is half done; the round carries the PAGES record and whatever in the images is not yet durable. Then
  * the pages go to the slots that do not count, are flushed, and read back; from then on they count (FORMAT.md §5).
@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "pool/checkpoint.h"
+#include "pool/sums.h"
 
 static void next_batch(struct pool *pool);
 static void want_op(struct pool *pool);
@@ -64,6 +65,7 @@ static void begin(struct pool *pool)
 		c->todo_segtab[i] |= c->segments.tab_changed[i];
 		c->segments.tab_changed[i] = 0;
 	}
+	sums_checkpoint_begins(pool);
 	next_batch(pool);
 }
 
@@ -111,8 +113,8 @@ bool checkpoint_clean(const struct pool *pool)
 	for (unsigned i = 0; i < sizeof(c->todo_segtab) / sizeof(c->todo_segtab[0]); i++)
 		if (c->segments.tab_changed[i])
 			return false;
-	return c->step == CHECKPOINT_IDLE && list_empty(&c->leaves) && list_empty(&c->objects) &&
-	       bitmap_next_set(&c->layers, 0) == BITMAP_NONE;
+	return c->step == CHECKPOINT_IDLE && sums_clean(pool) && list_empty(&c->leaves) &&
+	       list_empty(&c->objects) && bitmap_next_set(&c->layers, 0) == BITMAP_NONE;
 }
 
 /* ---- new segments ---- */
@@ -302,6 +304,12 @@ static void write_super(struct pool *pool)
 	super_change(&pool->super, &c->super);
 }
 
+void checkpoint_sums_settled(struct pool *pool)
+{
+	if (pool->checkpoint->step == CHECKPOINT_SUMS && sums_settled(pool))
+		write_super(pool);
+}
+
 void checkpoint_round_durable(struct pool *pool)
 {
 	struct pool_checkpoint *c = pool->checkpoint;
@@ -323,7 +331,8 @@ void checkpoint_round_durable(struct pool *pool)
 			   pool)) { /* ordinary rounds leave a quarter of the ring: cannot be */
 		fail(pool, -ENOSPC, "the journal has no room for what the checkpoint announces");
 	} else {
-		write_super(pool);
+		c->step = CHECKPOINT_SUMS;
+		checkpoint_sums_settled(pool);
 	}
 }
 
@@ -394,6 +403,7 @@ static void step(struct batch *batch, int res)
 	case CHECKPOINT_IDLE:
 	case CHECKPOINT_OP:
 	case CHECKPOINT_ROUND:
+	case CHECKPOINT_SUMS:
 	case CHECKPOINT_SUPER:
 		ASSERT(!"no transfer in this step");
 	}

@@ -17,6 +17,7 @@ enum checkpoint_step {
 	CHECKPOINT_WRITE,
 	CHECKPOINT_FLUSH,
 	CHECKPOINT_READ, /* back, past caches */
+	CHECKPOINT_SUMS, /* those that the tail leaves behind are on their way to the table */
 	CHECKPOINT_SUPER,
 };
 

@@ -2,7 +2,7 @@
 /*
  * Closing:
  *
- *   (the scrub has stopped) -> OPS (those that were asked for have ended) -> COMMIT -> CHECKPOINT (until there is nothing left) -> SUPER (clean: the journal is empty) -> GATE (turns that were asked for have ended) -> free
+ *   (the scrub has stopped) -> OPS (those that were asked for have ended) -> SUMS (clusters are closed) -> COMMIT -> CHECKPOINT (until there is nothing left) -> SUPER (clean: the journal is empty) -> GATE (turns that were asked for have ended) -> free
  *
  * A pool that takes no writes goes from OPS to GATE. A failure on the way only means that the next opening replays the journal. Transfers of metadata that were under way when the pool failed
  * are waited for: they use its memory.
@@ -14,11 +14,19 @@
 #include "base/log.h"
 #include "pool/priv.h"
 #include "pool/scrub.h"
+#include "pool/sums.h"
 
 #define LOOK_AGAIN_NS 1000000u /* for the end of transfers */
 
 struct pool_closing {
-	enum { CLOSE_OPS, CLOSE_COMMIT, CLOSE_CHECKPOINT, CLOSE_SUPER, CLOSE_GATE } step;
+	enum {
+		CLOSE_OPS,
+		CLOSE_SUMS,
+		CLOSE_COMMIT,
+		CLOSE_CHECKPOINT,
+		CLOSE_SUPER,
+		CLOSE_GATE
+	} step;
 	struct pool *pool;
 	struct pool_op op;
 	struct pool_commit commit;
@@ -37,8 +45,8 @@ static void leave(struct pool *pool);
 
 static bool io_under_way(const struct pool *pool)
 {
-	return pool->log.batch.pending || checkpoint_io(pool) || pool->super.step != SUPER_IDLE ||
-	       !list_empty(&pool->super.changes);
+	return pool->log.batch.pending || checkpoint_io(pool) || sums_io_under_way(pool) ||
+	       pool->super.step != SUPER_IDLE || !list_empty(&pool->super.changes);
 }
 
 static void look_again(struct timer *timer)
@@ -106,6 +114,8 @@ static void mark_clean(struct super_change *change, struct superblock *next)
 	struct pool *pool = container_of(change, struct pool_closing, super)->pool;
 	const struct journal_link *end = &pool->log.durable;
 
+	if (!sums_all_closed(pool))
+		return; /* the journal has to say which are open */
 	next->tail_lsn = end->lsn;
 	next->tail_prev_epoch = end->prev_epoch;
 	next->tail_prev_crc = end->prev_crc;
@@ -124,6 +134,11 @@ static void checkpoint_done(void *ctx, int res, const struct err *err)
 		close_next(c, res);
 }
 
+static void sums_closed(struct pool *pool)
+{
+	close_next(pool->closing, 0);
+}
+
 static void commit_done(struct pool_commit *commit, int res)
 {
 	close_next(container_of(commit, struct pool_closing, commit), res);
@@ -139,6 +154,12 @@ static void close_next(struct pool_closing *c, int res)
 		c->step = CLOSE_SUPER;
 	c->step = res ? CLOSE_GATE : c->step + 1;
 	switch (c->step) {
+	case CLOSE_SUMS:
+		if (pool->sums)
+			sums_close(pool, sums_closed);
+		else
+			close_next(c, 0);
+		return;
 	case CLOSE_COMMIT:
 		c->commit.done = commit_done;
 		pool_commit(pool, &c->commit);
@@ -153,6 +174,7 @@ static void close_next(struct pool_closing *c, int res)
 	case CLOSE_GATE:
 		if (!c->res && !pool_writable(pool))
 			notes_end(pool);
+		sums_stop(pool);
 		c->turn = (struct gate_turn){.drained = gate_done};
 		gate_turn(pool, &c->turn);
 		return;

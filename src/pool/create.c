@@ -171,6 +171,9 @@ static int options_check(const struct pool_create_opts *opts, const struct super
 	    sb->watermark[2] > 100)
 		return err_set(err, -EINVAL,
 			       "watermarks are three percentages that ascend to at most 100");
+	if (opts->sums && sb->end_cluster - sb->first_cluster < 3)
+		return err_set(err, -EINVAL,
+			       "the device is too small for a pool with sums of data");
 	if (sb->reserved_clusters > sb->end_cluster - sb->first_cluster)
 		return err_set(err, -EINVAL, "more space is to be reserved than the device has");
 	return 0;
@@ -194,6 +197,7 @@ static int plan_super(struct creating *c, const struct pool_create_opts *opts)
 	if (rc)
 		return rc;
 	reactor_random(c->home, random, sizeof(random));
+	sb->incompat = opts->sums ? LAYOUT_INCOMPAT_SUMS : 0;
 	sb->pool = uuid_is_null(&opts->uuid) ? uuid_from_random(random[0]) : opts->uuid;
 	sb->writer = uuid_from_random(random[1]);
 	sb->epoch = 1;

@@ -215,6 +215,11 @@ static int hold_refused(const struct pool *pool, struct err *err)
 	if (pool->hold.step != HOLD_NONE || pool->closing)
 		return err_set(err, -EBUSY, "pool %s is %s", pool->super.now.name,
 			       pool->closing ? "being closed" : "being handed over already");
+	if (pool->sums)
+		return err_set(err, -EOPNOTSUPP,
+			       "pool %s has sums of its data, and those are not handed over yet: "
+			       "restart the engine instead",
+			       pool->super.now.name);
 	if (res || pool->state != POOL_OPEN)
 		return err_set(err, res ? res : -EIO, "pool %s is %s: it cannot be handed over",
 			       pool->super.now.name, pool_state_name[pool->state]);

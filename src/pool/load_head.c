@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "pool/load.h"
+#include "pool/sums.h"
 
 static void super_read_done(struct pool_super *super, int res)
 {
@@ -61,12 +62,11 @@ static int check_access(struct pool_opening *o, const struct superblock *sb)
 		log_warn("pool.read_only", "pool=%s reason=\"%s\"", sb->name, why.text);
 		o->read_only = true;
 	}
-	if (sb->incompat & LAYOUT_INCOMPAT_SUMS && (!o->read_only || o->opts.successor))
-		return err_set(
-			&o->err, -EOPNOTSUPP,
-			"pool %s has sums of its data, which this program does not keep yet: "
-			"it can only be opened for reading",
-			sb->name);
+	if (sb->incompat & LAYOUT_INCOMPAT_SUMS && o->opts.successor)
+		return err_set(&o->err, -EOPNOTSUPP,
+			       "pool %s has sums of its data, and those are not handed over yet: "
+			       "restart the engine instead",
+			       sb->name);
 	return 0;
 }
 
@@ -112,7 +112,7 @@ int load_choose(struct pool_opening *o)
 		return rc;
 	superblock_rules(sb, &pool->rules);
 	pool->next_id = sb->next_id;
-	if (space_init(pool) || checkpoint_init(pool))
+	if (space_init(pool) || sums_init(pool) || checkpoint_init(pool))
 		return err_set(&o->err, -ENOMEM, "no memory to open pool %s", sb->name);
 	return LOAD_NEXT;
 }

@@ -11,7 +11,7 @@
  *  1. A record is collected before the flush of its round begins, and a block is valid in a map only when its data write has ended; so no durable record points to data that is not.
  *  2. Transactions stand behind all map changes that were visible when the round began.
  *  3. Whoever is answered is covered: every leaf that was dirty when he asked is in this round or in an earlier one. A round that could not take all leaves answers nobody but the transactions in it.
- *  4. The ring never runs over its tail: ordinary rounds stop at three quarters and wait; the last quarter is the checkpoint's.
+ *  4. The ring never runs over its tail: ordinary rounds stop at three quarters and wait; the last quarter is the checkpoint's, and half of it also the sums'.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "pool/priv.h"
+#include "pool/sums.h"
 
 #define LATER_NS 1000000000ull
 /* Of a round's buffer and of the ring, beyond what room() promises: for the records that announce a batch of the checkpoint. */
@@ -58,11 +59,13 @@ void log_kick_later(struct pool *pool)
 /* ---- collecting ---- */
 
 /* Blocks that this round may still take. */
-static uint32_t room(const struct pool *pool, bool checkpoint)
+uint32_t log_room(const struct pool *pool, enum log_share share)
 {
 	const struct pool_log *log = &pool->log;
 	uint32_t ring = pool->rules.journal_blocks;
-	uint32_t limit = checkpoint ? ring - LOG_SPARE_BLOCKS : ring - ring / 4;
+	uint32_t limit = share == LOG_CHECKPOINT ? ring - LOG_SPARE_BLOCKS
+			 : share == LOG_URGENT   ? ring - ring / 8
+						 : ring - ring / 4;
 	uint32_t begun = log->builder.finished ? 0 : log->builder.block + 1;
 	uint32_t used = log_blocks_used(pool) + begun;
 	uint32_t in_ring = used < limit ? limit - used : 0;
@@ -100,11 +103,11 @@ static void collect_change(void *ctx, const struct map_change *change)
 }
 
 static bool collect_leaf(struct pool *pool, struct map_leaf *leaf, uint8_t (*image)[LAYOUT_PAGE],
-			 bool checkpoint)
+			 enum log_share share)
 {
 	struct collect c = {pool, map_layer(map_leaf_map(leaf))};
 
-	if (room(pool, checkpoint) < LEAF_BLOCKS)
+	if (log_room(pool, share) < LEAF_BLOCKS)
 		return false;
 	journal_txn_begin(&pool->log.builder);
 	map_leaf_collect(leaf, collect_change, &c, image);
@@ -116,7 +119,7 @@ static bool collect_leaf(struct pool *pool, struct map_leaf *leaf, uint8_t (*ima
 
 bool log_collect_leaf(struct pool *pool, struct map_leaf *leaf, uint8_t (*image)[LAYOUT_PAGE])
 {
-	return collect_leaf(pool, leaf, image, true);
+	return collect_leaf(pool, leaf, image, LOG_CHECKPOINT);
 }
 
 /* Leaves of a map join those that wait; it is durable once none waits any more. */
@@ -155,7 +158,7 @@ static void collect_maps(struct pool *pool)
 		struct map_leaf *leaf = log->leaves;
 		struct map_leaf *next = map_leaf_next(leaf);
 
-		if (!collect_leaf(pool, leaf, NULL, false))
+		if (!collect_leaf(pool, leaf, NULL, LOG_ORDINARY))
 			return;
 		log->leaves = next;
 	}
@@ -169,7 +172,7 @@ static void collect_txns(struct pool *pool)
 		struct pool_txn *txn = list_first(&log->txns, struct pool_txn, link);
 		uint32_t blocks = txn->size / (JOURNAL_ROOM - RECORD_SIZE_MAX / 2) + 2;
 
-		if (!txn->error && room(pool, false) < blocks)
+		if (!txn->error && log_room(pool, LOG_ORDINARY) < blocks)
 			return;
 		list_remove(&txn->link);
 		if (!txn->error)
@@ -234,6 +237,7 @@ static void round_refused(struct pool *pool)
 	txns_done(pool, -EIO);
 	checkpoint_failed(pool);
 	space_failed(pool);
+	sums_failed(pool);
 }
 
 static void round_durable(struct pool *pool)
@@ -255,6 +259,7 @@ static void round_durable(struct pool *pool)
 		log->wanted = true;
 	}
 	txns_done(pool, 0);
+	sums_round_durable(pool);
 	checkpoint_round_durable(pool);
 	hold_check_journal(pool);
 	if (log_blocks_used(pool) > pool->rules.journal_blocks / 4)
@@ -321,6 +326,7 @@ static void round_begin(struct pool *pool)
 	if (!log->commit_holds)
 		list_splice_back(&log->commits_in_round, &log->commits);
 	log->first_lsn = log->durable.lsn;
+	sums_collect(pool);
 	checkpoint_capture(pool);
 	collect_maps(pool);
 	if (!log->leaves) {

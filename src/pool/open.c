@@ -17,6 +17,7 @@
 #include "pool/follow.h"
 #include "pool/load.h"
 #include "pool/scrub.h"
+#include "pool/sums.h"
 
 static void open_run(struct pool_opening *o);
 
@@ -51,6 +52,7 @@ void pool_free(struct pool *pool)
 	hold_fini(pool);
 	follow_free(pool);
 	scrub_fini(pool);
+	sums_fini(pool);
 	reap_fini(pool);
 	table_fini(pool);
 	checkpoint_fini(pool);
@@ -241,6 +243,7 @@ static int start(struct pool_opening *o)
 		 pool_state_name[pool->state], pool->tables.n_layers, pool->tables.n_objects,
 		 checkpoint_segments(pool), o->scan.commit.lsn - o->scan.rules->tail_lsn,
 		 o->n_torn);
+	sums_start(pool);
 	return LOAD_NEXT;
 }
 

@@ -50,6 +50,7 @@ struct pool_create_opts {
 	uint8_t watermark[3];    /* percent, ascending; all 0: 80, 90, 95 */
 	uint64_t reserved_bytes; /* kept from thin volumes */
 	bool force;              /* overwrite the signature that is found on the device */
+	bool sums;               /* of all data, verified at each read (FORMAT.md §9) */
 };
 typedef void (*pool_done_fn)(void *ctx, int res, const struct err *err);
 
@@ -114,6 +115,8 @@ void pool_open(const struct pool_env *env, struct blk_dev *dev, const struct poo
 void pool_close(struct pool *pool, pool_done_fn done, void *ctx);
 
 struct blk_dev *pool_dev(const struct pool *pool);
+/* What data of volumes is read from and written to: the same, or what keeps and checks its sums. No discards. */
+struct blk_dev *pool_data_dev(const struct pool *pool);
 struct reactor *pool_home(const struct pool *pool); /* any thread */
 const struct superblock *pool_superblock(const struct pool *pool);
 enum pool_state pool_state(const struct pool *pool);
@@ -263,7 +266,7 @@ struct pool_space_info {         /* clusters */
 	uint64_t free;           /* not in a map, a segment or a stock */
 	uint64_t stocked;        /* handed to reactors, not in a map yet */
 	uint64_t freeing;        /* detached, not free yet */
-	uint64_t metadata;       /* segments */
+	uint64_t metadata;       /* segments, and the table of sums */
 	uint64_t thick_reserved; /* promised to thick volumes, not mapped yet */
 	uint64_t reserved;       /* kept from thin volumes by option */
 	uint64_t volume_bytes;   /* sum of the sizes of volumes */

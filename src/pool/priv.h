@@ -104,6 +104,9 @@ void log_fini(struct pool *pool);
 void log_begin_at(struct pool *pool, const struct journal_link *link);
 void log_kick(struct pool *pool);       /* a round soon */
 void log_kick_later(struct pool *pool); /* within a second */
+/* During a round's collection: blocks that may still be taken by a share of the ring: three quarters, seven eighths, all but some for the records of the checkpoint's batches. */
+enum log_share { LOG_ORDINARY, LOG_URGENT, LOG_CHECKPOINT };
+uint32_t log_room(const struct pool *pool, enum log_share share);
 uint32_t log_blocks_used(const struct pool *pool);
 /* During a round's collection: adds the leaf's changes; image as map_leaf_collect(). False: no room, nothing was done. */
 bool log_collect_leaf(struct pool *pool, struct map_leaf *leaf, uint8_t (*image)[LAYOUT_PAGE]);
@@ -145,6 +148,7 @@ void checkpoint_object_gone(struct pool *pool, struct pool_object *object);
 /* Called by log.c when a round begins (no op is half done): puts a batch of pages into it, if one is waiting. */
 void checkpoint_capture(struct pool *pool);
 void checkpoint_round_durable(struct pool *pool);
+void checkpoint_sums_settled(struct pool *pool); /* sums_settled() may say so now */
 void checkpoint_failed(struct pool *pool);
 /*
  * Mount, in this order: every segment in use; SEGMENTS pages; then, when everything is replayed, every pair's winner (also those whose owner is gone), which gives the pair to its
@@ -247,6 +251,7 @@ struct pool {
 	struct pool_scrub *scrub; /* NULL: never started */
 	struct pool_hold hold;
 	struct pool_follow *follow; /* a successor's; NULL: it is none, or none any more */
+	struct sums *sums;        /* NULL: the pool has none of its data */
 	struct pool_opening *opening;
 	struct pool_closing *closing;
 };

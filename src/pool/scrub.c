@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "layout/sums.h"
 #include "pool/scrub_priv.h"
 
 #define HEAD_PARTS    ((uint32_t)(LAYOUT_HEAD / LAYOUT_CLUSTER))
@@ -22,9 +23,9 @@
 #define RETRY_NS      (50 * NSEC_PER_MSEC)
 
 static const char *const step_name[] = {
-	[SCRUB_STOPPED] = "stopped", [SCRUB_READ] = "running", [SCRUB_BLOCKS] = "running",
-	[SCRUB_MEND] = "mending",    [SCRUB_ZERO] = "mending", [SCRUB_WAIT] = "running",
-	[SCRUB_SAVE] = "running",
+	[SCRUB_STOPPED] = "stopped", [SCRUB_READ] = "running", [SCRUB_SUMS] = "running",
+	[SCRUB_BLOCKS] = "running",  [SCRUB_MEND] = "mending", [SCRUB_ZERO] = "mending",
+	[SCRUB_WAIT] = "running",    [SCRUB_SAVE] = "running",
 };
 
 static void read_next(struct pool_scrub *s);
@@ -288,6 +289,28 @@ static void cluster_read(struct batch *batch, int res)
 	}
 }
 
+static void summed(struct sums_check *check, int res)
+{
+	struct pool_scrub *s = container_of(check, struct pool_scrub, check);
+
+	s->bytes_read += LAYOUT_CLUSTER;
+	if (res) {
+		s->block = 0;
+		read_block(s);
+		return;
+	}
+	scrub_sums(s, &check->bad);
+	cluster_done(s);
+}
+
+static bool has_sums(const struct pool_scrub *s)
+{
+	const struct pool *pool = s->pool;
+
+	return pool->sums && !in_head(s) && scrub_segment_at(pool, s->cluster) == UINT32_MAX &&
+	       !sums_is_home(s->cluster, pool->rules.first_cluster);
+}
+
 static void read_next(struct pool_scrub *s)
 {
 	const struct pool_checkpoint *c = s->pool->checkpoint;
@@ -297,6 +320,14 @@ static void read_next(struct pool_scrub *s)
 	s->checkpoints = c->step == CHECKPOINT_IDLE ? counter_get(&c->checkpoints) : UINT64_MAX;
 	s->generation = s->pool->super.now.generation;
 	s->read_at_ns = reactor_now(s->pool->home);
+	if (has_sums(s)) {
+		s->step = SCRUB_SUMS;
+		s->check.cluster = s->cluster;
+		s->check.buf = s->buf;
+		s->check.done = summed;
+		sums_check(s->pool, &s->check);
+		return;
+	}
 	s->xfer = (struct batch_xfer){cluster * LAYOUT_CLUSTER, LAYOUT_CLUSTER, s->buf};
 	batch_run(&s->batch, s->pool->dev, BLK_READ, 0, &s->xfer, 1, cluster_read);
 }
@@ -328,7 +359,7 @@ static void forget_results(struct pool_scrub *s)
 {
 	json_array_clear(s->problems);
 	s->clusters_read = s->bytes_read = s->pages_checked = 0;
-	s->found = s->mended = s->unreadable = 0;
+	s->found = s->mended = s->unreadable = s->wrong = 0;
 }
 
 /* On the way to SCRUB_READ by a timer, so that nothing is called inside. */
@@ -409,13 +440,14 @@ json_t *pool_scrub_json(const struct pool *pool)
 	if (!s)
 		return json_pack("{s:s, s:I, s:I}", "state", "stopped", "cluster", (json_int_t)at,
 				 "end_cluster", (json_int_t)sb->end_cluster);
-	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}",
+	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}",
 			 "state", step_name[s->step], "complete", s->complete, "cluster",
 			 (json_int_t)at, "end_cluster", (json_int_t)sb->end_cluster, "bytes_per_s",
 			 (json_int_t)(s->bytes_per_s == UINT64_MAX ? 0 : s->bytes_per_s),
 			 "clusters_read", (json_int_t)s->clusters_read, "bytes_read",
 			 (json_int_t)s->bytes_read, "pages_checked", (json_int_t)s->pages_checked,
 			 "problems_found", (json_int_t)s->found, "mended", (json_int_t)s->mended,
-			 "unreadable_blocks", (json_int_t)s->unreadable, "passes",
-			 (json_int_t)s->passes, "problems", s->problems);
+			 "unreadable_blocks", (json_int_t)s->unreadable, "wrong_blocks",
+			 (json_int_t)s->wrong, "passes", (json_int_t)s->passes, "problems",
+			 s->problems);
 }

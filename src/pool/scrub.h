@@ -3,8 +3,8 @@
  * Scrubbing: reads in the background what an open pool has on its device, so that rot is found while it can still be mended.
  *
  *   metadata   all four superblock copies, both slots of each page: checked against what RAM knows; a bad one is written anew from RAM
- *   data       every mapped cluster is read: a block that the device cannot read is reported with the volume that has it. (Pools have no sums of data yet, so what the
- *              device reads without an error is believed.)
+ *   data       every mapped cluster is read: a block that the device cannot read is reported with the volume that has it, and in a pool with sums one that does not match
+ *              its sum. (Without sums what the device reads without an error is believed.)
  *
  * One cluster at a time, so much a second. What is done is kept in the superblock (scrub_cluster) when it is stopped and every few GiB, and the next one goes on there.
  *

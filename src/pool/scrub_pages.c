@@ -204,16 +204,51 @@ static bool find_in(const struct pool_layer *layer, uint64_t phys, uint64_t *ret
 	return false;
 }
 
+static struct pool_layer *find_layer(const struct pool *pool, uint64_t phys, uint64_t *ret_cluster)
+{
+	struct pool_layer *l = pool_layer_next(pool, NULL);
+
+	while (l && !find_in(l, phys, ret_cluster))
+		l = pool_layer_next(pool, l);
+	return l;
+}
+
+void scrub_sums(struct pool_scrub *s, const struct block_mask *bad)
+{
+	const struct pool_layer *l = NULL;
+	uint64_t cluster;
+	char owner[128];
+
+	for (unsigned i = 0; i < LAYOUT_CLUSTER_BLOCKS; i++) {
+		uint64_t place = s->cluster * LAYOUT_CLUSTER_BLOCKS + i;
+		struct map_run run;
+
+		if (!(bad->word[i / 64] >> (i % 64) & 1))
+			continue;
+		if (!l)
+			l = find_layer(s->pool, s->cluster, &cluster);
+		if (!l)
+			return; /* nobody's any more */
+		map_find(l->map, cluster * LAYOUT_CLUSTER_BLOCKS + i, 1, &run);
+		if (run.found != MAP_HERE || run.place != place)
+			continue; /* was never written */
+		s->wrong++;
+		scrub_owner(s->pool, s->cluster, owner, sizeof(owner));
+		scrub_tell(s, place * LAYOUT_PAGE,
+			   "block %u of the device's cluster %" PRIu64
+			   " does not match its sum; it is of %s",
+			   i, s->cluster, owner);
+	}
+}
+
 void scrub_owner(const struct pool *pool, uint64_t phys, char *text, size_t size)
 {
-	for (struct pool_layer *l = pool_layer_next(pool, NULL); l; l = pool_layer_next(pool, l)) {
-		uint64_t cluster;
+	uint64_t cluster;
+	const struct pool_layer *l = find_layer(pool, phys, &cluster);
 
-		if (!find_in(l, phys, &cluster))
-			continue;
+	if (l)
 		(void)snprintf(text, size, "cluster %" PRIu64 " of layer %" PRIu64 " (%s)", cluster,
 			       l->disk.id, l->object ? l->object->name : "of a deleted snapshot");
-		return;
-	}
-	(void)snprintf(text, size, "no volume's any more");
+	else
+		(void)snprintf(text, size, "no volume's any more");
 }

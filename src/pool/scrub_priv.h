@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "pool/checkpoint.h"
 #include "pool/scrub.h"
+#include "pool/sums.h"
 
 #define SCRUB_PROBLEMS 64u /* that are kept with their text */
 #define SCRUB_TRIES    8u  /* of a cluster of metadata: writing both slots takes two */
@@ -14,6 +15,7 @@ struct pool_scrub {
 	enum scrub_step {
 		SCRUB_STOPPED,
 		SCRUB_READ,   /* a cluster, or the head */
+		SCRUB_SUMS,   /* a cluster of data, which has sums */
 		SCRUB_BLOCKS, /* one by one: which of them cannot be read */
 		SCRUB_MEND,   /* a checkpoint that writes pages anew, or the superblock */
 		SCRUB_ZERO,   /* over a slot that nobody uses */
@@ -32,6 +34,7 @@ struct pool_scrub {
 	uint8_t *buf; /* LAYOUT_CLUSTER */
 	uint32_t head_part;
 	struct batch batch;
+	struct sums_check check;
 	struct batch_xfer xfer;
 	uint64_t zero_pair; /* whose slot is being zeroed; 0: of nobody's */
 	struct super_change change;
@@ -39,7 +42,7 @@ struct pool_scrub {
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;
 	json_t *problems;
-	uint64_t clusters_read, bytes_read, pages_checked, found, mended, unreadable, passes;
+	uint64_t clusters_read, bytes_read, pages_checked, found, mended, unreadable, wrong, passes;
 };
 
 enum scrub_verdict {
@@ -54,6 +57,8 @@ enum scrub_verdict scrub_segment(struct pool_scrub *s, uint32_t index);
 enum scrub_verdict scrub_head(struct pool_scrub *s); /* one MiB of it: copy and pages */
 /* Index of the segment at that cluster; UINT32_MAX: none. */
 uint32_t scrub_segment_at(const struct pool *pool, uint64_t cluster);
+/* Blocks of the cluster that do not match their sums are told, if they are somebody's. */
+void scrub_sums(struct pool_scrub *s, const struct block_mask *bad);
 /* "layer 3 (db-0), cluster 17" to text. */
 void scrub_owner(const struct pool *pool, uint64_t phys, char *text, size_t size);
 /* scrub.c */

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "pool/priv.h"
+#include "pool/sums.h"
 
 #define GRANT_MAX (POOL_STOCK / 2)
 
@@ -353,6 +354,7 @@ int space_grow(struct pool *pool, uint64_t end_cluster)
 	if (bitmap_resize(&pool->space.used, end_cluster))
 		return -ENOMEM;
 	pool->space.free += end_cluster - bits;
+	sums_grow(pool, bits, end_cluster);
 	space_serve(pool);
 	space_watch(pool);
 	return 0;
@@ -378,7 +380,7 @@ void pool_space_info(const struct pool *pool, struct pool_space_info *ret)
 	ret->free = space->free;
 	ret->stocked = sum_stock(pool, POOL_THIN) + sum_stock(pool, POOL_THICK);
 	ret->freeing = space->freed.n + space->in_round.n + space->durable.n + space->in_turn.n;
-	ret->metadata = checkpoint_segments(pool);
+	ret->metadata = checkpoint_segments(pool) + sums_homes(pool);
 	ret->thick_reserved = thick_unmet(pool) + sum_stock(pool, POOL_THICK);
 	ret->reserved = pool->super.now.reserved_clusters;
 	list_for_each (it, &pool->tables.objects) {

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "pool/checkpoint.h"
+#include "pool/sums.h"
 
 const char *const pool_state_name[] = {
 	[POOL_OPENING] = "opening",     [POOL_OPEN] = "open",       [POOL_READ_ONLY] = "read-only",
@@ -92,7 +93,7 @@ json_t *pool_stats_json(const struct pool *pool)
 {
 	const struct pool_checkpoint *c = pool->checkpoint;
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rounds",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o*}", "rounds",
 			 (json_int_t)counter_get(&pool->log.rounds), "journal_blocks",
 			 (json_int_t)counter_get(&pool->log.blocks_written), "flushes",
 			 (json_int_t)counter_get(&pool->log.flushes), "journal_blocks_used",
@@ -101,7 +102,7 @@ json_t *pool_stats_json(const struct pool *pool)
 			 (json_int_t)counter_get(&c->pages), "space_requests",
 			 (json_int_t)counter_get(&pool->space.want_count), "space_refused",
 			 (json_int_t)counter_get(&pool->space.refused), "map_bytes",
-			 (json_int_t)atomic_load(&pool->maps.bytes));
+			 (json_int_t)atomic_load(&pool->maps.bytes), "sums", sums_stats_json(pool));
 }
 
 struct pool_layer *pool_layer_next(const struct pool *pool, const struct pool_layer *layer)

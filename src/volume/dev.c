@@ -45,7 +45,7 @@ static unsigned caps_of(const struct volume *v)
 {
 	unsigned caps = BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_VOLATILE_CACHE;
 
-	caps |= pool_dev(v->pool)->caps & BLK_CAP_LOAN;
+	caps |= pool_data_dev(v->pool)->caps & BLK_CAP_LOAN;
 	if (pool_object_is_snapshot(v->object))
 		caps |= BLK_CAP_READ_ONLY;
 	return caps;

@@ -26,7 +26,7 @@ static void lane_fill(struct volume_lane *lane)
 static struct volume_lane *lane_new(struct volumes *set, struct pool_slot *slot)
 {
 	struct volume_lane *lane = calloc(1, sizeof(*lane));
-	struct blk_dev *base = pool_dev(set->pool);
+	struct blk_dev *base = pool_data_dev(set->pool);
 	size_t bytes = LANE_BOUNCE * VIO_BOUNCE;
 
 	if (base->caps & BLK_CAP_LOAN)

@@ -276,7 +276,7 @@ static void write_copy(struct volume_job *job)
 		return;
 	}
 	job->step = JOB_WRITE;
-	batch_run(&job->batch, pool_dev(pool_of(job)), BLK_WRITE, 0, job->xfer, n, job_io);
+	batch_run(&job->batch, pool_data_dev(pool_of(job)), BLK_WRITE, 0, job->xfer, n, job_io);
 }
 
 static void job_io(struct batch *batch, int res)
@@ -312,7 +312,8 @@ static void job_next(struct volume_job *job)
 			hide_one(job, c);
 			continue;
 		}
-		batch_run(&job->batch, pool_dev(pool_of(job)), BLK_READ, 0, job->xfer, n, job_io);
+		batch_run(&job->batch, pool_data_dev(pool_of(job)), BLK_READ, 0, job->xfer, n,
+			  job_io);
 		return;
 	}
 	if (job->kind == JOB_MERGE)

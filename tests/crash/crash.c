@@ -42,7 +42,7 @@ static uint64_t now_ns(void)
 }
 
 struct totals {
-	uint64_t cuts, failures, changes[CHANGES], refused[CHANGES], ios, reads;
+	uint64_t cuts, failures, changes[CHANGES], refused[CHANGES], ios, reads, summed;
 };
 
 static void add(struct totals *t, const struct run *run)
@@ -51,6 +51,7 @@ static void add(struct totals *t, const struct run *run)
 	t->failures += run->failures;
 	t->ios += run->ios;
 	t->reads += run->reads;
+	t->summed += run->summed;
 	for (unsigned i = 0; i < CHANGES; i++) {
 		t->changes[i] += run->changes[i];
 		t->refused[i] += run->refused[i];
@@ -78,7 +79,9 @@ static void print_totals(const struct totals *t, uint64_t ns, uint64_t seed)
 	for (unsigned i = 1; i < CHANGES; i++)
 		printf("%s%s %" PRIu64 "/%" PRIu64, i > 1 ? ", " : "done/refused: ", change_name[i],
 		       t->changes[i], t->refused[i]);
-	printf("; I/Os %" PRIu64 ", of them reads %" PRIu64 "\n", t->ios, t->reads);
+	printf("; I/Os %" PRIu64 ", of them reads %" PRIu64 "; blocks against their sums %" PRIu64
+	       "\n",
+	       t->ios, t->reads, t->summed);
 	printf("crash cuts=%" PRIu64 " failures=%" PRIu64 " cuts_per_s=%" PRIu64 " seed=%" PRIu64
 	       "\n",
 	       t->cuts, t->failures, t->cuts * 1000 / ms, seed);
@@ -109,12 +112,17 @@ static bool parse(int argc, char **argv, struct wish *w)
 		{"life", required_argument, NULL, 'l'},     {"event", required_argument, NULL, 'e'},
 		{"choice", required_argument, NULL, 'c'},   {"trace", no_argument, NULL, 't'},
 		{"choices", required_argument, NULL, 'k'},  {"uncut", required_argument, NULL, 'u'},
-		{"directed", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
+		{"directed", required_argument, NULL, 'd'}, {"sums", no_argument, NULL, 'S'},
+		{"no-sums", no_argument, NULL, 'N'},        {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 't')
 			w->opts.trace = true;
+		else if (c == 'S')
+			w->opts.sums = 1;
+		else if (c == 'N')
+			w->opts.sums = -1;
 		else if (c == 'd')
 			w->directed = optarg;
 		else if (c == 'n')

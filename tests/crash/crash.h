@@ -76,6 +76,7 @@ struct run_opts {
 	bool trace;
 	unsigned failures_max;
 	uint64_t disk_bytes; /* 0: drawn */
+	int sums;            /* of data: 1 yes, -1 no, 0: every fourth seed of random runs */
 };
 
 struct weights { /* what a workload does; 0: never */
@@ -120,6 +121,8 @@ struct run {
 	char text[32]; /* name for a change */
 	uint64_t arg;
 	unsigned handovers;
+	bool sums;
+	uint64_t summed;
 	uint64_t cuts, failures, faults, changes[CHANGES], refused[CHANGES], ios, reads;
 	bool over;   /* a directed test has seen all that it wanted */
 	bool broken; /* a failure of the run itself: it can not go on */
@@ -129,6 +132,9 @@ __attribute__((format(printf, 2, 3))) void run_fail(struct run *run, const char 
 /* fn on the home reactor, then until it has set done. */
 int run_call(struct run *run, void (*call)(struct run *run));
 void run_done(void *ctx, int res, const struct err *err);
+
+/* sums.c */
+void sums_squeeze(struct run *run); /* after opening: as if the pool were much larger than RAM */
 
 /* work.c */
 void work_io(struct run *run);

@@ -107,6 +107,7 @@ bool cut_look(struct run *run, const char *when, bool answered, uint64_t *ret_ha
 		run_fail(run, "%s: %s", when, s.text);
 		return false;
 	}
+	run->summed += s.summed;
 	*ret_hash = s.hash;
 	return true;
 }

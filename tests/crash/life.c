@@ -84,8 +84,8 @@ int run_call(struct run *run, void (*call)(struct run *run))
 
 static void call_create(struct run *run)
 {
-	pool_create(&run->env, &run->disk->dev, &(struct pool_create_opts){.name = "p"}, run_done,
-		    run);
+	pool_create(&run->env, &run->disk->dev,
+		    &(struct pool_create_opts){.name = "p", .sums = run->sums}, run_done, run);
 }
 
 static void call_open(struct run *run)
@@ -237,6 +237,8 @@ bool run_begin(struct run *run)
 		return false;
 	}
 	run->answered_counts = true;
+	run->summed += s.summed;
+	sums_squeeze(run);
 	return run_call(run, call_volumes) == 0;
 }
 
@@ -312,6 +314,7 @@ void run_start(struct run *run, const struct run_opts *opts, const char *name,
 	bytes = mib[rng_below(&run->rng, ARRAY_LEN(mib))] * MIB;
 	if (opts->disk_bytes)
 		bytes = opts->disk_bytes;
+	run->sums = opts->sums ? opts->sums > 0 : !strcmp(name, "random") && opts->seed % 4 == 3;
 	run->step_ns = NSEC_PER_USEC << rng_below(&run->rng, 7);
 	run->sim = sim_world_new(&sim);
 	for (unsigned i = 0; i < RUN_REACTORS; i++)

@@ -141,10 +141,14 @@ struct seen { /* what was found in a pool */
 	bool settle;   /* the model learns what it is now */
 	bool answered; /* what was answered must be there, flushed or not */
 	uint64_t hash;
-	char text[256]; /* what is wrong */
+	uint64_t misfit; /* place of one that does not match; 0: none */
+	uint64_t summed; /* blocks that were held against their sums */
+	char text[256];  /* what is wrong */
 };
 /* Compares. 0, or -1 with text. */
 int model_check(struct model *m, struct seen *s);
+/* sums.c: whether the block's sum, if the pool knows one, is that of the page (NULL: zeros). */
+bool sums_fit(struct seen *seen, uint64_t place, const uint8_t *page);
 /* A snapshot that was just answered: looks at what it has and settles it. */
 int model_settle_snapshots(struct model *m, struct seen *s);
 /* The change has been answered. */

@@ -100,7 +100,7 @@ static int check_attrs(struct model *m, struct seen *s, const struct object *o,
 
 /* ---- cells ---- */
 
-static const uint8_t *find_page(const struct seen *s, const struct pool_object *p, uint64_t block)
+static const uint8_t *find_page(struct seen *s, const struct pool_object *p, uint64_t block)
 {
 	for (const struct pool_layer *l = p->layer; l; l = l->parent) {
 		struct map_run run;
@@ -108,8 +108,13 @@ static const uint8_t *find_page(const struct seen *s, const struct pool_object *
 		if (l->emptied)
 			continue;
 		map_find(l->map, block, 1, &run);
-		if (run.found == MAP_HERE)
-			return s->page(s->disk, run.place);
+		if (run.found == MAP_HERE) {
+			const uint8_t *page = s->page(s->disk, run.place);
+
+			if (!sums_fit(s, run.place, page) && !s->misfit)
+				s->misfit = run.place;
+			return page;
+		}
 		if (run.found == MAP_ZERO)
 			return NULL;
 	}
@@ -188,6 +193,11 @@ static int check_cells(struct model *m, struct seen *s, const struct object *o,
 		}
 		if (i % WIN_SECTORS == 0 || sector % BLOCK_SECTORS == 0)
 			page = find_page(s, p, sector / BLOCK_SECTORS);
+		if (s->misfit)
+			return wrong(s,
+				     "%s sector %" PRIu64 ": place %" PRIu64
+				     " does not match its sum",
+				     o->now.name, sector, s->misfit);
 		data = page ? page + sector % BLOCK_SECTORS * DISK_SECTOR : NULL;
 		value = stamp_value(m, data, sector);
 		at = value == STAMP_BAD ? -1 : cell_match(m, c, value, &sure);

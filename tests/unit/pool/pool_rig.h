@@ -88,9 +88,12 @@ static inline int rig_create_opts(struct pool_rig *rig, const struct pool_create
 	return rig_run(rig, rig_call_create);
 }
 
+/* The tests of volumes are run on pools with sums of data too (meson.build). */
 static inline int rig_create(struct pool_rig *rig)
 {
-	return rig_create_opts(rig, &(struct pool_create_opts){.name = "p0"});
+	return rig_create_opts(
+		rig, &(struct pool_create_opts){.name = "p0",
+						.sums = getenv("LITEPOOL_TEST_SUMS") != NULL});
 }
 
 static inline void rig_call_open(struct pool_rig *rig)
