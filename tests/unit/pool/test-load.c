@@ -230,7 +230,6 @@ static void features_decide_who_may_open(void **state)
 		int write, read;
 	} rows[] = {
 		{2, 0, -EOPNOTSUPP, -EOPNOTSUPP},
-		{LAYOUT_INCOMPAT_SUMS, 0, -EOPNOTSUPP, 0},
 		{0, 1, 0, 0},
 	};
 
