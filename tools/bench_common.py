@@ -94,7 +94,8 @@ class Engine(Process):
     """litepool-engine; with a bdev, as one namespace on one listener."""
 
     def __init__(self, bdev=None, transport=None):
-        self.dir = tempfile.mkdtemp(prefix="litepool-bench-")
+        # A tmpfs, as /run is: pools have their notes beside the socket.
+        self.dir = tempfile.mkdtemp(prefix="litepool-bench-", dir="/dev/shm")
         atexit.register(shutil.rmtree, self.dir, True)
         self.rpc_path = os.path.join(self.dir, "rpc.sock")
         self.port = free_port()
