@@ -99,14 +99,17 @@ class Engine(Process):
         atexit.register(shutil.rmtree, self.dir, True)
         self.rpc_path = os.path.join(self.dir, "rpc.sock")
         self.port = free_port()
-        super().__init__([tool("litepool-engine"), "--foreground", "--state-dir", self.dir, "--rpc-socket",
-                          self.rpc_path, "--cores", f"[{SERVER_CPU}]"])
+        super().__init__(self.command())
         wait_for("the engine's start", self.up)
         self.rpc("nvmf_create_transport", {"trtype": "TCP", **(transport or {})})
         if bdev:
             method, params = bdev
             self.rpc(method, params)
             self.export(params["name"])
+
+    def command(self):
+        return [tool("litepool-engine"), "--foreground", "--state-dir", self.dir, "--rpc-socket", self.rpc_path, "--cores",
+                f"[{SERVER_CPU}]"]
 
     def export(self, bdev, nqn=NQN):
         self.rpc("nvmf_create_subsystem", {"nqn": nqn, "allow_any_host": True})
