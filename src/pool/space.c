@@ -115,11 +115,11 @@ static void set_full(struct pool *pool, bool full)
 	tell(pool, 100, full);
 }
 
+/* What thick volumes are promised counts as used, written or not: no other volume can have it. (In a thick stock it is not free any more.) */
 void space_watch(struct pool *pool)
 {
 	uint64_t total = pool->rules.end_cluster - pool->rules.first_cluster;
-	uint64_t used =
-		total - pool->space.free - sum_stock(pool, POOL_THIN) - sum_stock(pool, POOL_THICK);
+	uint64_t used = total - pool->space.free - sum_stock(pool, POOL_THIN) + thick_unmet(pool);
 	unsigned level = 0;
 
 	while (level < 3 && used * 100 >= total * pool->super.now.watermark[level])
@@ -369,6 +369,7 @@ void pool_thick_total(struct pool *pool, int64_t delta_clusters)
 {
 	pool->space.thick_total += delta_clusters;
 	ASSERT(pool->space.thick_total >= 0);
+	space_watch(pool);
 }
 
 void pool_space_info(const struct pool *pool, struct pool_space_info *ret)

@@ -427,6 +427,33 @@ static void a_group_has_one_cut(void **state)
 	vrig_fini(&b.rig);
 }
 
+static void on_level(void *ctx, unsigned percent, bool above)
+{
+	*(unsigned *)ctx = above ? percent : 0;
+}
+
+static void what_is_promised_to_thick_volumes_counts_as_used(void **state)
+{
+	struct pool_listener listener;
+	struct pool_space_info info;
+	struct bench b;
+	unsigned level = 0;
+	uint64_t size;
+
+	bench_init(&b, 11);
+	listener = (struct pool_listener){.space = on_level, .ctx = &level};
+	pool_listen(b.rig.p.pool, &listener);
+	pool_space_info(b.rig.p.pool, &info);
+	size = info.total * 82 / 100 * LAYOUT_CLUSTER;
+	vrig_create(&b.rig, "thick", size, 4096, true);
+	assert_int_equal(level, 80);
+	assert_int_equal(op_delete(&b, "thick"), 0);
+	sim_run_for(b.rig.p.w.sim, NSEC_PER_SEC);
+	assert_int_equal(level, 0);
+	pool_unlisten(b.rig.p.pool, &level);
+	vrig_fini(&b.rig);
+}
+
 static void space_comes_back(void **state)
 {
 	static uint8_t pic[4][BLOCKS];
@@ -458,6 +485,7 @@ int main(void)
 		cmocka_unit_test(a_volume_goes_back_to_a_snapshot),
 		cmocka_unit_test(what_was_cut_off_does_not_come_back),
 		cmocka_unit_test(thick_volumes_have_their_space),
+		cmocka_unit_test(what_is_promised_to_thick_volumes_counts_as_used),
 		cmocka_unit_test(a_group_has_one_cut),
 		cmocka_unit_test(space_comes_back),
 	};
