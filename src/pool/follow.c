@@ -294,7 +294,8 @@ static void read_more(struct pool_follow *f)
 	uint64_t lsn = f->scan.commit.lsn, left = ring - (lsn - f->rules.tail_lsn);
 	uint32_t at = (uint32_t)(lsn % ring), first;
 
-	f->n = (uint32_t)MIN(f->exact ? MIN(f->target.lsn - lsn, FOLLOW_BLOCKS) : f->more, left);
+	f->n = (uint32_t)MIN(f->exact ? MIN(f->target.lsn - lsn, (uint64_t)FOLLOW_BLOCKS) : f->more,
+			     left);
 	first = MIN(f->n, ring - at);
 	f->xfer[0] =
 		(struct batch_xfer){journal_offset(&f->rules, lsn), first * LAYOUT_PAGE, f->buf};

@@ -448,9 +448,7 @@ static void finish(struct volume_job *job)
 
 /* ---- a slice ---- */
 
-/*
- * Between two slices an operation may have given the layer other work: a volume that was being decoupled became a snapshot, and that was deleted. Where the earlier work was says nothing then.
- */
+/* Between two slices the layer may have got other work: what was being decoupled became a snapshot, and that was deleted. Where the earlier work was says nothing then. */
 static void set_kind(struct volume_job *job, enum job_kind kind)
 {
 	if (job->looked && kind != job->kind)

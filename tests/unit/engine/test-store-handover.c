@@ -451,7 +451,7 @@ static void given_up_the_old_engine_goes_on(void **state)
 		assert_int_equal(call_on(&old, 0, do_thaw), 0);
 		fill(&old, "pf/db", (8 + i) * MIB, 8);
 		assert_int_equal(call_on(&old, 0, do_freeze_and_forget), 0);
-		sim_run_for(sim, i * 700);
+		sim_run_for(sim, (uint64_t)i * 700);
 		assert_int_equal(call_on(&old, 0, do_unhold), 0);
 		sim_run_for(sim, NSEC_PER_MSEC);
 		fill(&old, "pf/db", (12 + i) * MIB, 9);
@@ -481,7 +481,8 @@ static void a_journal_that_becomes_too_full_ends_the_hold(void **state)
 	assert_int_equal(call_on(&old, 0, do_hold), 0);
 	for (unsigned i = 0; i < 700 && !old.broken; i++) {
 		memset(buf, 1, 4096);
-		assert_int_equal(io(&old, "pf/db", BLK_WRITE, 4 * MIB + i * 8192, 4096), 0);
+		assert_int_equal(io(&old, "pf/db", BLK_WRITE, 4 * MIB + (uint64_t)i * 8192, 4096),
+				 0);
 		assert_int_equal(io(&old, "pf/db", BLK_FLUSH, 0, 0), 0);
 	}
 	assert_true(old.broken);
