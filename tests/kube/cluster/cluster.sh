@@ -27,6 +27,10 @@ check "classes" classes
 too_large() {
     CLASS=now pvc huge 1Ti && eventually eval 'kubectl describe pvc huge | grep "no room for the volume"' && kubectl delete pvc huge --timeout="${LIMIT}s"
 }
+grow_refused() {
+    CLASS=now pvc big 64Mi && bound big && kubectl patch pvc big --type merge -p '{"spec":{"resources":{"requests":{"storage":"1Ti"}}}}' &&
+        eventually eval 'kubectl describe pvc big | grep "cannot grow to"' && kubectl delete pvc big --timeout="${LIMIT}s"
+}
 node_lost() {
     node_kill node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute || return
     eventually eval '! kubectl get pod m' && eventually eval '! attached | grep -q "^node2 .*$(kubectl get pvc m -o "jsonpath={.spec.volumeName}")"'
@@ -34,6 +38,7 @@ node_lost() {
 node_back() { node_start node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service- && eventually running; }
 cycle() {
     check "a claim without room says so in an event" too_large
+    check "and growth without room" grow_refused
     # xfs: growing a mounted ext4 takes CAP_SYS_RESOURCE, which root of a test machine may not have.
     local CLASS=xfs
     check "a claim and its pod" eval 'pvc a 512Mi && start_pod a a node1 && bound a'

@@ -16,6 +16,7 @@ kind: StorageClass
 metadata: {name: now}
 provisioner: csi.litepool.io
 volumeBindingMode: Immediate
+allowVolumeExpansion: true
 ---
 apiVersion: groupsnapshot.storage.k8s.io/v1
 kind: VolumeGroupSnapshotClass
