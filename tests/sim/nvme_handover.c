@@ -5,8 +5,11 @@
  * in this world; so runs without other disturbances are the ones that prove it: sim-nvme --calm).
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "rt/carry.h"
 #include "sim/nvme_world.h"
@@ -195,6 +198,32 @@ static void take_over(struct handover *h)
 	target_stop_other(w);
 }
 
+/* For tests/fuzz/corpus/carry and tests/golden: SIM_DUMP names a directory. */
+static void dump(const struct handover *h)
+{
+	const char *dir = getenv("SIM_DUMP");
+	char path[512];
+	FILE *f;
+
+	if (!dir)
+		return;
+	(void)snprintf(path, sizeof(path), "%s/%" PRIu64 "-%" PRIu64, dir, h->w->seed,
+		       h->w->handovers);
+	f = fopen(path, "we");
+	if (!f)
+		sim_fail("%s cannot be written", path);
+	(void)fputc(1, f);
+	for (unsigned i = 0; i < h->n_parts; i++) {
+		const size_t len = h->out[i].w.len - TLV_BLOB_HEAD;
+		uint8_t head[4];
+
+		put_le32(head, (uint32_t)len);
+		(void)fwrite(head, 1, sizeof(head), f);
+		(void)fwrite(h->out[i].w.buf + TLV_BLOB_HEAD, 1, len, f);
+	}
+	(void)fclose(f);
+}
+
 static void hand_over(struct nvme_world *w)
 {
 	struct handover *h = calloc(1, sizeof(*h));
@@ -206,6 +235,7 @@ static void hand_over(struct nvme_world *w)
 	target_successor(w, h->listener_fd);
 	if (step(h, w->control, save_run, "all is saved"))
 		sim_fail("saving failed with %d", h->res);
+	dump(h);
 	if (step(h, w->other.control, restore_run, "all is restored")) {
 		if (h->res != -ENOBUFS) /* the other side may have fewer buffers */
 			sim_fail("restoring failed: %s",
