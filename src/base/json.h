@@ -16,9 +16,8 @@
 
 #include "base/err.h"
 
-#if !JSON_HAVE_ATOMIC_BUILTINS
-#error "this jansson does not count references atomically: trees that threads share would be freed twice"
-#endif
+_Static_assert(JSON_HAVE_ATOMIC_BUILTINS,
+	       "trees that threads share need a jansson that counts references atomically");
 
 enum json_kind {
 	JSON_KIND_STRING, /* const char *, borrowed from the JSON */
