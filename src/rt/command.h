@@ -17,9 +17,16 @@ struct command_result {
 
 /*
  * argv[0] is searched in PATH, argv ends with NULL. stdin is empty; no descriptor and no signal mask of ours is inherited. 0: it ran, see *ret; -ETIMEDOUT: it did not
- * end in timeout_ms (< 0: no limit) and was killed; -ENOENT: there is no such program.
+ * end in timeout_ms (< 0: no limit) and was killed (one that hangs in the kernel is left to its fate); -ENOENT: there is no such program.
  */
 int command_run(const char *const argv[], int timeout_ms, struct command_result *ret,
 		struct err *err);
+
+/*
+ * The same; what it writes to stdout goes whole into *ret_text (malloc'ed, ends with NUL), stderr alone into ret->output. -EMSGSIZE: it was more than max_bytes, and the
+ * program was killed.
+ */
+int command_read(const char *const argv[], int timeout_ms, size_t max_bytes, char **ret_text,
+		 struct command_result *ret, struct err *err);
 
 #endif

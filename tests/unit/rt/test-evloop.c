@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -114,12 +115,33 @@ static void a_command_tells_its_status_and_its_last_words(void **state)
 	assert_int_equal(command_run(slow, 10, &result, &err), -ETIMEDOUT);
 }
 
+static void a_command_is_read_whole_and_its_complaints_apart(void **state)
+{
+	const char *const both[] = {"sh", "-c", "echo out; echo wrong >&2; seq 20000; exit 3",
+				    NULL};
+	const char *const endless[] = {"yes", NULL};
+	const char *const slow[] = {"sh", "-c", "echo begun; exec sleep 1000", NULL};
+	struct command_result result;
+	char *text = NULL;
+	struct err err;
+
+	assert_int_equal(command_read(both, 60000, 1 << 20, &text, &result, &err), 0);
+	assert_int_equal(result.status, 3);
+	assert_string_equal(result.output, "wrong ");
+	assert_memory_equal(text, "out\n1\n2\n", 8);
+	assert_int_equal(strlen(text), 4 + 108894);
+	free(text);
+	assert_int_equal(command_read(endless, 60000, 100000, &text, &result, &err), -EMSGSIZE);
+	assert_int_equal(command_read(slow, 100, 100000, &text, &result, &err), -ETIMEDOUT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_end_runs_what_was_posted_and_comes),
 		cmocka_unit_test(a_socket_wakes_it_and_a_timer_answers),
 		cmocka_unit_test(a_command_tells_its_status_and_its_last_words),
+		cmocka_unit_test(a_command_is_read_whole_and_its_complaints_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
