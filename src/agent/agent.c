@@ -317,6 +317,11 @@ int agent_start(const struct agent_opts *opts, struct agent **ret, struct err *e
 	a->opts = opts;
 	a->lock_fd = -1;
 	a->host = (struct host_env){.root = opts->root, .cancel_fd = -1};
+	for (size_t i = 0; i < AGENT_LVM_LOCKS; i++)
+		if (lock_new(&a->lvm_lock[i]) < 0) {
+			agent_stop(a);
+			return err_set(err, -ENOMEM, "out of memory");
+		}
 	rc = set_names(a, err);
 	if (!rc)
 		rc = take_state_dir(a, err);
@@ -348,6 +353,7 @@ void agent_stop(struct agent *a)
 {
 	if (!a)
 		return;
+	a->stopping = true;
 	metrics_stop(a->metrics);
 	background_free(a->ticker);
 	if (a->queue)
@@ -366,6 +372,8 @@ void agent_stop(struct agent *a)
 	link_free(a->link);
 	workqueue_free(a->queue);
 	sweep_fini(a);
+	for (size_t i = 0; i < AGENT_LVM_LOCKS; i++)
+		lock_free(a->lvm_lock[i]);
 	if (a->lock_fd >= 0)
 		(void)close(a->lock_fd);
 	free(a);

@@ -40,8 +40,10 @@
 #define AGENT_NQN_PREFIX         "nqn.2026-11.io.litepool:volume:"
 #define AGENT_KEY_MAX            300
 #define AGENT_WORKERS_MAX        64
+#define AGENT_LVM_LOCKS          16
 
 struct link;
+struct lock;
 struct watch;
 struct heartbeat;
 struct metrics;
@@ -62,7 +64,9 @@ struct agent {
 	struct watch *watch;
 	struct heartbeat *heartbeat;
 	struct metrics *metrics;
-	struct strmap orphans; /* of the sweep, which one worker at a time does */
+	struct lock *lvm_lock[AGENT_LVM_LOCKS]; /* lvm_take() */
+	_Atomic bool stopping;                  /* what takes long looks at it */
+	struct strmap orphans;                  /* of the sweep, which one worker at a time does */
 };
 
 int agent_start(const struct agent_opts *opts, struct agent **ret, struct err *err);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/lvm.h"
 #include "agent/watch.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -47,8 +48,15 @@ void pool_bdev_name(const json_t *pool, char name[ENGINE_NAME_SIZE])
 int pool_is_open(struct agent *a, const json_t *pool, json_t **ret, struct err *err)
 {
 	_cleanup_json_ json_t *lvstore = NULL;
-	int rc = engine_pool(a, pool_uuid(pool), &lvstore, err);
+	struct lvm lvm;
+	int rc;
 
+	if (!pool_is_lvm(pool))
+		rc = engine_pool(a, pool_uuid(pool), &lvstore, err);
+	else if (ret)
+		rc = lvm_pool_look(a, pool, &lvstore, err);
+	else
+		rc = lvm_open(a, pool, &lvm, NULL, err);
 	if (!rc && ret)
 		*ret = json_incref(lvstore);
 	return rc;
@@ -262,11 +270,8 @@ int pool_reconcile(struct agent *a, const char *name)
 
 	if (!pool || strcmp(kube_str(pool, "spec.nodeName"), a->node) != 0)
 		return 0; /* what we have of it the next sweep looks at */
-	if (!strcmp(kube_str(pool, "spec.engine"), "lvm"))
-		return pool_status_failed(
-			a, pool, "Failed", "NotBuilt",
-			"pools with engine lvm are not built in this version of the "
-			"agent; use engine native");
+	if (pool_is_lvm(pool))
+		return lvm_pool_reconcile(a, pool);
 	if (!watch_up(a->watch))
 		return pool_status_failed(a, pool, "Unknown", "EngineDown",
 					  "the engine of node %s does not answer", a->node);

@@ -25,6 +25,9 @@ static const char *health_of(const json_t *lvstore, const char **ret_reason)
 {
 	const char *state = kube_str(lvstore, "state");
 
+	*ret_reason = kube_str(lvstore, "reason");
+	if ((*ret_reason)[0])
+		return "Failed"; /* LVM's own words */
 	if (!strcmp(state, "failed")) {
 		*ret_reason = "a write of metadata or a flush failed; the pool only reads until it "
 			      "is opened again. Look at the device, then restart the engine";

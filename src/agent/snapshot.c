@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/lvm.h"
 #include "agent/pool.h"
 #include "agent/watch.h"
 #include "base/bytes.h"
@@ -213,6 +214,36 @@ static int set_label(struct cut *c, const json_t *lvol)
 			 &c->err);
 }
 
+static int look(struct cut *c, json_t **ret)
+{
+	return pool_is_lvm(c->pool) ? lvm_snapshot_look(c->a, c->pool, c->uid, ret, &c->err)
+				    : engine_lvol(c->a, c->uid, ret, &c->err);
+}
+
+/* By LVM: one volume at a time. */
+static int cut_lvm(struct cut *c, const char *group)
+{
+	_cleanup_json_ json_t *volume = NULL;
+
+	c->reason = "GroupNotSupported";
+	if (group[0])
+		return err_set(&c->err, -EOPNOTSUPP,
+			       "LVM cannot cut several volumes at once: groups are for native "
+			       "pools. Delete the label " AGENT_LABEL_GROUP);
+	volume = volume_of(c, c->snapshot);
+	if (!volume)
+		return c->err.code;
+	c->reason = "CutFailed";
+	return lvm_snapshot_cut(c->a, c->pool, c->snapshot, volume, &c->err);
+}
+
+static int cut(struct cut *c, const char *group)
+{
+	if (pool_is_lvm(c->pool))
+		return cut_lvm(c, group);
+	return group[0] ? cut_group(c, group) : cut_one(c);
+}
+
 static int keep(struct cut *c)
 {
 	_cleanup_json_ json_t *lvol = NULL;
@@ -220,7 +251,7 @@ static int keep(struct cut *c)
 	int rc;
 
 	c->reason = "EngineFailed";
-	rc = engine_lvol(c->a, c->uid, &lvol, &c->err);
+	rc = look(c, &lvol);
 	if (rc == -ENODEV && kube_str(c->snapshot, "status.uuid")[0]) {
 		c->reason = "DataMissing";
 		(void)err_set(&c->err, rc,
@@ -230,14 +261,14 @@ static int keep(struct cut *c)
 		return tell_failed(c, true);
 	}
 	if (rc == -ENODEV) {
-		rc = group[0] ? cut_group(c, group) : cut_one(c);
+		rc = cut(c, group);
 		if (!rc) {
 			log_info("agent.snapshot.cut", "snapshot=%s uid=%s group=%s",
 				 kube_name(c->snapshot), c->uid, group[0] ? group : "none");
-			rc = engine_lvol(c->a, c->uid, &lvol, &c->err);
+			rc = look(c, &lvol);
 		}
 	}
-	if (!rc)
+	if (!rc && !pool_is_lvm(c->pool))
 		rc = set_label(c, lvol);
 	return rc ? tell_failed(c, false) : tell_ready(c, lvol);
 }
@@ -249,7 +280,8 @@ static int end(struct cut *c)
 
 	if (!kube_finalizer_has(c->snapshot, AGENT_FINALIZER_SNAPSHOT))
 		return 0;
-	rc = engine_lvol_delete(c->a, c->uid, &c->err);
+	rc = pool_is_lvm(c->pool) ? lvm_snapshot_remove(c->a, c->pool, c->uid, &c->err)
+				  : engine_lvol_delete(c->a, c->uid, &c->err);
 	if (!rc) {
 		log_info("agent.snapshot.removed", "snapshot=%s uid=%s", kube_name(c->snapshot),
 			 c->uid);

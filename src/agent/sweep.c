@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/lvm.h"
 #include "agent/pool.h"
 #include "agent/volume.h"
 #include "agent/watch.h"
@@ -293,5 +294,6 @@ int sweep_reconcile(struct agent *a, const char *name)
 	(void)each(a, "bdev_lvol_get_lvols", lvol_look_all);
 	(void)each(a, "nvmf_get_subsystems", subsystem_look);
 	(void)each(a, "bdev_lvol_get_lvstores", pool_look);
+	lvm_sweep(a, certain);
 	return 0;
 }

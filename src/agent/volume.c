@@ -7,8 +7,10 @@
 #include "agent/volume.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "agent/lvm.h"
 #include "agent/pool.h"
 #include "agent/watch.h"
 #include "base/json.h"
@@ -38,8 +40,19 @@ static bool allocated_moved(const json_t *volume, uint64_t now, uint64_t size)
 	return !now || !old || (old > now ? old - now : now - old) > size / 20;
 }
 
+/* Of a volume that its node uses as a device; "" else. */
+static const char *device_path(struct volume_work *w, char path[LVM_PATH_SIZE])
+{
+	path[0] = '\0';
+	if (lvm_volume_is_local(w))
+		(void)snprintf(path, LVM_PATH_SIZE, "/dev/" LVM_VG_PREFIX "%.40s/vol-%.40s",
+			       pool_uuid(w->pool), w->uid);
+	return path;
+}
+
 static int tell_ready(struct volume_work *w)
 {
+	char path[LVM_PATH_SIZE];
 	uint64_t size = (uint64_t)json_integer_value(json_object_get(w->lvol, "size_bytes"));
 	uint64_t used = (uint64_t)json_integer_value(json_object_get(w->lvol, "allocated_bytes"));
 	_cleanup_status_ struct status s = {0};
@@ -54,8 +67,9 @@ static int tell_ready(struct volume_work *w)
 		status_set_bytes(&s, "allocated", used);
 	status_set(&s, "targets", json_incref(w->targets));
 	status_set(&s, "attachedNodes", json_incref(w->attached));
-	status_condition(&s, "Ready", true, "Exported", "pool %s of node %s serves it",
-			 kube_name(w->pool), w->a->node);
+	status_set_text(&s, "devicePath", device_path(w, path));
+	status_condition(&s, "Ready", true, path[0] ? "Local" : "Exported",
+			 "pool %s of node %s serves it", kube_name(w->pool), w->a->node);
 	if (w->reason)
 		status_condition(&s, "Attached", false, w->reason, "%s", w->err.text);
 	else
@@ -86,8 +100,16 @@ static int tell_failed(struct volume_work *w)
 
 static int keep(struct volume_work *w)
 {
-	int rc = volume_lvol(w);
+	bool lvm = pool_is_lvm(w->pool), local = lvm && lvm_volume_is_local(w);
+	int rc = lvm ? lvm_volume(w) : volume_lvol(w);
 
+	if (local) {
+		if (!rc)
+			rc = lvm_volume_local(w);
+		return rc ? tell_failed(w) : tell_ready(w);
+	}
+	if (!rc && lvm)
+		rc = lvm_volume_bdev(w);
 	if (!rc)
 		rc = volume_limits(w);
 	if (!rc)
@@ -122,7 +144,8 @@ static int end(struct volume_work *w)
 		return tell_kept(w, "Attached",
 				 "nodes shall have it attached; detach it first "
 				 "(spec.attachedNodes)");
-	rc = volume_remove(w->a, w->uid, &w->err);
+	rc = pool_is_lvm(w->pool) ? lvm_volume_remove(w->a, w->pool, w->uid, &w->err)
+				  : volume_remove(w->a, w->uid, &w->err);
 	if (rc)
 		return tell_kept(w, rc == -EBUSY ? "InUse" : "EngineFailed", w->err.text);
 	log_info("agent.volume.removed", "volume=%s uid=%s", kube_name(w->volume), w->uid);

@@ -23,6 +23,8 @@ struct volume_work {
 /*
  * Each brings one part to what is declared: 0, or a negative errno with w->err and w->reason.
  */
+int volume_size(
+	struct volume_work *w); /* size_bytes: what is declared, as far as it was promised */
 int volume_lvol(struct volume_work *w);   /* there, of its size, with its label */
 int volume_limits(struct volume_work *w); /* QoS */
 int volume_export(struct volume_work *w); /* subsystem, namespace, listeners */

@@ -180,11 +180,10 @@ static int lvol_label(struct volume_work *w)
 			 &w->err);
 }
 
-int volume_lvol(struct volume_work *w)
+int volume_size(struct volume_work *w)
 {
 	uint64_t promised = 0;
 	const char *why;
-	int rc;
 
 	w->reason = "SizeInvalid";
 	if (!kube_size_parse(kube_at(w->volume, "spec.size"), &w->size_bytes, &why))
@@ -193,6 +192,15 @@ int volume_lvol(struct volume_work *w)
 	if (kube_at(w->volume, "status.promised") &&
 	    kube_size_parse(kube_at(w->volume, "status.promised"), &promised, &why))
 		w->size_bytes = MIN(w->size_bytes, promised);
+	return 0;
+}
+
+int volume_lvol(struct volume_work *w)
+{
+	int rc = volume_size(w);
+
+	if (rc)
+		return rc;
 	w->reason = "EngineFailed";
 	rc = lvol_look(w);
 	if (rc == -ENODEV) {

@@ -159,7 +159,8 @@ static int look_attached(struct cli *cli, const json_t *obj, void *ctx, const ch
 	/* With --move nobody else may be in there any more. */
 	return list_has(is, node) &&
 	       json_array_size(is) == json_array_size(kube_at(obj, "spec.attachedNodes")) &&
-	       json_array_size(kube_at(obj, "status.targets")) > 0;
+	       (json_array_size(kube_at(obj, "status.targets")) > 0 ||
+		kube_str(obj, "status.devicePath")[0]);
 }
 
 static int look_detached(struct cli *cli, const json_t *obj, void *ctx, const char **why)
@@ -202,6 +203,16 @@ static int request_make(struct cli *cli, const json_t *volume, struct host_path 
 	return 0;
 }
 
+/* A volume of an lvm pool that is used on its own node, without the engine. */
+static int device_local(struct cli *cli, const char *path)
+{
+	_cleanup_json_ json_t *json = json_pack("{s:s}", "path", path);
+
+	if (!api_print_raw(cli, json))
+		fprintf(cli->out, "%s\n", path);
+	return 0;
+}
+
 static int device_connect(struct cli *cli, const json_t *volume)
 {
 	struct host_path paths[HOST_PATHS_MAX] = {0};
@@ -209,8 +220,11 @@ static int device_connect(struct cli *cli, const json_t *volume)
 	struct host_attach_req req;
 	struct host_attach_result result;
 	_cleanup_json_ json_t *json = NULL;
-	int res = request_make(cli, volume, paths, &req);
+	int res;
 
+	if (kube_str(volume, "status.devicePath")[0])
+		return device_local(cli, kube_str(volume, "status.devicePath"));
+	res = request_make(cli, volume, paths, &req);
 	if (res < 0)
 		return res;
 	env.cancel_fd = blocking_signal_fd(&cli->err);

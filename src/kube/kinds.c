@@ -239,6 +239,8 @@ static const struct kube_prop volume_status[] = {
 	{"allocated", KUBE_SIZE},
 	{"targets", KUBE_OBJECT, KUBE_LIST, .props = volume_target, .items_max = 16},
 	{"attachedNodes", KUBE_STRING, KUBE_LIST, .format = NODE_NAME},
+	{"devicePath", KUBE_STRING, .max = 255,
+	 .doc = "on nodeName alone: the volume is used there as this device, not over the network"},
 	FORMAT,
 	CONDITIONS,
 	{NULL},

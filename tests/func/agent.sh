@@ -32,7 +32,7 @@ check "is not touched" wait_for is pool p2 'condition("Ready")["status"]' False
 check "and why" is pool p2 '"has data" in condition("Ready")["message"]' True
 check "it has its data" same "$(head -n 1 "$work/p2.img")" precious
 check "an lvm pool" pool p3 64Mi ',"engine":"lvm"'
-check "is told to be not built" wait_for reason pool p3 NotBuilt
+check "wants a disk" wait_for reason pool p3 DeviceUnusable
 for p in p2 p3; do check "$p goes" erase pool $p; check "away" wait_for gone pool $p; done
 
 check "a volume" volume_of a 64Mi ',"qos":{"iops":100000,"bytesPerSecond":"1Gi"}'
