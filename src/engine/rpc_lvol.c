@@ -212,8 +212,16 @@ void rpc_bdev_lvol_clone(struct rpc_call *call, const json_t *params, void *ctx)
 {
 	struct lvol_job j = {.start = clone_start};
 
-	if (RPC_PARAMS(call, params, clone_fields, &j.p) &&
-	    uuid_param(call, j.p.volume_uuid, &j.uuid))
+	if (!RPC_PARAMS(call, params, clone_fields, &j.p))
+		return;
+	if (strchr(j.p.clone_name, '/')) {
+		rpc_fail(call, -EINVAL,
+			 "clone_name '%.128s': a name without pool: a clone stands in the pool of "
+			 "its snapshot; to have it in another one create a volume there and copy",
+			 j.p.clone_name);
+		return;
+	}
+	if (uuid_param(call, j.p.volume_uuid, &j.uuid))
 		start_on(ctx, call, params, j.p.snapshot_name, &j);
 }
 

@@ -26,7 +26,8 @@ printf 'x%.0s' {1..100} | dd of="$work/other.img" bs=1 seek=1080 conv=notrunc st
 mkfs.ext4 -q "$work/other.img" 2> /dev/null || printf '\x53\xef' | dd of="$work/other.img" bs=1 seek=1080 conv=notrunc status=none
 refused "a disk with a file system is refused, and says what it holds" 'ext|holds' pool create slow "$work/other.img"
 refused "force wants the exact name" 'exact name' pool create slow "$work/other.img" --force other
-check "forced by its name it becomes a pool" pool create slow "$work/other.img" --force other.img
+check "forced by its name it becomes a pool, with checksums" pool create slow "$work/other.img" --force other.img --checksums
+check "it says so" has "$(pool show slow)" "checksums +yes"
 check "a pool is renamed" pool rename slow slower
 check "limits are set" pool set slower --commit-percent 100 --reserve 1M
 refused "the commit limit holds" 'commit|limit' volume create slower/big 1G
@@ -55,6 +56,7 @@ check "to the same size again is fine" volume resize fast/db 128M
 refused "smaller is refused without force" 'force' volume resize fast/db 64M
 check "a limit is set" lp bdev qos fast/db --iops 100000
 refused "what is not built says so" 'not supported' rpc bdev_lvol_clone_bdev '{"bdev":"disk0.img","lvs_name":"fast","clone_name":"x"}'
+refused "a clone in another pool says what to do" 'create a volume there and copy' volume clone fast/monday other/x
 check "a group snapshot has one moment" volume snapshot-group fast/db,fast/dbtest g1
 check "the clone is inflated" volume inflate fast/dbtest --wait
 check "and stands alone" same "$(lvol fast/dbtest '.get("base_snapshot")')" None
