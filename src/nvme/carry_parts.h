@@ -28,7 +28,7 @@ enum { CARRY_CTRLR_DELETING = 1, CARRY_CTRLR_RESETTING = 2, CARRY_CTRLR_SHUTTING
 #define CARRY_ERROR_BYTES 32u
 /* QOS_DEBT: ns:64 for each of rw ios, r ios, w ios, rw bytes, r bytes, w bytes */
 #define CARRY_QOS_BUCKETS 6u
-#define CARRY_QOS_BYTES   (8u * CARRY_QOS_BUCKETS)
+#define CARRY_QOS_BYTES   ((size_t)8 * CARRY_QOS_BUCKETS)
 /* NS_COUNTERS: reads, writes, others, read bytes, write bytes, errors, failed compares, media errors: 64 bits each */
 #define CARRY_NS_COUNTERS 8u
 

@@ -239,7 +239,7 @@ static size_t subsystem_size(const struct nvme_subsystem *ss)
 
 size_t nvme_target_save_size(struct nvme_target *t)
 {
-	size_t bytes = NVME_PORTS_MAX * PORT_BYTES_MAX + subsystem_size(t->discovery);
+	size_t bytes = (size_t)NVME_PORTS_MAX * PORT_BYTES_MAX + subsystem_size(t->discovery);
 
 	list_for_each (it, &t->subsystems)
 		bytes += subsystem_size(list_entry(it, struct nvme_subsystem, link));

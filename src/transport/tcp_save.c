@@ -308,6 +308,6 @@ void tcp_transport_save_size(struct tcp_transport *t, size_t *ret_bytes, unsigne
 	for (size_t i = 0; i < ARRAY_LEN(t->reactors); i++)
 		if (t->reactors[i])
 			most = MAX(most, pool_bytes(t->reactors[i]));
-	*ret_bytes = most + nvme_target_save_size(t->target) + t->n_conns * 8 * KIB + MIB;
+	*ret_bytes = most + nvme_target_save_size(t->target) + t->n_conns * (8 * KIB) + MIB;
 	*ret_fds = t->n_conns + 16;
 }
