@@ -5,8 +5,9 @@
 
 #include "layout/layout.h"
 
-#define SUMS_BYTES (LAYOUT_CLUSTER_BLOCKS * 4u)  /* of a cluster */
+#define SUMS_BYTES 1024u                         /* of a cluster */
 #define SUMS_GROUP (LAYOUT_CLUSTER / SUMS_BYTES) /* clusters that share a home */
+static_assert(SUMS_BYTES == LAYOUT_CLUSTER_BLOCKS * 4, "a sum per block");
 static_assert(SUMS_GROUP == 1024, "FORMAT.md");
 #define SUMS_PER_PAGE (LAYOUT_PAGE / SUMS_BYTES)
 
