@@ -369,8 +369,8 @@ static void stop_on_control(struct msg *msg)
 	if (e->stopping)
 		return;
 	/* A successor that has been given all is waited for; that is the end of this process, too. */
-	if (e->opts->take_over)
-		handover_new_stop(e);
+	if (e->opts->take_over && !handover_new_stop(e))
+		return;
 	if (!handover_old_stop(e))
 		return;
 	engine_link_close(e);

@@ -112,10 +112,12 @@ struct handover_old {
 	struct timer timer;
 	struct task task;
 	bool frozen_net, held_pools, warmed, ready;
-	json_t *plan;       /* of the pools */
-	json_t *pool_state; /* of the frozen pools */
-	struct err broken;  /* a hold of pools has ended by itself */
-	int *fds;           /* a bag that is being sent; borrowed descriptors but the first */
+	bool saving, stop_wanted; /* SAVE: its memory is in use; the engine is to be stopped then */
+	struct err give_up;       /* ... and the upgrade given up; code 0: no */
+	json_t *plan;             /* of the pools */
+	json_t *pool_state;       /* of the frozen pools */
+	struct err broken;        /* a hold of pools has ended by itself */
+	int *fds;                 /* a bag that is being sent; borrowed descriptors but the first */
 	unsigned n_fds, sent_fds, own_fds;
 	uint64_t document_bytes;
 };
@@ -126,7 +128,7 @@ void handover_old_open(struct engine *e);
 int handover_old_start(struct engine *e, const struct handover_start *start, struct err *err);
 /* Gives an upgrade up, for that reason. -ENOENT: there is none; -EALREADY: it is given away. */
 int handover_old_abort(struct engine *e, const char *reason);
-/* The engine stops: no successor is taken any more. False: it was given away, and this process will end by itself. */
+/* The engine stops: no successor is taken any more. False: not now: this process will end by itself, or stop again in a moment. */
 bool handover_old_stop(struct engine *e);
 /* Words of the supervisor about the successor. */
 void handover_old_started(struct engine *e, const struct handover_message *msg);
@@ -165,6 +167,7 @@ struct handover_new {
 	json_t *pool_state;
 	unsigned follows;
 	uint64_t begin_ns, step_ns, stop_at_ns, restore_ns;
+	bool stop_wanted;
 	bool old_gone; /* its process has ended without GO, after STATE */
 	char version[32];
 	unsigned conns;
@@ -173,7 +176,7 @@ struct handover_new {
 
 /* The engine was started with --take-over: instead of loading a configuration. */
 void handover_new_start(struct engine *e);
-/* SIGTERM. Ends the process unless it serves. */
-void handover_new_stop(struct engine *e);
+/* SIGTERM. Ends the process unless it has been given everything; false: it stops again when it serves. */
+bool handover_new_stop(struct engine *e);
 
 #endif

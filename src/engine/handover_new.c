@@ -213,7 +213,9 @@ static void new_state(struct engine *e, const struct handover_message *msg)
 	n->stop_at_ns = msg->stop_at_ns;
 	n->restore_ns = reactor_now_exact(e->control);
 	new_enter(e, NEW_FOLLOW_TO);
-	if (handover_doc_state_read(e, &n->wire.bags[1], msg->bytes, &err) < 0)
+	/* Hosts may have made reservations persist while we warmed up. */
+	if (resv_store_load(&e->resv, &err) < 0 ||
+	    handover_doc_state_read(e, &n->wire.bags[1], msg->bytes, &err) < 0)
 		new_end(e, err.code, "%s", err.text);
 	store_follow(e, n->pool_state, followed_to, e);
 }
@@ -254,6 +256,8 @@ static void served(struct engine *e, int res, const struct err *err)
 	json_decref(n->pool_state);
 	n->plan = n->pool_state = NULL;
 	engine_serves(e);
+	if (n->stop_wanted)
+		engine_stop(e);
 }
 
 static void pools_ready(void *ctx, int res, const json_t *state, const struct err *err)
@@ -364,8 +368,12 @@ void handover_new_start(struct engine *e)
 	new_hello(e);
 }
 
-void handover_new_stop(struct engine *e)
+bool handover_new_stop(struct engine *e)
 {
-	if (e->successor.state < NEW_TAKE_OVER)
+	struct handover_new *n = &e->successor;
+
+	if (n->state < NEW_TAKE_OVER)
 		new_end(e, -ECANCELED, "it is being stopped");
+	n->stop_wanted = n->state == NEW_TAKE_OVER;
+	return !n->stop_wanted;
 }

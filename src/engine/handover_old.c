@@ -213,6 +213,12 @@ static void old_abort(struct engine *e, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(err.text, sizeof(err.text), fmt, ap);
 	va_end(ap);
+	/* The reactors are writing into our memory, which they end by themselves in a moment: handover_old_saved() goes on. */
+	if (o->saving) {
+		if (!o->give_up.code)
+			(void)err_set(&o->give_up, code, "%s", err.text);
+		return;
+	}
 	handover_say(&o->wire, HANDOVER_REFUSE, code, step, "%s", err.text);
 	handover_wire_close(&o->wire);
 	if (o->frozen_net)
@@ -249,6 +255,10 @@ bool handover_old_stop(struct engine *e)
 	if (o->state == OLD_GO)
 		return false;
 	(void)handover_old_abort(e, "the engine is being stopped");
+	if (o->saving) {
+		o->stop_wanted = true;
+		return false;
+	}
 	sock_close(o->listener);
 	o->listener = NULL;
 	o->listen_fd = -1;
@@ -379,16 +389,27 @@ void handover_old_pools_frozen(void *ctx, int res, const json_t *state, const st
 		return;
 	}
 	e->old.pool_state = json_deep_copy(state);
-	if (old_enter(e, OLD_SAVE))
+	if (old_enter(e, OLD_SAVE)) {
+		e->old.saving = true;
 		handover_net_save(e, handover_old_saved);
+	}
 }
 
 void handover_old_saved(struct engine *e, int res, const struct err *err)
 {
+	struct handover_old *o = &e->old;
 	struct err own = {0};
 
-	if (e->old.state != OLD_SAVE)
+	ASSERT(o->state == OLD_SAVE);
+	o->saving = false;
+	if (o->give_up.code) {
+		own = o->give_up;
+		o->give_up.code = 0;
+		old_abort(e, own.code, "%s", own.text);
+		if (o->stop_wanted)
+			engine_stop(e);
 		return;
+	}
 	if (res == 0) {
 		res = handover_doc_state(e, &own);
 		err = &own;
@@ -491,13 +512,6 @@ static void old_go(struct engine *e)
 	proc_retire();
 	(void)handover_fail_pass(e, "old", "go");
 	old_later(e, END_WAIT_MS * MS);
-}
-
-/* DONE, or the new engine is gone, or says nothing: whoever serves, it is not this process any more. */
-void handover_old_leave(struct engine *e)
-{
-	log_info("handover.left", "pid=%d", (int)getpid());
-	_exit(EXIT_SUCCESS);
 }
 
 static void old_expired(struct engine *e)

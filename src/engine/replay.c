@@ -61,6 +61,9 @@ static bool replay_wait(struct engine *e, const struct err *err)
 {
 	struct replay *replay = &e->replay;
 
+	/* What the predecessor could not get is not waited for while hosts may have to wait for us. */
+	if (e->opts->take_over && e->state == ENGINE_CONFIG)
+		return false;
 	if (replay->stop_at_failure || (err->code != -EBUSY && err->code != -EADDRINUSE))
 		return false;
 	if (reactor_now(e->control) >= replay->patience_ns)

@@ -92,6 +92,12 @@ void rpc_litepool_engine_status(struct rpc_call *call, const json_t *params, voi
 		(json_int_t)e->bdevs.count, "config", saver_json(&e->config), "problems",
 		config_problems_json(&e->problems), "pool_problems", store_problems_json(e),
 		"buffers", buffers, "reactors", reactors_json(e));
+	if (status && e->opts->supervisor)
+		(void)json_object_set_new(
+			status, "supervisor",
+			json_pack("{s:b, s:I, s:i, s:s}", "connected", e->link.wire.sock != NULL,
+				  "pid", (json_int_t)e->link.wire.pid, "restarts",
+				  (int)e->link.restarts, "last_end", e->link.last_end));
 	rpc_reply_json(call, status);
 }
 
