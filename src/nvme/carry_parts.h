@@ -44,6 +44,7 @@ struct nvme_carry {
 	struct nvme_port *ports[NVME_PORTS_MAX]; /* by number; each a reference */
 	struct carried_subsystem *subsystems;
 	uint32_t n_subsystems, cap_subsystems;
+	struct list *next; /* of the target's subsystems: the one that comes next, most likely */
 };
 
 /* Runs one() on each record of a nest, and stops at the first error. */

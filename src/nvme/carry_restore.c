@@ -18,7 +18,7 @@ struct nvme_carry *nvme_carry_new(struct nvme_target *t)
 	struct nvme_carry *carry = calloc(1, sizeof(*carry));
 
 	if (carry)
-		carry->target = t;
+		*carry = (struct nvme_carry){.target = t, .next = t->subsystems.next};
 	return carry;
 }
 
@@ -166,7 +166,7 @@ static int restore_listener(struct nvme_carry *carry, struct carried_subsystem *
 		return err_set(err, -ENOENT, "%s does not listen where the running engine does",
 			       sub->ss->nqn);
 	l->change_count = in.changes;
-	if (in.ana) {
+	if (in.ana && memcmp(l->ana + 1, in.ana, sub->ss->nn) != 0) {
 		memcpy(l->ana + 1, in.ana, sub->ss->nn);
 		sub->publish = true;
 	}
@@ -286,6 +286,7 @@ static int restore_ns(struct nvme_carry *carry, struct carried_subsystem *sub,
 		      const struct tlv *rec, struct err *err)
 {
 	struct ns_in in = {.resv.holder = -1};
+	struct resv_view before, after;
 	struct nvme_ns *ns;
 	int rc = carry_each(rec, ns_field, &in, err);
 
@@ -298,8 +299,10 @@ static int restore_ns(struct nvme_carry *carry, struct carried_subsystem *sub,
 	if (!uuid_equal(&ns->uuid, &in.uuid))
 		return err_set(err, -ENOENT, "namespace %u of %s is another volume here", in.nsid,
 			       sub->ss->nqn);
+	nvme_resv_to_view(&ns->resv, &before);
+	nvme_resv_to_view(&in.resv, &after);
 	ns->resv = in.resv;
-	sub->publish = true;
+	sub->publish |= memcmp(&before, &after, sizeof(before)) != 0;
 	if (ns->qos)
 		nvme_qos_owe(ns->qos, reactor_now_exact(carry->target->opts.control), in.debt);
 	add_counters(ns, in.counters);
@@ -313,6 +316,21 @@ struct subsystem_in {
 	struct carried_subsystem *sub; /* its ss: once its name has come, which is first */
 };
 
+/* They come in the order in which they were made, which is mostly ours, too: a thousand are not searched for a thousand times. */
+static struct nvme_subsystem *find_subsystem(struct nvme_carry *carry, const char *nqn)
+{
+	struct list *const end = &carry->target->subsystems;
+	struct nvme_subsystem *ss = NULL;
+
+	if (carry->next && carry->next != end)
+		ss = list_entry(carry->next, struct nvme_subsystem, link);
+	if (!ss || strcmp(ss->nqn, nqn) != 0)
+		ss = nvme_subsystem_find(carry->target, nqn);
+	if (ss && !ss->is_discovery)
+		carry->next = ss->link.next;
+	return ss;
+}
+
 static int subsystem_name(struct subsystem_in *in, const struct tlv *rec, struct err *err)
 {
 	char nqn[NVME_NQN_FIELD];
@@ -322,7 +340,7 @@ static int subsystem_name(struct subsystem_in *in, const struct tlv *rec, struct
 		return rc;
 	if (in->sub->ss)
 		return err_set(err, -EBADMSG, "a subsystem has two names");
-	in->sub->ss = nvme_subsystem_find(in->carry->target, nqn);
+	in->sub->ss = find_subsystem(in->carry, nqn);
 	if (!in->sub->ss || in->sub->ss->deleting)
 		return err_set(err, -ENOENT, "there is no subsystem %s here", nqn);
 	return 0;
