@@ -56,7 +56,9 @@ bool lvm_is_open(const json_t *row);
 uint64_t lvm_allocated(const json_t *row);
 /* What follows LVM_TAG_NAME in its tags; "" without. */
 const char *lvm_tag_name(const json_t *row, char *buf, size_t size);
-/* Bytes as they were declared: LVM_TAG_SIZE, or the LV's size. */
+/* Bytes that can be read: lv_size of a thick snapshot is the space for what changes, and larger. */
+uint64_t lvm_size(const json_t *row);
+/* Bytes as they were declared: LVM_TAG_SIZE, or lvm_size(). */
 uint64_t lvm_declared(const json_t *row);
 
 /* Runs lvm ARGS... with --devices. args end with NULL. What lvm says against it is the error, -EIO. */

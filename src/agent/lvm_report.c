@@ -12,9 +12,9 @@
 
 #define ARGS_MAX 40
 /* Beside what lvs shows by itself. Times as seconds since the epoch. */
-static const char lv_fields[] =
-	"lv_name,lv_size,lv_attr,lv_tags,lv_time,pool_lv,origin,data_percent,metadata_percent,"
-	"lv_metadata_size";
+static const char lv_fields[] = "lv_name,lv_size,lv_attr,lv_tags,lv_time,pool_lv,origin,origin_"
+				"size,data_percent,metadata_percent,"
+				"lv_metadata_size";
 #define PV_FIELDS                                                                                  \
 	"pv_name,pv_size,dev_size,vg_name,vg_size,vg_free,vg_extent_size,vg_missing_pv_count"
 
@@ -129,9 +129,16 @@ const char *lvm_tag_name(const json_t *row, char *buf, size_t size)
 	return tag_of(row, LVM_TAG_NAME, buf, size);
 }
 
+uint64_t lvm_size(const json_t *row)
+{
+	uint64_t size = attr(row, 0) == 's' ? lvm_number(row, "origin_size") : 0;
+
+	return size ? size : lvm_number(row, "lv_size");
+}
+
 uint64_t lvm_declared(const json_t *row)
 {
-	uint64_t size = lvm_number(row, "lv_size"), n = 0;
+	uint64_t size = lvm_size(row), n = 0;
 	char text[24];
 
 	return str_to_u64(tag_of(row, LVM_TAG_SIZE, text, sizeof(text)), 1, size, &n) ? n : size;

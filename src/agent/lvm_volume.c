@@ -139,7 +139,7 @@ static int fill(struct lvm_volume *v, const char *lv, const json_t *from, uint64
 /* from: the row of a thick snapshot, or NULL. */
 static int make_thick(struct lvm_volume *v, const json_t *from)
 {
-	uint64_t bytes = from ? lvm_number(from, "lv_size") : v->want;
+	uint64_t bytes = from ? lvm_size(from) : v->want;
 	char name[LVM_NAME_SIZE];
 	const char *const rename[] = {"lvrename", v->l.vg, name, v->name, NULL};
 	int rc = make_space(v, "new-", bytes, name);
@@ -232,7 +232,7 @@ static int from_snapshot(struct lvm_volume *v)
 			       "the source is not in pool %s; copying between pools is not built",
 			       kube_name(w->pool));
 	w->reason = "SourceLarger";
-	if (lvm_number(row, "lv_size") > v->want)
+	if (lvm_size(row) > v->want)
 		return err_set(&w->err, -EINVAL,
 			       "the source has %" PRIu64 " bytes; set spec.size to that or more",
 			       lvm_declared(row));

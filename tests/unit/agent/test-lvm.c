@@ -59,6 +59,17 @@ static void a_report_is_rows(void **state)
 	assert_string_equal(lvm_tag_name(row, name, sizeof(name)), "");
 }
 
+static void a_thick_snapshot_is_as_large_as_its_origin(void **state)
+{
+	_cleanup_json_ json_t *row =
+		json_pack("{s:s, s:s, s:s, s:s}", "lv_attr", "sri-a-s---", "lv_size", "113246208",
+			  "origin_size", "109051904", "lv_tags", "litepool.size=104857600");
+
+	assert_int_equal(lvm_size(row), 109051904);
+	assert_int_equal(lvm_declared(row), 104857600);
+	assert_int_equal(lvm_allocated(row), 113246208);
+}
+
 static void percents_are_read_to_the_second_digit(void **state)
 {
 	static const struct {
@@ -285,6 +296,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_report_is_rows),
+		cmocka_unit_test(a_thick_snapshot_is_as_large_as_its_origin),
 		cmocka_unit_test(percents_are_read_to_the_second_digit),
 		cmocka_unit_test(what_is_no_report_is_refused),
 		cmocka_unit_test(every_command_is_told_the_one_disk),
