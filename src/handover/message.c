@@ -164,8 +164,11 @@ static int get_beats(const struct tlv *rec, struct handover_message *msg, struct
 		const uint8_t *at = rec->value + (size_t)i * BEAT_BYTES;
 		struct handover_beat *beat = &msg->beats[i];
 
-		for (size_t k = 0; k < sizeof(beat->name) - 1 && at[k]; k++)
-			beat->name[k] = at[k] > ' ' && at[k] <= '~' ? (char)at[k] : '?';
+		for (size_t k = 0; k < sizeof(beat->name) - 1 && at[k]; k++) {
+			beat->name[k] = (char)at[k];
+			if (beat->name[k] <= ' ' || beat->name[k] > '~')
+				beat->name[k] = '?';
+		}
 		beat->tid = get_le32(at + 16);
 		beat->age_ms = get_le32(at + 20);
 	}

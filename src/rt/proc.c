@@ -81,7 +81,9 @@ char proc_state(pid_t pid, pid_t tid)
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid,
 		       (int)(tid ? tid : pid));
 	at = stat_fields(path, text, sizeof(text));
-	return at ? *at : '?';
+	if (!at)
+		return '?';
+	return *at;
 }
 
 void proc_task_text(pid_t pid, pid_t tid, const char *name, char *text, size_t size)
