@@ -139,8 +139,7 @@ static int transport_new(struct engine *e, const struct transport_params *p, con
 	e->tcp_params = params;
 	e->tcp_config = config;
 	/* Of a successor that does not serve yet: its transport is not to, either. */
-	return e->opts->take_over && e->state == ENGINE_CONFIG ? handover_net_transport(e, err)
-							       : 0;
+	return e->opts->take_over && e->state == ENGINE_CONFIG ? handover_net_transport(e, err) : 0;
 }
 
 void rpc_nvmf_create_transport(struct rpc_call *call, const json_t *params, void *ctx)

@@ -13,8 +13,8 @@
 #include "base/err.h"
 
 #define HANDOVER_MESSAGE_MAX 8192u /* bytes of a packet */
-#define HANDOVER_TYPES_MAX   512u   /* mandatory types of records that an engine knows */
-#define HANDOVER_BEATS_MAX   72u    /* threads that are watched */
+#define HANDOVER_TYPES_MAX   512u  /* mandatory types of records that an engine knows */
+#define HANDOVER_BEATS_MAX   72u   /* threads that are watched */
 
 enum handover_type {
 	/* Between engines. */

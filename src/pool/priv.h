@@ -251,7 +251,7 @@ struct pool {
 	struct pool_scrub *scrub; /* NULL: never started */
 	struct pool_hold hold;
 	struct pool_follow *follow; /* a successor's; NULL: it is none, or none any more */
-	struct sums *sums;        /* NULL: the pool has none of its data */
+	struct sums *sums;          /* NULL: the pool has none of its data */
 	struct pool_opening *opening;
 	struct pool_closing *closing;
 };

@@ -4,6 +4,7 @@
  * writes them down when they change, under a lock. The map is named under the same lock, for the number of its clusters.
  */
 #include "rt/lock.h"
+#include "volume/job.h"
 #include "volume/priv.h"
 
 /* The nearest snapshot below. */
@@ -108,4 +109,28 @@ json_t *volume_describe(const struct blk_dev *dev)
 					  json_integer((json_int_t)map_mapped(v->info_map)));
 	lock_drop(v->set->lock);
 	return json_pack("{s:o}", "lvol", lvol);
+}
+
+unsigned volume_work_list(struct volumes *set, struct volume_work *ret, unsigned max)
+{
+	unsigned n = 0;
+
+	for (struct pool_layer *l = pool_layer_next(set->pool, NULL); l && n < max;
+	     l = pool_layer_next(set->pool, l)) {
+		const struct volume_job *job =
+			set->job && set->job->layer == l->disk.id ? set->job : NULL;
+
+		if (!(l->disk.flags & LAYER_WORK))
+			continue;
+		ret[n++] = (struct volume_work){
+			.layer = l->disk.id,
+			.kind = l->disk.flags & LAYER_MERGING                   ? "merge"
+				: l->object && l->object->flags & PROPS_F_THICK ? "inflate"
+										: "decouple",
+			.done_clusters = job ? job->cursor : l->disk.cursor,
+			.total_clusters = map_clusters(l->map),
+			.waits_for = job ? job->waits_for : "other work",
+		};
+	}
+	return n;
 }

@@ -575,27 +575,3 @@ void jobs_stop(struct volumes *set, void (*done)(void *ctx), void *ctx)
 	if (set->job->waits_for) /* between slices, in the timer */
 		job_free(set->job);
 }
-
-unsigned volume_work_list(struct volumes *set, struct volume_work *ret, unsigned max)
-{
-	unsigned n = 0;
-
-	for (struct pool_layer *l = pool_layer_next(set->pool, NULL); l && n < max;
-	     l = pool_layer_next(set->pool, l)) {
-		const struct volume_job *job =
-			set->job && set->job->layer == l->disk.id ? set->job : NULL;
-
-		if (!(l->disk.flags & LAYER_WORK))
-			continue;
-		ret[n++] = (struct volume_work){
-			.layer = l->disk.id,
-			.kind = l->disk.flags & LAYER_MERGING                   ? "merge"
-				: l->object && l->object->flags & PROPS_F_THICK ? "inflate"
-										: "decouple",
-			.done_clusters = job ? job->cursor : l->disk.cursor,
-			.total_clusters = map_clusters(l->map),
-			.waits_for = job ? job->waits_for : "other work",
-		};
-	}
-	return n;
-}

@@ -261,7 +261,8 @@ static int check_space(struct seen *s)
 	for (struct pool_layer *l = pool_layer_next(s->pool, NULL); l;
 	     l = pool_layer_next(s->pool, l))
 		mapped += map_mapped(l->map);
-	info.metadata += s->pool->checkpoint->n_new; /* a round that notes led to may have begun one */
+	info.metadata +=
+		s->pool->checkpoint->n_new; /* a round that notes led to may have begun one */
 	if (mapped + info.free + info.stocked + info.freeing + info.metadata == info.total)
 		return 0;
 	return wrong(s,

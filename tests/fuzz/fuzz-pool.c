@@ -235,8 +235,8 @@ static void open_and_close(unsigned how)
 static uint8_t notes[NOTE_HEAD + 2 * REGIONS * RECORDS * sizeof(struct note)]
 	__attribute__((aligned(64)));
 
-static int memory_get(void *ctx, const struct uuid *pool, size_t bytes, void **ret, size_t *ret_size,
-		     struct err *err)
+static int memory_get(void *ctx, const struct uuid *pool, size_t bytes, void **ret,
+		      size_t *ret_size, struct err *err)
 {
 	*ret = notes;
 	*ret_size = sizeof(notes);
@@ -248,7 +248,8 @@ static void memory_put(void *ctx, const struct uuid *pool, void *memory, size_t 
 	ASSERT(memory == notes && size == sizeof(notes));
 }
 
-static const struct pool_memory notes_memory = {.boot = {{1}}, .get = memory_get, .put = memory_put};
+static const struct pool_memory notes_memory = {
+	.boot = {{1}}, .get = memory_get, .put = memory_put};
 
 static void change_notes(const uint8_t *c)
 {

@@ -9,7 +9,7 @@
 #include "base/tlv.h"
 #include "server_fixture.h"
 
-#define COUNT  "{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":1}"
+#define COUNT "{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":1}"
 
 /* The answer of the nth call of count. */
 static void expect_count(struct raw *c, int nth)
