@@ -16,14 +16,14 @@ static const char *text_of(const json_t *report, const char *name)
 	return text ? text : "";
 }
 
-static void print_steps(FILE *out, const json_t *steps)
+static void print_steps(FILE *out, const json_t *report)
 {
-	const char *name;
-	json_t *ms;
+	json_t *steps = json_object_get(report, "steps");
 
 	fputs("\nStep            ms\n", out);
-	json_object_foreach (json_object_get(steps, "steps"), name, ms)
-		fprintf(out, "  %-12s %8.3f\n", name, json_number_value(ms));
+	for (void *it = json_object_iter(steps); it; it = json_object_iter_next(steps, it))
+		fprintf(out, "  %-12s %8.3f\n", json_object_iter_key(it),
+			json_number_value(json_object_iter_value(it)));
 }
 
 static void print_done(struct cli *cli, const json_t *report)

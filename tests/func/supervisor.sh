@@ -29,6 +29,7 @@ check "SIGHUP ends the supervisor alone" hup
 check "the engine serves on" same "$(serving_pid)" "$pid"
 start_supervisor
 check "the next supervisor finds it" wait_for adopted
+check "... and the engine finds the supervisor" wait_for linked
 # The control thread hangs: nothing answers any more.
 rpc litepool_upgrade_start '{"fail_at":"old:spawn:hang"}' > /dev/null 2>&1 &
 check "a stuck engine is ended and comes back" wait_for back
