@@ -57,6 +57,16 @@ static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 	return GRPC_OK;
 }
 
+/* A loop device stays read-only, for whoever uses it next, when somebody has made it so. */
+static void make_writable(const char *device)
+{
+	const char *argv[] = {"blockdev", "--setrw", device, NULL};
+	struct command_result result;
+	struct err err;
+
+	(void)command_run(argv, 20000, &result, &err);
+}
+
 static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id,
 			     const struct csi_map *publish_context,
 			     const struct csi_map *volume_context, char device[CSI_DEVICE_MAX])
@@ -72,6 +82,7 @@ static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id
 		return csi_fail(op, GRPC_INTERNAL, "losetup: %s", result.output);
 	result.output[strcspn(result.output, " ")] = '\0';
 	(void)str_copy(device, CSI_DEVICE_MAX, result.output);
+	make_writable(device);
 	return GRPC_OK;
 }
 

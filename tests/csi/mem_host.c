@@ -14,6 +14,16 @@ static bool losetup(const char *a, const char *b, const char *c, struct command_
 	return command_run(argv, 20000, result, &err) == 0 && result->status == 0;
 }
 
+/* A loop device stays read-only, for whoever uses it next, when somebody has made it so. */
+static void make_writable(const char *device)
+{
+	const char *argv[] = {"blockdev", "--setrw", device, NULL};
+	struct command_result result;
+	struct err err;
+
+	(void)command_run(argv, 20000, &result, &err);
+}
+
 void mem_device_grown(const struct mem_volume *volume)
 {
 	struct command_result result;
@@ -37,6 +47,7 @@ static enum grpc_code attach_locked(struct csi_op *op, struct mem *mem, const ch
 			return csi_fail(op, GRPC_INTERNAL, "losetup: %s", result.output);
 		result.output[strcspn(result.output, " ")] = '\0';
 		(void)str_copy(volume->device, sizeof(volume->device), result.output);
+		make_writable(volume->device);
 	}
 	(void)str_copy(device, CSI_DEVICE_MAX, volume->device);
 	return GRPC_OK;
