@@ -249,75 +249,35 @@ static int start(struct pool_opening *o)
 
 /* ---- the machine ---- */
 
-static int step(struct pool_opening *o)
+/* A reader changes nothing: no epoch, no notes. */
+static int flush_to_write(struct pool_opening *o)
 {
-	switch (o->step) {
-	case OPEN_SUPER:
-		return load_super(o);
-	case OPEN_CHOOSE:
-		return load_choose(o);
-	case OPEN_HEAD:
-		return load_head(o);
-	case OPEN_JOURNAL:
-		return load_journal(o);
-	case OPEN_SCAN:
-		return load_scan(o);
-	case OPEN_GATHER:
-		return load_gather(o);
-	case OPEN_SEGTAB:
-		return load_segtab(o);
-	case OPEN_SEGMENTS:
-		return load_segments(o);
-	case OPEN_LAYERS:
-		return load_layers(o);
-	case OPEN_MAPS:
-		return load_maps(o);
-	case OPEN_REPLAY:
-		return load_replay(o);
-	case OPEN_HOMES:
-		return load_homes(o);
-	case OPEN_MATCH:
-		return load_match(o);
-	case OPEN_OBJECTS:
-		return load_objects(o);
-	case OPEN_CHECK:
-		return load_check(o);
-	case OPEN_OWNERS:
-		return load_owners(o);
-	case OPEN_NOTES:
-		return load_notes(o);
-	case OPEN_FLUSH:
-		if (o->read_only) {
-			o->step = OPEN_START;
-			return start(o);
-		}
+	if (!o->read_only)
 		return flush(o);
-	case OPEN_EPOCH:
-		return next_epoch(o);
-	case OPEN_READ_BACK:
-		return read_back(o);
-	case OPEN_FENCE:
-		return fence(o);
-	case OPEN_REPAIR:
-		return repair(o);
-	case OPEN_REPAIR_FLUSH:
-		return flush(o);
-	case OPEN_START:
-		return start(o);
-	case OPEN_SETTLE:
-		return load_settle(o);
-	case OPEN_NOTING:
-		return load_noting(o);
-	case OPEN_DONE:
-	default:
-		UNREACHABLE();
-	}
+	o->step = OPEN_START;
+	return start(o);
 }
+
+static int (*const open_steps[OPEN_DONE])(struct pool_opening *o) = {
+	[OPEN_SUPER] = load_super,   [OPEN_CHOOSE] = load_choose,
+	[OPEN_HEAD] = load_head,     [OPEN_JOURNAL] = load_journal,
+	[OPEN_SCAN] = load_scan,     [OPEN_GATHER] = load_gather,
+	[OPEN_SEGTAB] = load_segtab, [OPEN_SEGMENTS] = load_segments,
+	[OPEN_LAYERS] = load_layers, [OPEN_MAPS] = load_maps,
+	[OPEN_REPLAY] = load_replay, [OPEN_HOMES] = load_homes,
+	[OPEN_MATCH] = load_match,   [OPEN_OBJECTS] = load_objects,
+	[OPEN_CHECK] = load_check,   [OPEN_OWNERS] = load_owners,
+	[OPEN_NOTES] = load_notes,   [OPEN_FLUSH] = flush_to_write,
+	[OPEN_EPOCH] = next_epoch,   [OPEN_READ_BACK] = read_back,
+	[OPEN_FENCE] = fence,        [OPEN_REPAIR] = repair,
+	[OPEN_REPAIR_FLUSH] = flush, [OPEN_START] = start,
+	[OPEN_SETTLE] = load_settle, [OPEN_NOTING] = load_noting,
+};
 
 static void open_run(struct pool_opening *o)
 {
 	for (;;) {
-		int rc = step(o);
+		int rc = open_steps[o->step](o);
 
 		if (rc < 0) {
 			open_fail(o, rc);

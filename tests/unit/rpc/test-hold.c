@@ -118,7 +118,7 @@ static void clients_go_to_the_next_server(void **state)
 	rpc_server_set_state(next, RPC_RUNTIME);
 	rpc_server_thaw(next);
 	expect_count(&waits, 1);
-	raw_say(&partial, COUNT + 20);
+	raw_say(&partial, &COUNT[20]);
 	expect_count(&partial, 2);
 	raw_say(&idle, COUNT);
 	expect_count(&idle, 3);
