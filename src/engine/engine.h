@@ -118,7 +118,7 @@ struct engine {
 	struct handover_new successor; /* this engine, while it takes over */
 	struct handover_net net;
 	struct handover_report upgrade;
-	char fail_at[24];
+	char fail_at[48];
 	struct engine_link link;
 };
 

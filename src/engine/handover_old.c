@@ -296,7 +296,8 @@ static void old_hello(struct engine *e, const struct handover_message *msg)
 	offer->dry_run = o->start.dry_run;
 	(void)snprintf(offer->version, sizeof(offer->version), "%s", LITEPOOL_VERSION);
 	(void)snprintf(offer->state_dir, sizeof(offer->state_dir), "%s", e->opts->state_dir);
-	(void)snprintf(offer->step, sizeof(offer->step), "%s", e->fail_at);
+	if (strncmp(e->fail_at, "new:", 4) == 0)
+		(void)snprintf(offer->step, sizeof(offer->step), "%.23s", e->fail_at);
 	res = handover_send(handover_wire_fd(&o->wire), offer, NULL, 0);
 	free(offer);
 	if (res < 0) {

@@ -105,7 +105,7 @@ int handover_fail_set(struct engine *e, const char *text, struct err *err)
 			return 0;
 		}
 	return err_set(err, -EINVAL,
-		       "fail_at '%.40s': expected SIDE:STEP:KIND of at most 23 letters; sides are "
+		       "fail_at '%.40s': expected SIDE:STEP:KIND; sides are "
 		       "old, new; kinds are kill, hang, exit, refuse, kill-supervisor",
 		       text);
 }

@@ -21,11 +21,16 @@ ops() { rpc bdev_get_iostat | json 'sum(b["num_write_ops"] for b in j["bdevs"])'
 busy() { local a; a=$(ops) && read -rt 0.05 <> <(:); [ "$(ops)" -gt "$a" ]; }
 check "I/O runs" wait_for busy
 
-settled() { one_engine && ! rpc litepool_upgrade_status | grep -q '"running"' && busy; }
+settled() { one_engine && rpc litepool_engine_status | grep -q "\"connected\": true" && ! rpc litepool_upgrade_status | grep -q '"running"' && busy; }
 # hit SIDE STEP KIND
+supervisor_died() { ! kill -0 "$supervisor_pid" 2> /dev/null; }
 hit() {
     rpc litepool_upgrade_start "{\"fail_at\":\"$1:$2:$3\",\"deadline_ms\":5000}" > "$work/hit" 2>&1
-    [ "$3" != kill-supervisor ] || { wait "$supervisor_pid" 2> /dev/null; start_supervisor; }
+    if [ "$3" = kill-supervisor ]; then
+        wait_for supervisor_died || { cat "$work/hit"; return 1; }
+        wait "$supervisor_pid" 2> /dev/null
+        start_supervisor
+    fi
     wait_for settled
 }
 # In make test the steps around the point of no return; LITEPOOL_STEPS=all: all.
