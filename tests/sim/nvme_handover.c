@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hot upgrades in sim-nvme: the target is frozen at any moment, and then thawed at any moment, or saved and built anew on the other side, which serves on, or is given up, after
- * which the old one goes on. Hosts notice nothing of all that: the driver's rules are the same as without (a reconnect of theirs would show as -ECONNRESET, which has other causes
- * in this world; so runs without other disturbances are the ones that prove it: sim-nvme --calm).
+ * which the old one goes on. The driver's rules are the same as without: each command completes once, with the right data. That hosts do not even reconnect is not told apart here (other
+ * disturbances of this world make them do so): tests/func/upgrade.sh shows it.
  */
 #include <errno.h>
 #include <inttypes.h>
