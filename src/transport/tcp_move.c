@@ -47,7 +47,7 @@ static void arrive(struct msg *msg)
 		return;
 	}
 	/* The stash serves as the chunk until it is parsed. */
-	c->in = (struct wire_in){.p = c->stash, .end = c->stash + c->stash_len};
+	c->in = tcp_conn_stash(c);
 	tcp_rx_resume(c);
 }
 

@@ -319,6 +319,13 @@ static inline struct iobuf_pool *tcp_pool(const struct tcp_conn *c)
 {
 	return reactor_iobufs(c->tr->reactor);
 }
+/* What came along, as not parsed yet; never a null pointer, which may not be counted on from. */
+static inline struct wire_in tcp_conn_stash(const struct tcp_conn *c)
+{
+	const uint8_t *p = c->stash ? c->stash : c->small;
+
+	return (struct wire_in){.p = p, .end = p + (c->stash ? c->stash_len : 0)};
+}
 /* Answers are sent and commands taken; not on its way out. */
 static inline bool tcp_conn_open(const struct tcp_conn *c)
 {

@@ -77,7 +77,7 @@ void tcp_conn_serve(struct tcp_conn *c)
 		tcp_conn_flush_close(c, "the host disconnected");
 		return;
 	}
-	c->in = (struct wire_in){.p = c->stash, .end = c->stash + c->stash_len};
+	c->in = tcp_conn_stash(c);
 	begin_receiving(c);
 }
 

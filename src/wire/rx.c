@@ -206,10 +206,11 @@ static bool collect(struct wire_rx *rx, struct wire_in *in, size_t want)
 {
 	size_t n = MIN(want - rx->have, (size_t)(in->end - in->p));
 
-	if (n)
+	if (n) { /* an empty in may have no pointer */
 		memcpy(rx->buf + rx->have, in->p, n);
-	rx->have = (uint8_t)(rx->have + n);
-	in->p += n;
+		rx->have = (uint8_t)(rx->have + n);
+		in->p += n;
+	}
 	return rx->have == want;
 }
 
