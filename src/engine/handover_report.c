@@ -51,9 +51,9 @@ void handover_report_counts(struct engine *e, const struct handover_message *war
 	(void)json_object_set_new(json, "pools", json_integer(warmed->pools));
 }
 
-/* Measured (docs/upgrade.md): a stop is the slowest command under way, plus this. */
-#define STOP_BASE_MS 0.5
-#define STOP_CONN_MS 0.008
+/* A stop is the slowest command under way, plus this: medians of docs/benchmarks.md (64 and 1000 connections, two virtual cores). */
+#define STOP_BASE_MS 8.5
+#define STOP_CONN_MS 0.08
 #define STOP_POOL_MS 1.0
 
 void handover_estimate(struct engine *e, char *text, size_t size)
