@@ -13,21 +13,13 @@
 #include "csi/plane_names.h"
 #include "csi/serve.h"
 #include "kube/client_http.h"
-#include "rt/command.h"
+#include "loop.h"
 #include "rt/process.h"
 
 struct files {
 	const char *folder;
 	struct kube_client *client;
 };
-
-static bool losetup(const char *a, const char *b, const char *c, struct command_result *result)
-{
-	const char *argv[] = {"losetup", a, b, c, NULL};
-	struct err err;
-
-	return command_run(argv, 20000, result, &err) == 0 && result->status == 0;
-}
 
 static bool path_of(const struct files *files, const char *volume_id, char path[512])
 {
@@ -57,33 +49,19 @@ static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 	return GRPC_OK;
 }
 
-/* A loop device stays read-only, for whoever uses it next, when somebody has made it so. */
-static void make_writable(const char *device)
-{
-	const char *argv[] = {"blockdev", "--setrw", device, NULL};
-	struct command_result result;
-	struct err err;
-
-	(void)command_run(argv, 20000, &result, &err);
-}
-
 static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id,
 			     const struct csi_map *publish_context,
 			     const struct csi_map *volume_context, char device[CSI_DEVICE_MAX])
 {
-	struct command_result result;
 	char path[512];
 
 	if (!csi_map_get(publish_context, PLANE_CONTEXT_TARGETS))
 		return csi_fail(op, GRPC_INVALID_ARGUMENT, "no targets in publish_context");
 	if (find(ctx, op, volume_id, device) == GRPC_OK)
 		return GRPC_OK;
-	if (!path_of(ctx, volume_id, path) || !losetup("-f", "--show", path, &result))
-		return csi_fail(op, GRPC_INTERNAL, "losetup: %s", result.output);
-	result.output[strcspn(result.output, " ")] = '\0';
-	(void)str_copy(device, CSI_DEVICE_MAX, result.output);
-	make_writable(device);
-	return GRPC_OK;
+	if (!path_of(ctx, volume_id, path))
+		return csi_fail(op, GRPC_INTERNAL, "%s is no volume's id", volume_id);
+	return loop_attach(op, path, device);
 }
 
 static enum grpc_code detach(void *ctx, struct csi_op *op, const char *volume_id)

@@ -3,26 +3,8 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "loop.h"
 #include "mem_parts.h"
-#include "rt/command.h"
-
-static bool losetup(const char *a, const char *b, const char *c, struct command_result *result)
-{
-	const char *argv[] = {"losetup", a, b, c, NULL};
-	struct err err;
-
-	return command_run(argv, 20000, result, &err) == 0 && result->status == 0;
-}
-
-/* A loop device stays read-only, for whoever uses it next, when somebody has made it so. */
-static void make_writable(const char *device)
-{
-	const char *argv[] = {"blockdev", "--setrw", device, NULL};
-	struct command_result result;
-	struct err err;
-
-	(void)command_run(argv, 20000, &result, &err);
-}
 
 void mem_device_grown(const struct mem_volume *volume)
 {
@@ -36,18 +18,16 @@ static enum grpc_code attach_locked(struct csi_op *op, struct mem *mem, const ch
 				    char device[CSI_DEVICE_MAX])
 {
 	struct mem_volume *volume = mem_volume_find(mem, volume_id);
-	struct command_result result;
+	enum grpc_code code;
 	char path[512];
 
 	if (!volume)
 		return mem_no_volume(op, volume_id);
 	mem_file(mem, volume_id, path);
 	if (!volume->device[0]) {
-		if (!losetup("-f", "--show", path, &result))
-			return csi_fail(op, GRPC_INTERNAL, "losetup: %s", result.output);
-		result.output[strcspn(result.output, " ")] = '\0';
-		(void)str_copy(volume->device, sizeof(volume->device), result.output);
-		make_writable(volume->device);
+		code = loop_attach(op, path, volume->device);
+		if (code != GRPC_OK)
+			return code;
 	}
 	(void)str_copy(device, CSI_DEVICE_MAX, volume->device);
 	return GRPC_OK;
