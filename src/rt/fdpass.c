@@ -31,17 +31,27 @@ static int unix_address(const char *path, struct sock_addr *ret, struct err *err
 		      : 0;
 }
 
+/* A socket for the end at path, not bound and not connected yet. */
+static int open_for(const char *path, struct sock_addr *ret_addr, int *ret_fd, struct err *err)
+{
+	int rc = unix_address(path, ret_addr, err);
+
+	if (rc < 0)
+		return rc;
+	*ret_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*ret_fd < 0)
+		return err_set(err, -errno, "cannot create a socket: %s", strerror(errno));
+	return 0;
+}
+
 int fdpass_listen(const char *path, int *ret_fd, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	struct sock_addr addr;
-	int rc = unix_address(path, &addr, err);
+	int rc = open_for(path, &addr, &fd, err);
 
 	if (rc < 0)
 		return rc;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, -errno, "cannot create a socket: %s", strerror(errno));
 	rc = listen_bind_unix(fd, &addr, err);
 	if (rc < 0)
 		return rc;
@@ -89,13 +99,10 @@ int fdpass_connect(const char *path, int *ret_fd, pid_t *ret_pid, struct err *er
 {
 	_cleanup_close_ int fd = -1;
 	struct sock_addr addr;
-	int rc = unix_address(path, &addr, err);
+	int rc = open_for(path, &addr, &fd, err);
 
 	if (rc < 0)
 		return rc;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, -errno, "cannot create a socket: %s", strerror(errno));
 	if (connect(fd, (const struct sockaddr *)&addr.ss, addr.len) < 0)
 		return err_set(err, -errno, "cannot connect to %s: %s", path, strerror(errno));
 	rc = peer_check(fd, ret_pid);
