@@ -307,7 +307,8 @@ void engine_serves(struct engine *e)
 	rpc_init_done(e);
 	handover_old_open(e);
 	engine_link_open(e);
-	(void)process_notify("READY=1");
+	if (!e->opts->supervisor) /* else the supervisor is the service, and says it */
+		(void)process_notify("READY=1");
 }
 
 static void configured(struct engine *e, int res)

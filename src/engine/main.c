@@ -30,7 +30,8 @@ static bool wait_for_end(struct engine *e)
 	if (signo == 0)
 		return true;
 	log_info("engine.signal", "signal=%d", signo);
-	(void)process_notify("STOPPING=1");
+	if (!e->opts->supervisor)
+		(void)process_notify("STOPPING=1");
 	engine_stop(e);
 	return process_wait(STOP_LIMIT_MS) == 0;
 }

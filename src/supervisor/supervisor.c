@@ -167,6 +167,9 @@ void supervisor_process_ended(struct supervisor *s, struct process *p, pid_t pid
 void supervisor_linked(struct supervisor *s, struct supervisor_link *link)
 {
 	s->stuck = false;
+	/* The service manager knows this process, and no engine. Who is adopted serves already, so the service is ready again. Nobody listens: nothing is lost. */
+	if (link->msg.serving)
+		(void)process_notify("READY=1");
 	if (s->state == SUPERVISOR_PAUSE || s->state == SUPERVISOR_LOOK)
 		look_in(s, 0);
 }

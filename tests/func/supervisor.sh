@@ -4,7 +4,23 @@
 . "$(dirname "$0")/upgrade-lib.sh"
 export LITEPOOL_FAILPOINTS=1
 SUPERVISOR_OPTIONS="--stuck 2"
+# A service manager in small: a line "PID WORDS" for each that tells it something, as sd_notify(3) does.
+python3 - "$work/notify.sock" "$work/notify" << 'END' &
+import socket, struct, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+s.bind(sys.argv[1])
+with open(sys.argv[2], "w", buffering=1) as log:
+    while True:
+        data, rights, _, _ = s.recvmsg(4096, 256)
+        log.write("%d %s\n" % (struct.unpack("iii", rights[0][2][:12])[0], data.decode()))
+END
+manager_pid=$!
+check "somebody listens for news of the service" wait_for test -S "$work/notify.sock"
+export NOTIFY_SOCKET=$work/notify.sock
+told() { grep -qx "$1" "$work/notify"; }
 check "start" start_supervised
+check "the supervisor says that the service is ready" wait_for told "$supervisor_pid READY=1"
 check "a disk" rpc bdev_null_create '{"name":"n0","num_blocks":1024,"block_size":4096}'
 pid=$(serving_pid)
 back() { local now; now=$(serving_pid) && [ "$now" != "$pid" ] && rpc bdev_get_bdevs | grep -q '"n0"'; }
@@ -23,6 +39,7 @@ check "... and does no harm" same "$(serving_pid)" "$pid"
 check "an upgrade of an engine that was adopted" upgrade --deadline 5000
 check "another serves" wait_for back
 check "one engine is left" wait_for one_engine
+check "... and says again that the service is ready" wait_for told "$supervisor_pid READY=1"
 pid=$(serving_pid)
 hup() { kill -HUP "$supervisor_pid"; wait "$supervisor_pid"; }
 check "SIGHUP ends the supervisor alone" hup
@@ -41,6 +58,11 @@ kill -STOP "$pid"
 read -rt 4 <> <(:)
 kill -CONT "$pid"
 check "an engine that was stopped on purpose is left alone" same "$(serving_pid)" "$pid"
+last_supervisor=$supervisor_pid
 check "stop" stop_supervised
+check "... and was told of" wait_for told "$last_supervisor STOPPING=1"
+# One is killed, one is refused, one gets SIGHUP: three others speak of the service, engines never.
+check "nobody else told anything" same "$(cut -d' ' -f1 "$work/notify" | sort -u | wc -l)" 3
+kill "$manager_pid"
 check "nothing is left" same "$(engines)" ""
 done_testing

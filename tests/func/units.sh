@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The systemd units of the package: systemd takes them, what they start is there and knows the options that it is given, and the engine's is what hot upgrades need.
+. "$(dirname "$0")/lib.sh"
+units=$source_dir/deploy/systemd
+declare -A ours=([litepool]=src/cli/litepool [litepool-engine]=src/engine/litepool-engine [litepool-supervisor]=src/supervisor/litepool-supervisor
+    [litepool-controller]=src/controller/litepool-controller [litepool-agent]=src/agent/litepool-agent)
+
+# value UNIT KEY: of its line KEY=
+value() { sed -n "s/^$2=//p" "$units/$1.service"; }
+sections() { grep -cxE '\[(Unit|Service|Install)\]' "$units/$1.service"; }
+
+# known PROGRAM OPTION...: the program reads the options, and --version ends it; those behind -- are the engine's.
+known() {
+    local program=$build/${ours[${1##*/}]:?$1 is no program of ours} own=() word
+    shift
+    while [ $# -gt 0 ]; do
+        word=$1
+        shift
+        case $word in
+        --) known litepool-engine "$@" || return 1; break ;;
+        --embedded | --*) own+=("$word") ;;
+        \$*) ;; # of /etc/default
+        *) own+=("$word") ;;
+        esac
+    done
+    "$program" "${own[@]}" --version
+}
+starts_known() { # shellcheck disable=SC2046
+    known $(value "$1" ExecStart)
+}
+# systemd-analyze wants the programs: it gets a copy of the unit that names the built ones. What it says of this machine's own units is not asked.
+verified() {
+    local program script=()
+    for program in "${!ours[@]}"; do script+=(-e "s#=/usr/s\\?bin/$program #=$build/${ours[$program]} #"); done
+    sed "${script[@]}" -e '/^Documentation=/d' "$units/$1.service" > "$work/$1.service"
+    systemd-analyze verify --man=no "$work/$1.service" > "$work/verify" 2>&1 || :
+    ! grep -F "$1.service" "$work/verify"
+}
+
+for unit in litepool-controller litepool-engine litepool-agent; do
+    check "$unit: its three sections" same "$(sections $unit)" 3
+    check "$unit: its program knows its options" starts_known $unit
+    if command -v systemd-analyze > /dev/null; then
+        check "$unit: systemd takes it" verified $unit
+    fi
+done
+check "the engine is run by its supervisor" has "$(value litepool-engine ExecStart)" "^/usr/sbin/litepool-supervisor .* -- "
+check "... and outlives it" same "$(value litepool-engine KillMode)" process
+check "... which alone speaks for the service" same "$(value litepool-engine Type)$(value litepool-engine NotifyAccess)" notify
+check "... and ends an engine in less time than systemd waits" [ "$(value litepool-engine TimeoutStopSec)" -gt 20 ]
+check "the sockets stay when the supervisor is replaced" same "$(value litepool-engine RuntimeDirectoryPreserve)" yes
+check "a reload is an upgrade" has "$(value litepool-engine ExecReload)" "^/usr/bin/litepool engine upgrade "
+done_testing
