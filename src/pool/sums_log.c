@@ -12,6 +12,20 @@
 
 #define STARVED_CLOSES 8u
 
+/* c will not be opened now; with the lock. Who waits to write hears res, or asks again. */
+static void do_not_open(struct sums *s, struct sums_cluster *c, int res, struct list *woken)
+{
+	for (struct list *link; (link = list_pop_front(&c->waiters));) {
+		struct sums_io *r = list_entry(link, struct sums_io, link);
+
+		r->res = r->write ? res : 0;
+		list_push_back(woken, link);
+	}
+	sums_move(c, SUMS_CLOSED, NULL);
+	if (!c->dirty && !c->locks)
+		sums_put_idle(s, c, woken);
+}
+
 /* ---- which are to be closed ---- */
 
 /* Those that were not written for the longest time and not since that moment; with the lock. */
@@ -51,6 +65,48 @@ static void choose_closes(struct sums *s)
 		close_some(s, s->n_open + wanted - s->open_max - closing, UINT64_MAX, false);
 	else if (!list_empty(&s->starved) && !closing && list_empty(&s->dirty))
 		close_some(s, STARVED_CLOSES, UINT64_MAX, false);
+}
+
+/*
+ * Does each that is open have blocks that cannot be read, so that it is not closed before they are overwritten, while others are to be opened? Those would wait for ever.
+ * With the lock; the pool's thread.
+ */
+static bool is_stuck(struct sums *s)
+{
+	if (list_empty(&s->opening) || s->n_open < s->open_max || s->again.cluster)
+		return false;
+	if (!list_empty(&s->unknown) || !list_empty(&s->closing) || !list_empty(&s->in_round))
+		return false;
+	list_for_each (it, &s->open) {
+		const struct sums_cluster *c = list_entry(it, struct sums_cluster, queue);
+
+		if (c->fresh || c->locks || !mask_any(&c->unsure))
+			return false;
+	}
+	return true;
+}
+
+/* Those are refused; and one of the open ones is read anew, the longest not tried first, for the disk may have come to its senses. */
+static void refuse_opens(struct sums *s)
+{
+	struct list woken;
+	bool stuck;
+
+	list_init(&woken);
+	spin_lock(&s->lock);
+	stuck = is_stuck(s);
+	while (stuck && !list_empty(&s->opening))
+		do_not_open(s, list_first(&s->opening, struct sums_cluster, queue), -EIO, &woken);
+	if (stuck && !list_empty(&s->open))
+		sums_move(list_first(&s->open, struct sums_cluster, queue), SUMS_UNKNOWN,
+			  &s->unknown);
+	spin_unlock(&s->lock);
+	sums_post(&woken);
+	if (stuck)
+		log_limited(LOG_LEVEL_ERROR, "pool.sums.unreadable",
+			    "pool=%s clusters=%u problem=\"so many have blocks that cannot be read "
+			    "that no other can be opened for writing\" remedy=\"replace the disk\"",
+			    s->pool->super.now.name, s->n_open);
 }
 
 static void tick(struct timer *timer)
@@ -121,6 +177,8 @@ void sums_work(struct sums *s)
 		choose_closes(s);
 	round = s->started && round_wanted(s);
 	spin_unlock(&s->lock);
+	if (s->started)
+		refuse_opens(s);
 	sums_load_work(s);
 	sums_table_work(s);
 	sums_relieve(s);
@@ -347,13 +405,8 @@ void sums_failed(struct pool *pool)
 		s->n_open -= c->state == SUMS_OPENING;
 		sums_move(c, c->state, c->state == SUMS_OPENING ? &s->opening : &s->closing);
 	}
-	while (!list_empty(&s->opening)) { /* it never will be: reads may need its place */
-		struct sums_cluster *c = list_first(&s->opening, struct sums_cluster, queue);
-
-		sums_move(c, SUMS_CLOSED, NULL);
-		if (!c->dirty && !c->locks)
-			sums_put_idle(s, c, &woken);
-	}
+	while (!list_empty(&s->opening)) /* reads may need its place */
+		do_not_open(s, list_first(&s->opening, struct sums_cluster, queue), 0, &woken);
 	for (struct sums_chunk *chunk = s->chunks; chunk; chunk = chunk->next)
 		for (size_t i = 0; i < chunk->n; i++)
 			sums_wake(&chunk->cluster[i].waiters, 0, &woken);

@@ -254,6 +254,39 @@ static void a_disk_that_comes_to_its_senses(void **state)
 	lab_fini(&lab);
 }
 
+static int put_into_cluster(struct lab *lab, unsigned cluster)
+{
+	return vrig_write(&lab->v, lab->dev, cluster * MIB, 4096, 7);
+}
+
+/* Clusters whose blocks can neither be written nor read stay open, and there is a limit of those: others are refused then, and do not wait for ever. */
+static void unreadable_clusters_do_not_stop_others_for_ever(void **state)
+{
+	const unsigned both = 1u << FILE_WRITE | 1u << FILE_READ;
+	struct lab lab;
+
+	lab_init(&lab, 4096);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(put_into_cluster(&lab, i), 0);
+	again(&lab);
+	lab.v.p.pool->sums->open_max = 2;
+	assert_int_equal(put_into_cluster(&lab, 0), 0);
+	assert_int_equal(put_into_cluster(&lab, 1), 0);
+	assert_true(has(&lab, 2 * MIB, 4096, 7)); /* its sums are in RAM now */
+	sim_file_fail(lab.v.p.w.sim, RIG_PATH, both, 1, -EIO);
+	assert_int_equal(put_into_cluster(&lab, 0), -EIO);
+	assert_int_equal(put_into_cluster(&lab, 1), -EIO);
+	assert_int_equal(put_into_cluster(&lab, 2), -EIO); /* was the hang */
+	sim_file_fail(lab.v.p.w.sim, RIG_PATH, 0, 0, 0);
+	for (unsigned tries = 0; put_into_cluster(&lab, 2); tries++)
+		assert_true(tries < 3); /* each has one of them read anew */
+	assert_true(has(&lab, 0, 4096, 7) && has(&lab, 2 * MIB, 4096, 7));
+	assert_int_equal(put_into_cluster(&lab, 3), 0);
+	again(&lab);
+	assert_true(has(&lab, MIB, 4096, 7) && has(&lab, 3 * MIB, 4096, 7));
+	lab_fini(&lab);
+}
+
 static void call_scrub(struct pool_rig *p)
 {
 	struct pool_scrub_opts opts = {.bytes_per_s = UINT64_MAX, .restart = true};
@@ -310,6 +343,7 @@ int main(void)
 		cmocka_unit_test(what_a_crash_left_open_is_taken_as_it_is),
 		cmocka_unit_test(what_is_not_written_is_closed),
 		cmocka_unit_test(a_disk_that_comes_to_its_senses),
+		cmocka_unit_test(unreadable_clusters_do_not_stop_others_for_ever),
 		cmocka_unit_test(scrub_names_the_volume),
 		cmocka_unit_test(too_small_a_disk_is_refused),
 	};
