@@ -210,27 +210,16 @@ static int grow_thick(struct lvm_volume *v, uint64_t have)
 
 /* ---- which ---- */
 
-static int from_snapshot(struct lvm_volume *v)
+/* The LV that the volume is made of; name: the object's. Each refusal has its reason. */
+static int clone(struct lvm_volume *v, const json_t *row, const char *kind, const char *name)
 {
 	struct volume_work *w = v->w;
-	const char *name = kube_str(w->volume, "spec.source.snapshotName");
-	_cleanup_json_ json_t *snapshot = informer_get(w->a->snapshots, "", name);
-	char lv[LVM_NAME_SIZE];
-	const json_t *row;
 
 	w->reason = "SourceMissing";
-	if (!snapshot)
-		return err_set(&w->err, -ENOENT, "there is no StorageSnapshot %s", name);
-	w->reason = "SourceNotReady";
-	if (!json_is_true(kube_at(snapshot, "status.readyToUse")))
-		return err_set(&w->err, -EAGAIN, "StorageSnapshot %s is not ready", name);
-	w->reason = "SourceMissing";
-	(void)snprintf(lv, sizeof(lv), "snap-%.40s", kube_uid(snapshot));
-	row = lvm_row(v->rows, lv);
 	if (!row)
 		return err_set(&w->err, -ENOENT,
-			       "the source is not in pool %s; copying between pools is not built",
-			       kube_name(w->pool));
+			       "%s %s has no data in pool %s; copying between pools is not built",
+			       kind, name, kube_name(w->pool));
 	w->reason = "SourceLarger";
 	if (lvm_size(row) > v->want)
 		return err_set(&w->err, -EINVAL,
@@ -240,37 +229,44 @@ static int from_snapshot(struct lvm_volume *v)
 	return lvm_is_thin(row) ? clone_thin(v, row) : make_thick(v, row);
 }
 
-static int from_volume(struct lvm_volume *v)
+static int from_snapshot(struct lvm_volume *v, const char *name)
 {
 	struct volume_work *w = v->w;
-	const char *name = kube_str(w->volume, "spec.source.volumeName");
+	_cleanup_json_ json_t *snapshot = informer_get(w->a->snapshots, "", name);
+	char lv[LVM_NAME_SIZE];
+
+	w->reason = "SourceMissing";
+	if (!snapshot)
+		return err_set(&w->err, -ENOENT, "there is no StorageSnapshot %s", name);
+	w->reason = "SourceNotReady";
+	if (!json_is_true(kube_at(snapshot, "status.readyToUse")))
+		return err_set(&w->err, -EAGAIN, "StorageSnapshot %s is not ready", name);
+	(void)snprintf(lv, sizeof(lv), "snap-%.40s", kube_uid(snapshot));
+	return clone(v, lvm_row(v->rows, lv), "StorageSnapshot", name);
+}
+
+static int from_volume(struct lvm_volume *v, const char *name)
+{
+	struct volume_work *w = v->w;
 	_cleanup_json_ json_t *source = informer_get(w->a->volumes, "", name);
 	char lv[LVM_NAME_SIZE];
 	const json_t *row;
 
-	w->reason = "SourceMissing";
 	(void)snprintf(lv, sizeof(lv), "vol-%.40s", kube_uid(source));
 	row = source ? lvm_row(v->rows, lv) : NULL;
-	if (!row)
-		return err_set(&w->err, -ENOENT, "there is no StorageVolume %s in pool %s", name,
-			       kube_name(w->pool));
 	w->reason = "SourceThick";
-	if (!lvm_is_thin(row))
+	if (row && !lvm_is_thin(row))
 		return err_set(&w->err, -EOPNOTSUPP,
 			       "%s is a thick volume of an lvm pool: clone a StorageSnapshot of it",
 			       name);
-	w->reason = "SourceLarger";
-	if (lvm_number(row, "lv_size") > v->want)
-		return err_set(&w->err, -EINVAL,
-			       "the source has %" PRIu64 " bytes; set spec.size to that or more",
-			       lvm_declared(row));
-	w->reason = "CloneFailed";
-	return clone_thin(v, row);
+	return clone(v, row, "StorageVolume", name);
 }
 
 static int make(struct lvm_volume *v)
 {
 	struct volume_work *w = v->w;
+	const char *snapshot = kube_str(w->volume, "spec.source.snapshotName");
+	const char *volume = kube_str(w->volume, "spec.source.volumeName");
 	int rc;
 
 	w->reason = "DataMissing";
@@ -281,10 +277,10 @@ static int make(struct lvm_volume *v)
 			"its place; bring the right disk, or delete the StorageVolume",
 			v->l.vg, v->name);
 	w->reason = "CreateFailed";
-	if (kube_str(w->volume, "spec.source.snapshotName")[0])
-		rc = from_snapshot(v);
-	else if (kube_str(w->volume, "spec.source.volumeName")[0])
-		rc = from_volume(v);
+	if (snapshot[0])
+		rc = from_snapshot(v, snapshot);
+	else if (volume[0])
+		rc = from_volume(v, volume);
 	else if (!strcmp(kube_str(w->volume, "spec.provisioning"), "Thick"))
 		rc = make_thick(v, NULL);
 	else

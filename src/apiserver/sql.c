@@ -75,8 +75,10 @@ static int set_up(struct sql *sql, uint64_t max_bytes)
 
 	(void)sqlite3_extended_result_codes(sql->db, 1);
 	(void)sqlite3_busy_timeout(sql->db, BUSY_MS);
-	rc = sql_run(sql, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-			  "PRAGMA locking_mode=EXCLUSIVE; PRAGMA trusted_schema=OFF;"
+	/* Exclusive before the log is looked at: then its index is in memory, and a store on a full disk needs no file of shared memory to be opened. */
+	rc = sql_run(sql, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size=4096;"
+			  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+			  "PRAGMA trusted_schema=OFF;"
 			  "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=16777216;");
 	if (rc || !max_bytes)
 		return rc;
@@ -113,6 +115,7 @@ int sql_open(const char *path, uint64_t max_bytes, struct sql **ret, struct err 
 	if (rc) {
 		(void)err_set(err, rc, "cannot open the API store %s: %s%s", path, sql->why,
 			      rc == -EBUSY     ? "; another process uses it"
+			      : rc == -ENOSPC  ? "; free space on its disk"
 			      : rc == -EUCLEAN ? "; restore it from a backup"
 					       : "");
 		sql_close(sql);
