@@ -21,6 +21,7 @@ int disk_null_new(const struct disk_null_opts *opts, struct blk_dev **ret, struc
 
 /* Memory, zeroed, given back by discard; gone with the last process that has it. Lends it to readers.
  * It is a memfd, so that it can be handed to another process with what it holds. */
+struct worker_pool;
 struct disk_ram_opts {
 	const char *name;
 	struct uuid uuid;
@@ -28,6 +29,8 @@ struct disk_ram_opts {
 	uint32_t block_size;
 	bool adopt; /* fd is one that another process's RAM disk of that size was passed by */
 	int fd;     /* taken, also on errors */
+	struct worker_pool
+		*workers; /* with threads; they make it of huge pages. NULL: small ones */
 };
 int disk_ram_new(const struct disk_ram_opts *opts, struct blk_dev **ret, struct err *err);
 

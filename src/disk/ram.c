@@ -5,7 +5,7 @@
  *
  * Invariants:
  *   1. What was never written, and what was discarded, reads as zeroes.
- *   2. Memory is taken page by page as it is written and given back by discard and (without
+ *   2. Memory is taken page by page as it is used (small pages, and huge ones where much of them is used: ram_memory.h) and given back by discard and (without
  *      BLK_KEEP_ALLOC) write zeroes.
  *   3. Any reactor reads and writes at any time without a lock. Writers of the same blocks at the
  *      same time are the hosts' own race, as on every disk: each byte is of one of them.
@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -24,12 +23,12 @@
 #include "base/str.h"
 #include "disk/disk.h"
 #include "disk/pass.h"
+#include "disk/ram_memory.h"
 
 struct disk_ram {
 	struct blk_dev dev;
-	uint8_t *mem;
-	int fd; /* of the memory */
-	size_t mapped_bytes;
+	struct ram_memory *memory;
+	uint8_t *mem;        /* memory->mem */
 	uint64_t page_bytes; /* the kernel's */
 };
 
@@ -44,6 +43,7 @@ static void ram_release(struct disk_ram *disk, uint64_t offset, uint64_t length)
 		memset(disk->mem + offset, 0, length);
 		return;
 	}
+	ram_memory_released(disk->memory, first, last - first);
 	memset(disk->mem + offset, 0, first - offset);
 	memset(disk->mem + last, 0, end - last);
 }
@@ -81,6 +81,8 @@ static void ram_submit(struct blk_dev *dev, struct blk_io *io)
 	case BLK_OPS:
 		UNREACHABLE();
 	}
+	if (io->op == BLK_READ || io->op == BLK_WRITE)
+		ram_memory_touch(disk->memory, io->offset, io->length);
 	blk_complete(io, 0);
 }
 
@@ -94,8 +96,7 @@ static void ram_destroy(struct blk_dev *dev)
 	struct disk_ram *disk = container_of(dev, struct disk_ram, dev);
 
 	blk_dev_fini(dev);
-	(void)munmap(disk->mem, disk->mapped_bytes); /* fails only for a range that is not ours */
-	(void)close(disk->fd);
+	ram_memory_put(disk->memory);
 	free(disk);
 }
 
@@ -125,7 +126,7 @@ static int ram_size_check(const struct disk_ram_opts *opts, uint64_t page_bytes,
 
 int disk_ram_export(const struct blk_dev *dev)
 {
-	return dev->ops == &ram_ops ? ((const struct disk_ram *)(const void *)dev)->fd : -1;
+	return dev->ops == &ram_ops ? ((const struct disk_ram *)(const void *)dev)->memory->fd : -1;
 }
 
 int disk_export(const struct blk_dev *dev)
@@ -135,66 +136,47 @@ int disk_export(const struct blk_dev *dev)
 	return fd < 0 ? disk_ram_export(dev) : fd;
 }
 
-/* The memory of a new disk, or of one that came: what it holds is as large as it says. */
-static int ram_memory(struct disk_ram *disk, const struct disk_ram_opts *opts, struct err *err)
-{
-	struct stat st;
-
-	disk->fd = opts->adopt ? opts->fd : memfd_create("litepool-ram-disk", MFD_CLOEXEC);
-	if (disk->fd < 0 || (!opts->adopt && ftruncate(disk->fd, (off_t)disk->mapped_bytes) < 0))
-		return err_set(err, -errno,
-			       "%s: the kernel refused %" PRIu64
-			       " bytes of memory (%s); make the RAM disk smaller",
-			       opts->name, opts->size_bytes, strerror(errno));
-	if (fstat(disk->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (uint64_t)st.st_size != disk->mapped_bytes)
-		return err_set(
-			err, -EINVAL,
-			"%s: the descriptor that was passed for it is not the memory of a RAM "
-			"disk of %" PRIu64 " bytes",
-			opts->name, opts->size_bytes);
-	disk->mem = mmap(NULL, disk->mapped_bytes, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_NORESERVE, disk->fd, 0);
-	if (disk->mem == MAP_FAILED)
-		return err_set(err, -errno,
-			       "%s: the kernel refused %" PRIu64
-			       " bytes of memory (%s); make the RAM disk smaller",
-			       opts->name, opts->size_bytes, strerror(errno));
-	/* Advice only: without huge pages everything works, with more TLB misses. */
-	(void)madvise(disk->mem, disk->mapped_bytes, MADV_HUGEPAGE);
-	return 0;
-}
-
 static void ram_freep(struct disk_ram **disk)
 {
-	if (*disk && (*disk)->fd >= 0)
-		(void)close((*disk)->fd);
 	free(*disk);
+}
+
+/* Takes fd, also on errors. */
+static int ram_new(const struct disk_ram_opts *opts, int fd, struct disk_ram *disk, struct err *err)
+{
+	int res = blk_dev_init(&disk->dev, &ram_ops, opts->name, &opts->uuid, opts->size_bytes,
+			       opts->block_size,
+			       BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN, err);
+
+	disk->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	if (!res && fd < 0)
+		res = ram_size_check(opts, disk->page_bytes, err);
+	if (res) {
+		if (fd >= 0)
+			(void)close(fd);
+		return res;
+	}
+	res = ram_memory_new(opts->name, align_up(opts->size_bytes, disk->page_bytes), fd,
+			     opts->workers, &disk->memory, err);
+	if (!res)
+		disk->mem = disk->memory->mem;
+	return res;
 }
 
 int disk_ram_new(const struct disk_ram_opts *opts, struct blk_dev **ret, struct err *err)
 {
 	_cleanup_(ram_freep) struct disk_ram *disk = calloc(1, sizeof(*disk));
-	int rc;
+	int fd = opts->adopt ? opts->fd : -1;
+	int res;
 
 	if (!disk) {
-		if (opts->adopt)
-			(void)close(opts->fd);
+		if (fd >= 0)
+			(void)close(fd);
 		return err_set(err, -ENOMEM, "no memory for a RAM disk");
 	}
-	disk->fd = opts->adopt ? opts->fd : -1;
-	rc = blk_dev_init(&disk->dev, &ram_ops, opts->name, &opts->uuid, opts->size_bytes,
-			  opts->block_size, BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN,
-			  err);
-	if (rc)
-		return rc;
-	disk->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	disk->mapped_bytes = align_up(opts->size_bytes, disk->page_bytes);
-	rc = opts->adopt ? 0 : ram_size_check(opts, disk->page_bytes, err);
-	if (!rc)
-		rc = ram_memory(disk, opts, err);
-	if (rc)
-		return rc;
+	res = ram_new(opts, fd, disk, err);
+	if (res)
+		return res;
 	*ret = &TAKE_PTR(disk)->dev;
 	return 0;
 }

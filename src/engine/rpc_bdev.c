@@ -185,7 +185,8 @@ static int create_device(struct engine *e, enum create_kind kind, const struct c
 {
 	uint64_t size = c->num_blocks * c->block_size;
 	struct disk_null_opts null_opts = {c->name, c->uuid, size, c->block_size};
-	struct disk_ram_opts ram_opts = {c->name, c->uuid, size, c->block_size};
+	struct disk_ram_opts ram_opts = {c->name, c->uuid, size, c->block_size,
+					 .workers = e->workers};
 
 	switch (kind) {
 	case CREATE_NULL:

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "disk/disk.h"
+#include "rt/worker.h"
 #include "unit/disk/blk_world.h"
 
 #define SIZE (8 * MIB)
@@ -176,6 +177,88 @@ static void what_is_no_memory_of_that_size_is_refused(void **state)
 	dev->ops->destroy(dev);
 }
 
+/* Of the mapping that is at at: KiB of huge pages. */
+static unsigned long huge_kib(const void *at)
+{
+	unsigned long begin, end, kib;
+	bool here = false;
+	char line[512];
+	FILE *f = fopen("/proc/self/smaps", "re");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			here = begin <= (uintptr_t)at && (uintptr_t)at < end;
+		else if (here && sscanf(line, "ShmemPmdMapped: %lu kB", &kib) == 1)
+			break;
+	}
+	assert_true(here);
+	(void)fclose(f);
+	return kib;
+}
+
+/* Whether the kernel can do it at all. */
+static bool kernel_collapses(void)
+{
+	const size_t page = 2 * MIB;
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	uint8_t *at =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *aligned = at + -(uintptr_t)at % page;
+	bool can;
+
+	assert_true(at != MAP_FAILED && fd >= 0 && ftruncate(fd, (off_t)page) == 0);
+	assert_true(mmap(aligned, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		    aligned);
+	aligned[0] = 1;
+	can = madvise(aligned, page, 25 /* MADV_COLLAPSE */) == 0;
+	(void)munmap(at, 2 * page);
+	(void)close(fd);
+	return can;
+}
+
+static const uint8_t *memory_of(struct blk_world *w, struct blk_dev *dev)
+{
+	struct world_io loan = {.io = {.op = BLK_READ, .flags = BLK_LOAN_OK, .length = 4096}};
+
+	assert_int_equal(world_io_run(w, 0, dev, &loan), 0);
+	return loan.io.loan;
+}
+
+static void what_is_used_gets_huge_pages(void **state)
+{
+	struct disk_ram_opts opts = {
+		.name = "Malloc0", .size_bytes = 3 * SIZE + 4096, .block_size = 512};
+	struct worker_pool *workers;
+	const uint8_t *mem;
+	struct blk_dev *dev;
+	struct blk_world w;
+
+	if (!kernel_collapses())
+		skip();
+	blk_world_init(&w, 1);
+	assert_int_equal(worker_pool_new(2, &workers, NULL), 0);
+	opts.workers = workers;
+	assert_int_equal(disk_ram_new(&opts, &dev, NULL), 0);
+	mem = memory_of(&w, dev);
+	for (unsigned i = 0; i < 20000 && !huge_kib(mem);
+	     i++) { /* a region may be busy when its turn comes */
+		for (uint64_t at = 0; at < 2 * SIZE; at += WORLD_BUF)
+			world_fill(&w, dev, at, WORLD_BUF, (uint8_t)(at / WORLD_BUF));
+	}
+	assert_true(huge_kib(mem) > 0);
+	for (uint64_t at = 0; at < 2 * SIZE; at += WORLD_BUF)
+		assert_true(world_reads(&w, dev, at, WORLD_BUF, (uint8_t)(at / WORLD_BUF)));
+	assert_true(world_reads(&w, dev, 2 * SIZE, WORLD_BUF, 0));
+	assert_int_equal(world_op(&w, dev, BLK_DISCARD, 0, 4 * MIB, 2 * MIB), 0);
+	assert_true(world_reads(&w, dev, 4 * MIB, WORLD_BUF, 0));
+	assert_true(world_reads(&w, dev, 6 * MIB, WORLD_BUF, (uint8_t)(6 * MIB / WORLD_BUF)));
+	world_fill(&w, dev, 2 * SIZE, WORLD_BUF, 1); /* goes while a worker may be at it */
+	dev->ops->destroy(dev);
+	worker_pool_free(workers);
+	blk_world_fini(&w);
+}
+
 static void the_null_disk_reads_zeroes_and_forgets(void **state)
 {
 	struct disk_null_opts opts = {.name = "Null0", .size_bytes = 512 * TIB, .block_size = 4096};
@@ -211,6 +294,7 @@ int main(void)
 		cmocka_unit_test(more_memory_than_the_machine_has_is_refused),
 		cmocka_unit_test(a_passed_disk_has_what_was_written),
 		cmocka_unit_test(what_is_no_memory_of_that_size_is_refused),
+		cmocka_unit_test(what_is_used_gets_huge_pages),
 		cmocka_unit_test(the_null_disk_reads_zeroes_and_forgets),
 	};
 
