@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill
+.PHONY: help build demo test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -78,14 +78,22 @@ fuzz:
 	@tools/deps build test
 	@tools/fuzz $(or $(SECONDS),600)
 
-## make guest   the tests with a real Linux kernel as host;  KILLS=100 for the long run
+## make guest   the tests with a real Linux kernel as host;  KILLS=100 UPGRADES=100 for the long run
 guest: build
 	@tools/deps test
-	@tests/guest/run --build $(BUILD) --kills $(or $(KILLS),20)
+	@tests/guest/run --build $(BUILD) --kills $(or $(KILLS),20) --upgrades $(or $(UPGRADES),10)
 
 ## make kill KILLS=1000     kill -9 of an engine with a pool under verified I/O
 kill: build
 	@LITEPOOL_KILLS=$(or $(KILLS),200) LITEPOOL_BUILD=$(abspath $(BUILD)) LITEPOOL_SOURCE=$(CURDIR) bash tests/func/store-kill-loop.sh
+
+## make upgrade UPGRADES=100   hot upgrades in a row with 64 connections, a fifth of them with 1000, and kill -9 at each step of one (minutes)
+upgrade: export LITEPOOL_BUILD = $(abspath $(BUILD))
+upgrade: export LITEPOOL_SOURCE = $(CURDIR)
+upgrade: build
+	@LITEPOOL_UPGRADES=$(or $(UPGRADES),100) bash tests/func/upgrade.sh
+	@LITEPOOL_UPGRADES=$$(($(or $(UPGRADES),100) / 5)) LITEPOOL_CONNS=1000 bash tests/func/upgrade.sh
+	@LITEPOOL_STEPS=all bash tests/func/upgrade-kill.sh
 
 ## make bench   every benchmark; tools/bench NAME for one
 bench: build

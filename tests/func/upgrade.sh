@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Hot upgrades under verified I/O on 64 connections, RAM disk, file and pool, with RPC calls all the while: no error, no reconnect, no byte wrong.
-# LITEPOOL_UPGRADES: how many (20).
+# Hot upgrades under verified I/O on 64 connections to a volume and a RAM disk, with RPC calls and snapshots all the while: no error, no reconnect, no byte wrong.
+# LITEPOOL_UPGRADES: how many (20). LITEPOOL_CONNS: on how many connections (64).
 . "$(dirname "$0")/upgrade-lib.sh"
 requires "$perf_bin"
-upgrades=${LITEPOOL_UPGRADES:-20} pids=() i=0
+upgrades=${LITEPOOL_UPGRADES:-20} conns=${LITEPOOL_CONNS:-64} pids=() i=0
 nqn=nqn.2025-01.io.litepool:upgrade
 
 check "start" start_supervised --cores 2
@@ -20,20 +20,25 @@ port_v=$(port_of $nqn-v) port_ram=$(port_of $nqn-ram)
 run_load() { exec "$perf_bin" "$@" > "$work/perf.$name" 2> "$work/perf.$name.err"; }
 for name in v ram; do
     port=port_$name
-    run_load --port "${!port}" --nqn $nqn-$name --size 32M --mix 50 --qd 4 --conns 32 --per-host 8 --seconds 600 --kato 5000 --verify --stall 60 &
+    run_load --port "${!port}" --nqn $nqn-$name --size 32M --mix 50 --qd 4 --conns $((conns / 2)) --per-host 8 --seconds 600 --kato 5000 --verify --stall 60 &
     pids+=($!)
 done
 ops() { rpc bdev_get_iostat | json 'sum(b["num_write_ops"] for b in j["bdevs"])'; }
 busy() { local a; a=$(ops); read -rt 0.1 <> <(:); [ "$(ops)" -gt "$a" ]; }
 
-# RPC calls all the while: each must be answered well.
+# RPC calls all the while: each must be answered well. A snapshot comes, the one before goes, and what it kept moves in the background.
 calls() {
+    local n=0
+    well() { "$@" > "$work/calls.out" 2>&1 || { echo "$*:"; cat "$work/calls.out"; } >> "$work/calls.err"; }
     while [ ! -e "$work/end" ]; do
-        rpc bdev_get_bdevs > "$work/calls.out" 2>&1 || cat "$work/calls.out" >> "$work/calls.err"
-        lp snapshot create p/v "s$RANDOM$RANDOM" > "$work/calls.out" 2>&1 || :
+        n=$((n + 1))
+        well rpc bdev_get_bdevs
+        well lp volume snapshot p/v "s$n"
+        [ $n = 1 ] || well lp volume delete "p/s$((n - 1))"
         echo >> "$work/calls.n"
     done
 }
+answered() { [ -s "$work/calls.n" ] && ! cat "$work/calls.err"; }
 calls &
 calls_pid=$!
 
@@ -44,7 +49,7 @@ done
 check "I/O still runs" wait_for busy
 : > "$work/end"
 wait $calls_pid
-check "all calls were answered" test ! -e "$work/calls.err"
+check "all calls were answered well" answered
 kill -TERM "${pids[@]}"
 ended_well() { wait "$1" || { cat "$work/perf.$2.err"; return 1; }; }
 i=0
