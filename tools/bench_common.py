@@ -170,11 +170,15 @@ def ram_disk():
 
 # --- measuring ---
 
-def interleave(sides, rounds):
-    """sides: name -> function that measures once. Name -> list of results."""
+def interleave(sides, rounds, rotate=False):
+    """sides: name -> function that measures once. Name -> list of results. rotate: each round begins with another side, for what a side leaves behind (a disk that is still
+    busy, a rate that was used up) to hit all of them."""
     results = {name: [] for name in sides}
+    order = list(sides)
     for i in range(rounds):
-        for name, measure in sides.items():
+        turn = i % len(order) if rotate else 0
+        for name in order[turn:] + order[:turn]:
+            measure = sides[name]
             results[name].append(measure())
             r = results[name][-1]
             print(f"  round {i + 1} {name}: iops={r['iops']} p50_us={r.get('p50_us', 0)} "

@@ -18,7 +18,7 @@ from bench_common import BUILD, SERVER_CPU, Engine, Failure, interleave, result,
 
 MIB = 1 << 20
 POOL = "bench"
-RAW_NQN, VOLUME_NQN = (f"nqn.2026-01.io.litepool:{name}" for name in ("raw", "volume"))
+RAW_NQN, OTHER_NQN, VOLUME_NQN = (f"nqn.2026-01.io.litepool:{name}" for name in ("raw", "other", "volume"))
 
 
 # --- disks and volumes ---
@@ -46,7 +46,7 @@ def add_disk(engine, name, mib, where):
         engine.rpc("bdev_aio_create", {"name": name, "filename": path, "block_size": 4096})
     else:
         engine.rpc("bdev_malloc_create", {"name": name, "num_blocks": mib * 256, "block_size": 4096})
-        engine.export(name, RAW_NQN)  # memory that was never touched would be counted as the store's slowness
+        engine.export(name, RAW_NQN)  # memory that was never touched, or in small pages, would be counted as the store's slowness
         engine.fill(mib, RAW_NQN)
         drop_export(engine, RAW_NQN)
 
@@ -76,22 +76,28 @@ def medians(results, key):
 
 # --- the steady state ---
 
-def steady(where, qd, mib=256, seconds=0.8, rounds=4):
-    """A thin volume that has all of its blocks, and a raw disk of the same kind, in one engine."""
+def steady(where, qd, mib=256, seconds=0.6):
+    """A thin volume that has all of its blocks, a raw disk of the same kind, and another like that, in one engine: how far the two raw ones are apart is what the place of a
+    file on the machine's disk is worth."""
     engine = Engine()
-    add_disk(engine, "raw", mib, where)
+    raw = {"raw": RAW_NQN, "other": OTHER_NQN}
+    for name in raw:
+        add_disk(engine, name, mib, where)
     add_pool(engine, mib + 64, where)
-    engine.export("raw", RAW_NQN)  # not before: RAM disks are filled by that name
+    for name, nqn in raw.items():
+        engine.export(name, nqn)  # not before: RAM disks are filled by that name
     add_volume(engine, "v", mib)
-    for nqn in (RAW_NQN, VOLUME_NQN):
+    nqns = {**raw, "volume": VOLUME_NQN}
+    for nqn in nqns.values():
         engine.fill(mib, nqn)
 
     def load(direction, nqn):
         poll = [] if where else ["--poll"]  # a host that waits for a disk sleeps
         return lambda: engine.perf(f"--{direction}", "--qd", str(qd), *poll, "--seconds", str(seconds), "--warmup", "0.2",
                                    nqn=nqn)
-    results = interleave({"raw-read": load("read", RAW_NQN), "volume-read": load("read", VOLUME_NQN),
-                          "raw-write": load("write", RAW_NQN), "volume-write": load("write", VOLUME_NQN)}, rounds)
+    results = {}
+    for direction in ("read", "write"):
+        results |= interleave({f"{name}-{direction}": load(direction, nqn) for name, nqn in nqns.items()}, 6, rotate=True)
     engine.stop()
     return results
 
@@ -101,13 +107,14 @@ def bench_steady(name, qd, key, worse):
     on_file, on_ram = steady(folder(), qd), steady(None, qd)
     ratios = {f"{prefix}{op}_ratio": ratio_of(results, f"volume-{op}", f"raw-{op}", key)
               for prefix, results in (("", on_file), ("ram_", on_ram)) for op in ("read", "write")}
+    controls = {f"other_{op}_ratio": ratio_of(on_file, f"other-{op}", f"raw-{op}", key) for op in ("read", "write")}
     unit = "iops" if key == "iops" else "us"
     numbers = {f"{prefix}{side}_{unit}": round(statistics.median(r[key] for r in runs), 2)
                for prefix, results in (("", on_file), ("ram_", on_ram))
                for side, runs in ((s.replace("-", "_"), r) for s, r in results.items())}
     result(name, worse(ratios["read_ratio"], ratios["write_ratio"]),
            ram_ratio=f"{worse(ratios['ram_read_ratio'], ratios['ram_write_ratio']):.4g}",
-           **{k: f"{v:.4g}" for k, v in ratios.items()}, **numbers)
+           **{k: f"{v:.4g}" for k, v in (ratios | controls).items()}, **numbers)
 
 
 # --- writes of blocks that the volume does not have yet ---
