@@ -19,39 +19,49 @@ int engine_do(struct agent *a, const char *method, json_t *params, struct err *e
 	return link_call(a->link, method, params, 0, NULL, err);
 }
 
-/* The only element of the list that method answers with. */
-static int first_of(struct agent *a, const char *method, json_t *params, json_t **ret,
-		    struct err *err)
+/* The only element of the list that method answers with. id: the member without which it is none of those. */
+static int first_of(struct agent *a, const char *method, json_t *params, const char *id,
+		    json_t **ret, struct err *err)
 {
 	_cleanup_json_ json_t *list = NULL;
+	json_t *first;
 	int rc = engine_call(a, method, params, &list, err);
 
 	if (rc)
 		return rc == -ENOENT ? -ENODEV : rc;
-	if (!json_array_size(list))
+	first = json_array_get(list, 0);
+	if (json_is_array(list) && !first)
 		return err_set(err, -ENODEV, "it is not there");
-	*ret = json_incref(json_array_get(list, 0));
+	if (!kube_str(first, id)[0])
+		return err_set(err, -EPROTO,
+			       "the engine answered %s with something else than a list of objects "
+			       "that have a %s; is it litepool-engine, and of a version that goes "
+			       "with this agent?",
+			       method, id);
+	*ret = json_incref(first);
 	return 0;
 }
 
 int engine_pool(struct agent *a, const char *uuid, json_t **ret, struct err *err)
 {
-	return first_of(a, "bdev_lvol_get_lvstores", json_pack("{s:s}", "uuid", uuid), ret, err);
+	return first_of(a, "bdev_lvol_get_lvstores", json_pack("{s:s}", "uuid", uuid), "uuid", ret,
+			err);
 }
 
 int engine_lvol(struct agent *a, const char *name, json_t **ret, struct err *err)
 {
-	return first_of(a, "bdev_lvol_get_lvols", json_pack("{s:s}", "name", name), ret, err);
+	return first_of(a, "bdev_lvol_get_lvols", json_pack("{s:s}", "name", name), "uuid", ret,
+			err);
 }
 
 int engine_bdev(struct agent *a, const char *name, json_t **ret, struct err *err)
 {
-	return first_of(a, "bdev_get_bdevs", json_pack("{s:s}", "name", name), ret, err);
+	return first_of(a, "bdev_get_bdevs", json_pack("{s:s}", "name", name), "name", ret, err);
 }
 
 int engine_subsystem(struct agent *a, const char *nqn, json_t **ret, struct err *err)
 {
-	return first_of(a, "nvmf_get_subsystems", json_pack("{s:s}", "nqn", nqn), ret, err);
+	return first_of(a, "nvmf_get_subsystems", json_pack("{s:s}", "nqn", nqn), "nqn", ret, err);
 }
 
 static int gone_is_good(int rc)

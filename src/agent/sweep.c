@@ -114,7 +114,8 @@ static void lvol_look(struct agent *a, const json_t *lvol)
 		return;
 	if (!certain(a, uid, object_exists(a, kind, name, uid) == 0))
 		return;
-	rc = snapshot ? engine_lvol_delete(a, uid, &err) : volume_remove(a, uid, &err);
+	rc = snapshot ? engine_lvol_delete(a, uid, &err)
+		      : volume_remove(a, kube_str(lvol, "lvs.name"), uid, &err);
 	if (rc)
 		log_warn("agent.orphan.stays", "kind=%s name=%s uid=%s reason=\"%s\"", kind, name,
 			 uid, err.text);

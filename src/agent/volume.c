@@ -134,6 +134,17 @@ static int tell_kept(struct volume_work *w, const char *reason, const char *text
 	return rc ? rc : AGAIN_MS;
 }
 
+static int remove_data(struct volume_work *w)
+{
+	_cleanup_json_ json_t *lvstore = NULL;
+	int rc;
+
+	if (pool_is_lvm(w->pool))
+		return lvm_volume_remove(w->a, w->pool, w->uid, &w->err);
+	rc = pool_is_open(w->a, w->pool, &lvstore, &w->err);
+	return rc ? rc : volume_remove(w->a, kube_str(lvstore, "name"), w->uid, &w->err);
+}
+
 static int end(struct volume_work *w)
 {
 	int rc;
@@ -144,8 +155,7 @@ static int end(struct volume_work *w)
 		return tell_kept(w, "Attached",
 				 "nodes shall have it attached; detach it first "
 				 "(spec.attachedNodes)");
-	rc = pool_is_lvm(w->pool) ? lvm_volume_remove(w->a, w->pool, w->uid, &w->err)
-				  : volume_remove(w->a, w->uid, &w->err);
+	rc = remove_data(w);
 	if (rc)
 		return tell_kept(w, rc == -EBUSY ? "InUse" : "EngineFailed", w->err.text);
 	log_info("agent.volume.removed", "volume=%s uid=%s", kube_name(w->volume), w->uid);

@@ -32,7 +32,7 @@ int volume_export(struct volume_work *w); /* subsystem, namespace, listeners */
 int volume_hosts(struct volume_work *w);
 
 /* Export, data, in this order. 0 when nothing is left. */
-int volume_remove(struct agent *a, const char *uid, struct err *err);
+int volume_remove(struct agent *a, const char *lvs_name, const char *uid, struct err *err);
 /* The snapshot that a clone of a volume begins with: "POOL/clone-UID" without the pool. */
 void volume_clone_name(const char *uid, char name[ENGINE_NAME_SIZE]);
 

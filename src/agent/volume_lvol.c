@@ -89,7 +89,12 @@ void volume_clone_name(const char *uid, char name[ENGINE_NAME_SIZE])
 	(void)snprintf(name, ENGINE_NAME_SIZE, "clone-%.40s", uid);
 }
 
-/* An internal snapshot of the source first, found again by its name after a cut. The sweep removes it when it can be. */
+static bool is_internal(const json_t *lvol)
+{
+	return json_object_get(json_object_get(lvol, "labels"), AGENT_LABEL_INTERNAL) != NULL;
+}
+
+/* An internal snapshot of the source first, found again by its name after a cut, also without its label. The sweep removes it when it can be. */
 static int clone_volume(struct volume_work *w)
 {
 	const char *source = kube_str(w->volume, "spec.source.volumeName");
@@ -111,17 +116,16 @@ static int clone_volume(struct volume_work *w)
 	volume_clone_name(w->uid, name);
 	(void)snprintf(alias, sizeof(alias), "%s/%s", kube_str(lvstore, "name"), name);
 	rc = engine_lvol(w->a, alias, &there, &w->err);
-	if (rc == -ENODEV) {
+	if (rc == -ENODEV)
 		rc = engine_do(w->a, "bdev_lvol_snapshot",
 			       json_pack("{s:s, s:s}", "lvol_name", kube_uid(volume),
 					 "snapshot_name", name),
 			       &w->err);
-		if (!rc)
-			rc = engine_do(w->a, "litepool_volume_set_props",
-				       json_pack("{s:s, s:{s:s}}", "name", alias, "labels",
-						 AGENT_LABEL_INTERNAL, "clone"),
-				       &w->err);
-	}
+	if (!rc && !is_internal(there))
+		rc = engine_do(w->a, "litepool_volume_set_props",
+			       json_pack("{s:s, s:{s:s}}", "name", alias, "labels",
+					 AGENT_LABEL_INTERNAL, "clone"),
+			       &w->err);
 	return rc ? rc : make_clone(w, alias);
 }
 
@@ -255,32 +259,29 @@ int volume_limits(struct volume_work *w)
 /* ---- the end ---- */
 
 /* It is of no use without its clone. What keeps it (a second child) lets it go later: the sweep tries again. */
-static void remove_clone_snapshot(struct agent *a, const json_t *lvol, const char *uid)
+static void remove_clone_snapshot(struct agent *a, const char *lvs_name, const char *uid)
 {
 	char name[ENGINE_NAME_SIZE], alias[2 * ENGINE_NAME_SIZE + 2];
 	_cleanup_json_ json_t *there = NULL;
 	struct err err = {0};
 
 	volume_clone_name(uid, name);
-	(void)snprintf(alias, sizeof(alias), "%s/%s", kube_str(lvol, "lvs.name"), name);
+	(void)snprintf(alias, sizeof(alias), "%s/%s", lvs_name, name);
 	if (!engine_lvol(a, alias, &there, &err))
 		(void)engine_lvol_delete(a, kube_str(there, "uuid"), &err);
 }
 
-int volume_remove(struct agent *a, const char *uid, struct err *err)
+int volume_remove(struct agent *a, const char *lvs_name, const char *uid, struct err *err)
 {
-	_cleanup_json_ json_t *lvol = NULL;
 	char nqn[224];
 	int rc;
 
 	engine_nqn(uid, nqn);
 	rc = engine_subsystem_delete(a, nqn, err);
 	if (!rc)
-		rc = engine_lvol(a, uid, &lvol, err);
-	if (rc)
-		return rc == -ENODEV ? 0 : rc;
-	rc = engine_lvol_delete(a, uid, err);
+		rc = engine_lvol_delete(a, uid, err);
+	/* Also when the volume itself was never made. */
 	if (!rc)
-		remove_clone_snapshot(a, lvol, uid);
+		remove_clone_snapshot(a, lvs_name, uid);
 	return rc;
 }

@@ -84,6 +84,10 @@ static int probe(struct watch *watch, struct watch_state *state, struct err *err
 	if (stage && strcmp(stage, "running") != 0)
 		return err_set(err, -EAGAIN, "the engine is there and not ready: it is %s", stage);
 	state->pid = (pid_t)json_integer_value(json_object_get(status, "pid"));
+	if (state->pid <= 0)
+		return err_set(err, -EPROTO,
+			       "what answers at the engine's socket does not say its pid: it is no "
+			       "litepool-engine, or not well");
 	(void)str_copy(state->version, sizeof(state->version), version ? version : "");
 	return 0;
 }

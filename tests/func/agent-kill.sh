@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# 50 volumes at once while agent and engine are killed -9 at random; a wrong clock; what the sweep may remove and what not. After each the engine has what is declared, and nothing else.
+# 50 volumes at once while agent and engine are killed -9 at random; what the sweep may remove and what not. After each the engine has what is declared, and nothing else.
 . "${LITEPOOL_SOURCE:?}/tests/func/agent-lib.sh"
 requires "$perf_bin"
 RANDOM=${LITEPOOL_SEED:-1}
@@ -65,8 +65,6 @@ check "away" wait_for gone volume v9
 has_nine() { rpc bdev_get_bdevs "{\"name\":\"$nine\"}"; }
 no_nine() { ! has_nine; }
 check "its data is still there" has_nine
-# A wrong clock harms nobody; faketime is not everywhere, so this is done where it is.
-if command -v faketime > /dev/null; then agent_bin="faketime -f -10d $agent_bin"; fi
 start_agent
 check "the sweep removes it" wait_for no_nine
 check "and its export" wait_for counts $many $((many - 1))
