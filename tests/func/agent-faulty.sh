@@ -8,7 +8,7 @@ many=6
 faulty=$work/faulty.sock
 faulty_pid=
 leave() {
-    [ -z "$faulty_pid" ] || { kill -9 "$faulty_pid"; wait "$faulty_pid"; } 2> /dev/null
+    [ -z "$faulty_pid" ] || { kill "$faulty_pid"; wait "$faulty_pid"; } 2> /dev/null
     [ $n_failed = 0 ] || tail -n 20 "$work/faulty.log" | sed 's/^/# /'
     end_all
     cleanup
