@@ -129,6 +129,7 @@ void rpc_listeners_free(struct engine *e);
 	  "how far it is and what it has found")                                                   \
 	X(litepool_volume_snapshot_group, RPC_RUNTIME, "snapshots of several volumes in one cut")  \
 	X(litepool_volume_revert, RPC_RUNTIME, "puts a volume back to a snapshot of its chain")    \
+	X(litepool_volume_promote, RPC_RUNTIME, "gives a clone the snapshots it was cloned from")  \
 	X(litepool_volume_get_props, RPC_RUNTIME | RPC_QUIET,                                      \
 	  "what a volume keeps of itself on its disk")                                             \
 	X(litepool_volume_set_props, RPC_RUNTIME, "labels, and whether it was ever formatted")     \

@@ -373,6 +373,9 @@ static json_t *lvol_json(const struct bdev *bdev)
 						       LAYOUT_CLUSTER));
 		(void)json_object_set_new(json, "in_use", json_boolean(dev->claims > 0));
 		(void)json_object_set(json, "created_s", json_object_get(bdev->props, "created_s"));
+		if (json_object_get(bdev->props, "snapshot_of"))
+			(void)json_object_set(json, "snapshot_of",
+					      json_object_get(bdev->props, "snapshot_of"));
 		(void)json_object_set(json, "formatted", json_object_get(bdev->props, "formatted"));
 		(void)json_object_set(json, "labels", json_object_get(bdev->props, "labels"));
 	}

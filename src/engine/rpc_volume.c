@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Methods on volumes that SPDK does not have: group snapshots, revert, properties, what a volume holds and what has changed. */
+/* Methods on volumes that SPDK does not have: group snapshots, revert, promote, properties, what a volume holds and what has changed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,11 +204,30 @@ void rpc_litepool_volume_revert(struct rpc_call *call, const json_t *params, voi
 	store_job_start(&j->job);
 }
 
-/* ---- properties ---- */
+/* ---- promote ---- */
 
 static const struct json_field name_fields[] = {
 	{"name", JSON_KIND_STRING, AT(name), true},
 };
+
+static void promote_run(struct store_job *job)
+{
+	volume_promote(job->volume, store_volume_done, job);
+}
+
+void rpc_litepool_volume_promote(struct rpc_call *call, const json_t *params, void *ctx)
+{
+	struct volume_params p = {0};
+	struct volume_job *j;
+
+	if (!RPC_PARAMS(call, params, name_fields, &p))
+		return;
+	j = job_on(ctx, call, params, &p, promote_run);
+	if (j)
+		store_job_start(&j->job);
+}
+
+/* ---- properties ---- */
 
 void rpc_litepool_volume_get_props(struct rpc_call *call, const json_t *params, void *ctx)
 {

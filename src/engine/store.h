@@ -201,7 +201,7 @@ int store_bdevs_unused(struct store_pool *sp, struct err *err);
 
 /* ---- store_props.c: properties as JSON; any thread ---- */
 
-/* {nguid, eui64, serial, qos, exports: [...], labels: {...}, formatted, thick, read_only, created_s, revision} */
+/* {nguid, eui64, serial, qos, exports: [...], labels: {...}, formatted, thick, read_only, created_s, snapshot_of (of snapshots: UUID of the volume), revision} */
 json_t *store_props_json(const struct props *props);
 /* Puts exports and qos as JSON into props; reservations of exports that stay are kept. -EINVAL with err. */
 int store_props_set_exports(struct props *props, const json_t *exports, struct err *err);

@@ -116,19 +116,20 @@ static json_t *qos_json(const struct props_qos *q)
 json_t *store_props_json(const struct props *p)
 {
 	static const uint8_t zero[16];
-	char nguid[33] = "", eui64[17] = "";
+	char nguid[33] = "", eui64[17] = "", of[UUID_TEXT_SIZE];
 
 	if (memcmp(p->nguid, zero, 16) != 0)
 		hex_format(p->nguid, 16, nguid);
 	if (memcmp(p->eui64, zero, 8) != 0)
 		hex_format(p->eui64, 8, eui64);
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o, s:o, s:o}", "nguid", nguid,
-			 "eui64", eui64, "serial", p->serial, "thick",
-			 (p->flags & PROPS_F_THICK) != 0, "read_only",
-			 (p->flags & PROPS_F_READ_ONLY) != 0, "formatted",
-			 (p->flags & PROPS_F_FORMATTED) != 0, "block_size",
-			 (json_int_t)p->block_size, "created_s", (json_int_t)p->created_s, "qos",
-			 qos_json(&p->qos), "labels", labels_json(p), "exports", exports_json(p));
+	return json_pack(
+		"{s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o, s:o, s:o, s:s*}", "nguid", nguid,
+		"eui64", eui64, "serial", p->serial, "thick", (p->flags & PROPS_F_THICK) != 0,
+		"read_only", (p->flags & PROPS_F_READ_ONLY) != 0, "formatted",
+		(p->flags & PROPS_F_FORMATTED) != 0, "block_size", (json_int_t)p->block_size,
+		"created_s", (json_int_t)p->created_s, "qos", qos_json(&p->qos), "labels",
+		labels_json(p), "exports", exports_json(p), "snapshot_of",
+		uuid_is_null(&p->snapshot_of) ? NULL : uuid_format(&p->snapshot_of, of));
 }
 
 /* ---- from JSON ---- */

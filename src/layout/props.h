@@ -43,6 +43,7 @@ enum props_tag {
 	PROPS_CREATED = PROPS_OPTIONAL | 1,
 	PROPS_QOS = PROPS_OPTIONAL | 2,
 	PROPS_LABEL = PROPS_OPTIONAL | 3,
+	PROPS_SNAPSHOT_OF = PROPS_OPTIONAL | 4,
 };
 
 enum {
@@ -101,6 +102,8 @@ struct props_label { /* UTF-8 is not checked; no NUL */
 struct props { /* about 50 KiB: not for the stack */
 	char name[LAYOUT_NAME_MAX + 1];
 	struct uuid uuid;
+	struct uuid
+		snapshot_of; /* of a snapshot: the volume whose it is, which may be gone; null: not said */
 	uint8_t nguid[16], eui64[8];
 	char serial[PROPS_SERIAL_MAX + 1]; /* "": none */
 	uint32_t flags;
@@ -122,7 +125,7 @@ int props_check(const struct props *p, struct err *err);
 uint32_t props_encode(const struct props *p, uint8_t *out);
 /* 0; -EUCLEAN: impossible; -EOPNOTSUPP: a tag that is unknown and may not be ignored. ret is undefined after an error. */
 int props_decode(const uint8_t *in, uint32_t len, struct props *ret, struct err *err);
-/* After -EOPNOTSUPP: only name, UUID, flags and block size, so that what a newer program made is seen. -EUCLEAN: not even those. */
+/* After -EOPNOTSUPP: only name, UUID, flags, block size and whose snapshot it is, so that what a newer program made is seen. -EUCLEAN: not even those. */
 int props_decode_identity(const uint8_t *in, uint32_t len, struct props *ret, struct err *err);
 /* Cuts chunk index out of a blob; false: there is none. */
 bool props_cut(const uint8_t *blob, uint32_t len, uint64_t revision, uint32_t index,

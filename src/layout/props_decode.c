@@ -41,6 +41,12 @@ static bool take_uuid(const struct value *v, struct props *p)
 	return true;
 }
 
+static bool take_snapshot_of(const struct value *v, struct props *p)
+{
+	memcpy(p->snapshot_of.b, v->p, sizeof(p->snapshot_of.b));
+	return !uuid_is_null(&p->snapshot_of);
+}
+
 static bool take_flags(const struct value *v, struct props *p)
 {
 	p->flags = get_le32(v->p);
@@ -189,6 +195,7 @@ static const struct tag_rule {
 	{PROPS_CREATED, 8, 8, false, take_created},
 	{PROPS_QOS, 48, 48, false, take_qos},
 	{PROPS_LABEL, 3, 2 + PROPS_KEY_MAX + PROPS_VALUE_MAX, true, take_label},
+	{PROPS_SNAPSHOT_OF, 16, 16, false, take_snapshot_of},
 };
 static_assert(ARRAY_LEN(tag_rules) <= 32, "seen is 32 bits");
 
@@ -279,6 +286,7 @@ static int take_identity(const uint8_t *tlv, uint32_t size, uint32_t *seen, stru
 	case PROPS_UUID:
 	case PROPS_FLAGS:
 	case PROPS_BLOCK_SIZE:
+	case PROPS_SNAPSHOT_OF:
 		return take_tlv(tlv, size, seen, p, err);
 	default:
 		return 0;

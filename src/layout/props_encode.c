@@ -65,6 +65,8 @@ static void put_fixed(struct out *o, const struct props *p)
 		put_tlv(o, PROPS_SERIAL, p->serial, strlen(p->serial));
 	put_le64(&created, p->created_s);
 	put_tlv(o, PROPS_CREATED, &created, sizeof(created));
+	if (!uuid_is_null(&p->snapshot_of))
+		put_tlv(o, PROPS_SNAPSHOT_OF, p->snapshot_of.b, sizeof(p->snapshot_of.b));
 	if (memcmp(&p->qos, &no_limits, sizeof(no_limits)) == 0)
 		return;
 	put_le64(&qos.rw_ios, p->qos.rw_ios);

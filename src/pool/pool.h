@@ -164,6 +164,7 @@ struct pool_object {
 	uint32_t blob_len;
 	char name[LAYOUT_NAME_MAX + 1];
 	struct uuid uuid;
+	struct uuid snapshot_of;    /* of a snapshot: the volume whose it is; null: not said */
 	uint32_t flags, block_size; /* PROPS_F_* */
 	struct pool_layer
 		*layer; /* head of a volume, or the snapshot's; NULL only while replaying */

@@ -508,6 +508,7 @@ int table_settle_object(struct pool *pool, struct pool_object *object, struct er
 			       why.text);
 	object->flags = props->flags;
 	object->block_size = props->block_size;
+	object->snapshot_of = props->snapshot_of;
 	return object_rename(pool, object, props->name, &props->uuid, err);
 }
 

@@ -192,6 +192,7 @@ static int add_props(struct snapshot_op *op, struct snap *s)
 	memset(p->name, 0, sizeof(p->name)); /* nothing of a longer one may stay */
 	(void)snprintf(p->name, sizeof(p->name), "%s", s->name);
 	p->uuid = s->uuid;
+	p->snapshot_of = s->v->object->uuid;
 	memset(p->nguid, 0, sizeof(p->nguid));
 	memset(p->eui64, 0, sizeof(p->eui64));
 	memset(p->serial, 0, sizeof(p->serial));

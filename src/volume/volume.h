@@ -140,6 +140,12 @@ void volume_clone(struct volume *snapshot, const struct volume_create_opts *opts
 /* Back to a snapshot in its chain; without a device only. What came after in the head is freed; snapshots stay. */
 void volume_revert(struct volume *v, struct volume *snapshot, volume_done_fn done, void *ctx);
 /*
+ * Snapshots in the chain of a clone that are the volume's it was cloned from become the clone's: from then on that volume, or what is left of it, stands on the clone's snapshots. A property of
+ * snapshots (props.snapshot_of), so it takes the same time whatever they hold, no data moves, and hosts notice nothing. Those that the first volume had from another one stay that one's. -EINVAL: not a
+ * clone; -E2BIG: more snapshots than go into one transaction; then nothing has changed.
+ */
+void volume_promote(struct volume *v, volume_done_fn done, void *ctx);
+/*
  * Background copying into the head: inflate: all that the chain has, then no parent and thick; decouple: what the next snapshot below has, then its parent is the parent.
  * done when it has begun durably; progress by volume_work().
  */

@@ -89,6 +89,51 @@ static void call_snapshot(struct run *run)
 	volume_snapshot(run->set, spec, p->n, volume_answered, run);
 }
 
+/* Those of the nearest other owner, found in the pool itself: the model does not know when background work ends. False: such work may end before the answer, and change the chain. */
+static bool find_taken(struct run *run, const struct object *o, struct pending *p)
+{
+	const struct pool_object *head = pool_object_by_uuid(run->pool, &o->uuid);
+	uint32_t origin = 0;
+
+	for (const struct pool_layer *l = head->layer; l; l = l->parent) {
+		struct object *s = l->object ? model_by_uuid(&run->m, &l->object->uuid) : NULL;
+
+		if (l->disk.flags & LAYER_INFLATING)
+			return false;
+		if (!s || s == o || s->now.of == o->uid)
+			continue;
+		origin = p->n_taken ? origin : s->now.of;
+		if (s->now.of == origin)
+			p->taken[p->n_taken++] = s;
+	}
+	return true;
+}
+
+static void promote_answered(void *ctx, int res, struct volume *v, const struct err *err)
+{
+	struct run *run = ctx;
+
+	if (res != -EINVAL ? !res && !run->m.pending.n_taken : run->m.pending.n_taken) {
+		run_fail(run, "promote answered %d, and %u snapshots were to be taken", res,
+			 run->m.pending.n_taken);
+		run->broken = true;
+	}
+	answered(run, res, err);
+}
+
+static void call_promote(struct run *run)
+{
+	struct pending *p = &run->m.pending;
+	struct volume *v = find(run, p->object);
+
+	if (find_taken(run, p->object, p)) {
+		volume_promote(v, promote_answered, run);
+		return;
+	}
+	p->n_taken = 0;
+	answered(run, -EBUSY, &(struct err){-EBUSY, "not now"});
+}
+
 static void call_create(struct run *run)
 {
 	struct pending *p = &run->m.pending;
@@ -139,6 +184,9 @@ static void call(struct msg *msg)
 	case CHANGE_DECOUPLE:
 		volume_inflate(find(run, p->object), p->change == CHANGE_DECOUPLE, volume_answered,
 			       run);
+		return;
+	case CHANGE_PROMOTE:
+		call_promote(run);
 		return;
 	case CHANGE_OPTIONS:
 		pool_set_options(run->pool, &opts, pool_answered, run);
@@ -246,6 +294,7 @@ static bool choose_snapshot(struct run *run, struct pending *p)
 		new_name(run, &s->now, 's');
 		s->now.revision = 1;
 		s->now.size = v->now.size;
+		s->now.of = v->uid;
 		s->block_size = v->block_size;
 		s->snapshot = true;
 		for (unsigned c = 0; c < CELLS; c++) {

@@ -21,6 +21,7 @@ const struct weights weights_random = {
 		   [CHANGE_REVERT] = 3,
 		   [CHANGE_INFLATE] = 2,
 		   [CHANGE_DECOUPLE] = 2,
+		   [CHANGE_PROMOTE] = 2,
 		   [CHANGE_OPTIONS] = 1,
 		   [CHANGE_GROW_POOL] = 1},
 	.checkpoint = 400,

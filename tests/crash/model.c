@@ -10,8 +10,8 @@
 #include "crash/stamp.h"
 
 const char *const change_name[CHANGES] = {
-	"none", "create", "delete", "snapshot", "clone",    "rename",  "edit",
-	"grow", "shrink", "revert", "inflate",  "decouple", "options", "grow-pool",
+	"none",   "create", "delete",  "snapshot", "clone",   "rename",  "edit",      "grow",
+	"shrink", "revert", "inflate", "decouple", "promote", "options", "grow-pool",
 };
 
 /* In blocks of 4 KiB: the beginning, across clusters 0 and 1, inside one, across the leaves of a map, behind. */
@@ -252,6 +252,27 @@ const char *model_check_read(const struct model *m, const struct object *o, uint
 
 /* ---- the end of a change ---- */
 
+bool model_then(const struct model *m, const struct object *o, struct attrs *ret)
+{
+	const struct pending *p = &m->pending;
+
+	*ret = o->now;
+	if (p->change == CHANGE_PROMOTE) {
+		for (unsigned i = 0; i < p->n_taken; i++) {
+			if (p->taken[i] != o)
+				continue;
+			ret->of = p->object->uid;
+			ret->revision++;
+			return true;
+		}
+		return false;
+	}
+	if (p->object != o || o->state != OBJECT_LIVE || p->change == CHANGE_OPTIONS)
+		return false;
+	*ret = p->then;
+	return true;
+}
+
 static void snapshots_changed(struct model *m, bool counts)
 {
 	struct pending *p = &m->pending;
@@ -293,9 +314,12 @@ static void object_changed(struct model *m, bool counts)
 			p->object->state = OBJECT_LIVE;
 		return;
 	}
+	for (unsigned i = 0; counts && i < p->n_taken; i++)
+		(void)model_then(m, p->taken[i], &p->taken[i]->now);
 	if (p->change == CHANGE_OPTIONS)
 		m->percent = counts ? p->percent : m->percent;
-	if (p->change == CHANGE_OPTIONS || p->change == CHANGE_GROW_POOL)
+	if (p->change == CHANGE_OPTIONS || p->change == CHANGE_GROW_POOL ||
+	    p->change == CHANGE_PROMOTE)
 		return;
 	if (p->change == CHANGE_SHRINK && counts)
 		cells_zero(p->object, p->then.size);

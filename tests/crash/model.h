@@ -38,6 +38,7 @@ struct attrs {
 	char name[24];
 	uint64_t size, revision;
 	bool thick;
+	uint32_t of; /* of a snapshot: uid of the volume whose it is */
 };
 
 enum object_state { OBJECT_NONE, OBJECT_LIVE, OBJECT_COMING, OBJECT_GOING };
@@ -71,6 +72,7 @@ enum change {
 	CHANGE_REVERT,
 	CHANGE_INFLATE,
 	CHANGE_DECOUPLE,
+	CHANGE_PROMOTE,
 	CHANGE_OPTIONS,
 	CHANGE_GROW_POOL,
 	CHANGES,
@@ -82,6 +84,8 @@ struct pending {
 	struct object *object, *source; /* what is changed or made; clone, revert: the snapshot */
 	struct object *snap[GROUP_MAX], *of[GROUP_MAX];
 	unsigned n;
+	struct object *taken[OBJECTS_MAX]; /* promote: snapshots that become object's */
+	unsigned n_taken;
 	struct attrs then; /* of object, if it counts */
 	uint32_t percent;  /* of the pool, if it counts */
 	uint64_t called;   /* moment */
@@ -151,6 +155,8 @@ int model_check(struct model *m, struct seen *s);
 bool sums_fit(struct seen *seen, uint64_t place, const uint8_t *page);
 /* A snapshot that was just answered: looks at what it has and settles it. */
 int model_settle_snapshots(struct model *m, struct seen *s);
+/* What o is when the pending change counts; false: nothing else than now. */
+bool model_then(const struct model *m, const struct object *o, struct attrs *ret);
 /* The change has been answered. */
 void model_changed(struct model *m, bool counts);
 

@@ -69,33 +69,30 @@ static int check_known(struct model *m, struct seen *s)
 static bool attrs_match(const struct attrs *a, const struct pool_object *p)
 {
 	return !strcmp(a->name, p->name) && a->size == p->layer->disk.size_bytes &&
-	       a->revision == p->revision && a->thick == ((p->flags & PROPS_F_THICK) != 0);
+	       a->of == get_le32(p->snapshot_of.b) && a->revision == p->revision &&
+	       a->thick == ((p->flags & PROPS_F_THICK) != 0);
 }
 
 static int check_attrs(struct model *m, struct seen *s, const struct object *o,
 		       const struct pool_object *p)
 {
-	bool now = attrs_match(&o->now, p), then = false;
+	struct attrs if_counts;
+	bool changes = model_then(m, o, &if_counts);
+	bool now = attrs_match(&o->now, p), then = changes && attrs_match(&if_counts, p);
 
-	if (m->pending.object == o && o->state == OBJECT_LIVE &&
-	    m->pending.change != CHANGE_OPTIONS)
-		then = attrs_match(&m->pending.then, p);
 	if (!now && !then)
 		return wrong(s,
 			     "%s is name=%s size=%" PRIu64 " revision=%" PRIu64
-			     " flags=%u; should be name=%s size=%" PRIu64 " revision=%" PRIu64
-			     " thick=%d",
+			     " flags=%u of=%u; should be name=%s size=%" PRIu64 " revision=%" PRIu64
+			     " thick=%d of=%u",
 			     o->now.name, p->name, p->layer->disk.size_bytes, p->revision, p->flags,
-			     o->now.name, o->now.size, o->now.revision, o->now.thick);
+			     get_le32(p->snapshot_of.b), o->now.name, o->now.size, o->now.revision,
+			     o->now.thick, o->now.of);
 	if (pool_object_is_snapshot(p) != o->snapshot)
 		return wrong(s, "%s is%s a snapshot", p->name, o->snapshot ? " not" : "");
 	if (now && then)
 		return 0;
-	return then ? expect_counts(s, m, 1, o->now.name)
-	       : m->pending.object == o && o->state == OBJECT_LIVE &&
-			       m->pending.change != CHANGE_OPTIONS
-		       ? expect_counts(s, m, 0, o->now.name)
-		       : 0;
+	return changes ? expect_counts(s, m, then, o->now.name) : 0;
 }
 
 /* ---- cells ---- */

@@ -268,6 +268,7 @@ const struct props *sample_props_full(void)
 	fill_own(&p);
 	fill_text(p.name, LAYOUT_NAME_MAX, 0);
 	fill_text(p.serial, PROPS_SERIAL_MAX, 0);
+	p.snapshot_of = uuid_of(0xb0);
 	p.n_exports = PROPS_EXPORTS_MAX;
 	for (unsigned i = 0; i < PROPS_EXPORTS_MAX; i++) {
 		p.export[i] =

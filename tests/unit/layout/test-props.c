@@ -111,6 +111,8 @@ static void impossible_values_are_refused(void **state)
 		{PROPS_RESERVATION, "\1\5\0\0\xff\xff\xff\xff\0\0\0\0", 12},
 		{PROPS_RESERVATION, "\1\0\1\0\xff\xff\xff\xff\0\0\0\0", 12},
 		{PROPS_LABEL, "\0\0x", 3},
+		{PROPS_SNAPSHOT_OF, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16}, /* null */
+		{PROPS_SNAPSHOT_OF, "0123456789abcde", 15},
 		{PROPS_LABEL, "\5\0x", 3},
 		{PROPS_LABEL, "\26\0app.kubernetes.io/nameagain", 29},
 	};

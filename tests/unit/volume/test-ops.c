@@ -112,6 +112,17 @@ static int op_inflate(struct bench *b, const char *name, bool decouple)
 	return rig_run(&b->rig.p, call_inflate);
 }
 
+static void call_promote(struct pool_rig *p)
+{
+	volume_promote(named(bench_of(p)), vrig_done, &bench_of(p)->rig);
+}
+
+static int op_promote(struct bench *b, const char *name)
+{
+	b->rig.name = name;
+	return rig_run(&b->rig.p, call_promote);
+}
+
 static void call_group(struct pool_rig *p)
 {
 	volume_snapshot(bench_of(p)->rig.set, bench_of(p)->specs, 2, vrig_done, &bench_of(p)->rig);
@@ -328,6 +339,71 @@ static void clones_live_on_their_own(void **state)
 	vrig_fini(&b.rig);
 }
 
+static bool is_snapshot_of(struct bench *b, const char *snapshot, const char *volume)
+{
+	const struct pool_object *s = pool_object_by_name(b->rig.p.pool, snapshot);
+	const struct pool_object *v = pool_object_by_name(b->rig.p.pool, volume);
+
+	return uuid_equal(&s->snapshot_of, &v->uuid);
+}
+
+/* s1 <- s2 <- s3 <- v, and s2 <- c1 <- c: what c takes by being promoted, and what is left to v. */
+static void a_clone_takes_the_snapshots_it_stands_on(void **state)
+{
+	static uint8_t pic[4][BLOCKS], clone[BLOCKS];
+	struct bench b;
+
+	bench_init(&b, 12);
+	make_chain(&b, pic);
+	assert_int_equal(op_promote(&b, "s2"), -EINVAL);
+	assert_int_equal(op_promote(&b, "v"), -EINVAL);
+	assert_non_null(strstr(b.rig.p.err.text, "not a clone"));
+	assert_int_equal(op_clone(&b, "s2", "c"), 0);
+	memcpy(clone, pic[2], BLOCKS);
+	vrig_snapshot(&b.rig, "c", "c1");
+	assert_true(is_snapshot_of(&b, "c1", "c"));
+	assert_int_equal(op_promote(&b, "c"), 0);
+	reopen(&b);
+	assert_true(is_snapshot_of(&b, "s1", "c"));
+	assert_true(is_snapshot_of(&b, "s2", "c"));
+	assert_true(is_snapshot_of(&b, "c1", "c"));
+	assert_true(is_snapshot_of(&b, "s3", "v"));
+	assert_int_equal(op_promote(&b, "c"), -EINVAL);
+	scribble(&b, "c", clone, 12);
+	assert_int_equal(op_promote(&b, "v"), 0); /* now it is the one that is cloned */
+	assert_true(is_snapshot_of(&b, "s1", "v"));
+	assert_true(is_snapshot_of(&b, "s2", "v"));
+	assert_true(is_snapshot_of(&b, "c1", "c"));
+	assert_int_equal(op_promote(&b, "c"), 0);
+	assert_int_equal(op_delete(&b, "v"), 0);
+	assert_int_equal(op_delete(&b, "s3"), 0);
+	wait_for_work(&b);
+	check(&b, "c", clone);
+	check(&b, "s1", pic[1]);
+	check(&b, "s2", pic[2]);
+	vrig_fini(&b.rig);
+}
+
+/* c is a clone of v, d one of c: d takes from c, and what c has from v stays v's. */
+static void promoting_takes_from_one_volume(void **state)
+{
+	static uint8_t pic[4][BLOCKS];
+	struct bench b;
+
+	bench_init(&b, 13);
+	make_chain(&b, pic);
+	assert_int_equal(op_clone(&b, "s1", "c"), 0);
+	vrig_snapshot(&b.rig, "c", "c1");
+	assert_int_equal(op_clone(&b, "c1", "d"), 0);
+	assert_int_equal(op_promote(&b, "d"), 0);
+	assert_true(is_snapshot_of(&b, "c1", "d"));
+	assert_true(is_snapshot_of(&b, "s1", "v"));
+	assert_int_equal(op_promote(&b, "d"), 0);
+	assert_true(is_snapshot_of(&b, "s1", "d"));
+	assert_true(is_snapshot_of(&b, "s2", "v"));
+	vrig_fini(&b.rig);
+}
+
 static void a_volume_goes_back_to_a_snapshot(void **state)
 {
 	static uint8_t pic[4][BLOCKS];
@@ -482,6 +558,8 @@ int main(void)
 		cmocka_unit_test(a_middle_snapshot_goes_and_all_others_stay),
 		cmocka_unit_test(all_snapshots_go_in_any_order),
 		cmocka_unit_test(clones_live_on_their_own),
+		cmocka_unit_test(a_clone_takes_the_snapshots_it_stands_on),
+		cmocka_unit_test(promoting_takes_from_one_volume),
 		cmocka_unit_test(a_volume_goes_back_to_a_snapshot),
 		cmocka_unit_test(what_was_cut_off_does_not_come_back),
 		cmocka_unit_test(thick_volumes_have_their_space),
