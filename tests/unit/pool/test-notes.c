@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notes at opening, one by one: which of them count, and that none of the others harms anybody. What noting is worth as a whole the power-cut harness shows (tests/crash). */
+/*
+ * Notes: which of them count at opening, one by one, and that none of the others harms anybody; and the order of the stores of whoever notes, which the power-cut harness (tests/crash) cannot see,
+ * since its processes end between turns of reactors only. A process that ends between two stores is looked at by taking the right to write from the memory: the first store faults.
+ */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "unit/pool/pool_rig.h"
 
-#define RECORDS 8u
-
 static struct pool_rig rig;
-static uint8_t memory[NOTE_HEAD + 2 * 3 * RECORDS * sizeof(struct note)]
-	__attribute__((aligned(64)));
+static uint8_t memory[2 * NOTE_HEAD] __attribute__((aligned(NOTE_HEAD))); /* head, notes */
 static struct note_head *const head = (struct note_head *)memory;
 static unsigned users, gone;
 static int get_result;
@@ -236,6 +240,216 @@ static void a_clean_end_takes_the_notes_away(void **state)
 	expect_nothing_noted();
 }
 
+/* ---- noting ---- */
+
+/* The first store into a page of the memory, and what there was to be seen before it. */
+static struct trap {
+	uint8_t *page;
+	void (*look)(void);
+	volatile unsigned stores;
+	volatile uintptr_t first;
+} trap;
+
+static void trapped(int sig, siginfo_t *info, void *ctx)
+{
+	uintptr_t at = (uintptr_t)info->si_addr;
+
+	if (at - (uintptr_t)trap.page >= NOTE_HEAD || trap.stores++) {
+		(void)signal(sig, SIG_DFL); /* a fault of the test */
+		return;
+	}
+	trap.first = at;
+	if (trap.look)
+		trap.look();
+	(void)mprotect(trap.page, NOTE_HEAD, PROT_READ | PROT_WRITE);
+}
+
+/* Runs call on the pool's reactor; the address of its first store into the page. */
+static uintptr_t first_store(uint8_t *page, void (*call)(struct pool_rig *rig), void (*look)(void))
+{
+	struct sigaction act = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO}, before;
+
+	if (sysconf(_SC_PAGESIZE) != NOTE_HEAD)
+		skip(); /* of a machine with larger pages nothing else can be said */
+	trap = (struct trap){page, look, 0, 0};
+	assert_int_equal(sigaction(SIGSEGV, &act, &before), 0);
+	assert_int_equal(mprotect(page, NOTE_HEAD, PROT_READ), 0);
+	(void)rig_run(&rig, call);
+	assert_int_equal(mprotect(page, NOTE_HEAD, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	assert_int_equal(trap.stores, 1);
+	return trap.first;
+}
+
+static struct map *map_of(uint64_t id)
+{
+	return pool_layer_find(rig.pool, id)->map;
+}
+
+/* Makes blocks 8 to 11 of cluster 4 valid. */
+static void call_set_valid(struct pool_rig *p)
+{
+	struct map_claim claim = {.cluster = 4, .first = 8, .count = 4};
+
+	assert_int_equal(map_prepare(map_of(layer), 4), 0);
+	assert_int_equal(map_claim_take(map_of(layer), &claim), MAP_CLAIM_HELD);
+	map_set_valid(&claim, 8, 4);
+	map_claim_drop(&claim);
+	rig_done(p, 0, NULL);
+}
+
+static bool block_is_seen(void)
+{
+	struct map_run run;
+
+	map_find(map_of(layer), 4 * LAYOUT_CLUSTER_BLOCKS + 8, 1, &run);
+	return run.found == MAP_HERE;
+}
+
+static volatile bool was_seen;
+static void look_at_block(void)
+{
+	was_seen = block_is_seen();
+}
+
+static unsigned notes_of_cluster_4(unsigned generation)
+{
+	unsigned n = 0;
+
+	for (uint32_t r = 0; r < head->regions; r++)
+		for (uint32_t i = 0; i < head->records; i++) {
+			const struct note *it = note_at(head, r, generation, i);
+
+			n += it->cluster == 4 &&
+			     note_good(it, atomic_load(&head->generation[generation].number),
+				       &rig.pool->rules);
+		}
+	return n;
+}
+
+static void a_change_is_noted_before_it_is_seen(void **state)
+{
+	was_seen = true;
+	(void)first_store(memory + NOTE_HEAD, call_set_valid, look_at_block);
+	assert_false(was_seen);
+	assert_true(block_is_seen());
+	assert_true(map_settled(map_of(layer)));
+	assert_int_equal(notes_of_cluster_4(1), 1);
+}
+
+/* A process that ends with the number new and the cover old leaves a generation without notes; the other way round one whose old notes count again. */
+static void call_flip(struct pool_rig *p)
+{
+	notes_flip(p->pool);
+	rig_done(p, 0, NULL);
+}
+
+static void a_generation_gets_its_number_before_its_cover(void **state)
+{
+	uint64_t number = atomic_load(&rig.pool->notes.number);
+	struct note_generation *next = &head->generation[(number + 1) % 2];
+
+	assert_ptr_equal(first_store(memory, call_flip, NULL), &next->number);
+	assert_int_equal(atomic_load(&next->number), number + 1);
+	assert_true(atomic_load(&next->cover) == NOTE_UNCOVERED);
+}
+
+static void call_end(struct pool_rig *p)
+{
+	notes_end(p->pool);
+	rig_done(p, 0, NULL);
+}
+
+static void notes_end_with_their_magic(void **state)
+{
+	assert_ptr_equal(first_store(memory, call_end, NULL), &head->magic);
+	assert_int_equal(head->magic, 0);
+}
+
+static void call_start(struct pool_rig *p)
+{
+	notes_start(p->pool);
+	rig_done(p, 0, NULL);
+}
+
+/* Made new: what is there must not count with a half of what comes. */
+static void notes_begin_without_magic(void **state)
+{
+	assert_int_equal(head->magic, NOTE_MAGIC);
+	free(rig.pool->notes.region);
+	assert_ptr_equal(first_store(memory, call_start, NULL), &head->magic);
+	assert_int_equal(head->magic, NOTE_MAGIC);
+}
+
+/* The snapshot's cut: a note of a layer that no record has made yet would be lost with the process, so the write must wait for the round. */
+static void what_is_held_for_a_cut_is_not_noted(void **state)
+{
+	map_set_held(map_of(layer), true);
+	assert_int_equal(rig_run(&rig, call_set_valid), 0);
+	assert_false(map_settled(map_of(layer)));
+	assert_int_equal(notes_of_cluster_4(1), 0);
+	sim_run_for(rig.w.sim, 3 * NSEC_PER_SEC); /* rounds leave it out, too */
+	assert_false(map_settled(map_of(layer)));
+	map_set_held(map_of(layer), false);
+	log_kick(rig.pool);
+	sim_run_for(rig.w.sim, NSEC_PER_SEC);
+	assert_true(map_settled(map_of(layer)));
+}
+
+/* The cover is known before the blocks are submitted, and not before it is known which they are. */
+static void a_round_covers_before_it_writes(void **state)
+{
+	uint64_t number = atomic_load(&rig.pool->notes.number);
+	const struct note_generation *old = &head->generation[number % 2];
+
+	assert_int_equal(rig_run(&rig, call_set_valid), 0);
+	log_kick(rig.pool);
+	while (rig.pool->log.step == LOG_IDLE) {
+		assert_int_equal(atomic_load(&rig.pool->notes.number), number);
+		assert_true(atomic_load(&old->cover) == NOTE_UNCOVERED);
+		assert_true(sim_step(rig.w.sim));
+	}
+	assert_int_equal(rig.pool->log.step, LOG_FLUSH_DATA);
+	assert_int_equal(rig.pool->log.n_blocks, 1);
+	assert_int_equal(atomic_load(&rig.pool->notes.number), number + 1);
+	assert_int_equal(atomic_load(&old->cover), rig.pool->log.first_lsn + 1);
+}
+
+struct flipper {
+	pthread_t thread;
+	atomic_bool changed; /* somebody who was in the middle of a change has queued it */
+	bool saw;
+};
+
+static void *flip_beside(void *arg)
+{
+	struct flipper *f = arg;
+
+	notes_flip(rig.pool);
+	f->saw = atomic_load(&f->changed);
+	return NULL;
+}
+
+/* Whoever is between enter and leave is waited for: else the round would collect without his change, and cover his note. */
+static void a_flip_waits_for_changes_under_way(void **state)
+{
+	struct notes *notes = &rig.pool->notes;
+	struct notes_region *region = &notes->region[0];
+	uint64_t number = atomic_load(&notes->number);
+	struct flipper f = {.saw = false};
+
+	atomic_store(&region->busy, true); /* as notes_enter() */
+	assert_int_equal(pthread_create(&f.thread, NULL, flip_beside, &f), 0);
+	while (atomic_load(&notes->number) == number)
+		(void)sched_yield();
+	for (unsigned i = 0; i < 1000; i++) /* long enough for one that does not wait */
+		(void)sched_yield();
+	atomic_store(&f.changed, true);
+	notes_leave(region);
+	assert_int_equal(pthread_join(f.thread, NULL), 0);
+	assert_true(f.saw);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -249,6 +463,13 @@ int main(void)
 		T(a_pool_without_the_memory_works),
 		T(memory_that_is_busy_is_waited_for),
 		T(a_clean_end_takes_the_notes_away),
+		T(a_change_is_noted_before_it_is_seen),
+		T(a_generation_gets_its_number_before_its_cover),
+		T(notes_end_with_their_magic),
+		T(notes_begin_without_magic),
+		T(what_is_held_for_a_cut_is_not_noted),
+		T(a_round_covers_before_it_writes),
+		T(a_flip_waits_for_changes_under_way),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);
