@@ -248,6 +248,7 @@ static struct trap {
 	void (*look)(void);
 	volatile unsigned stores;
 	volatile uintptr_t first;
+	struct sigaction before;
 } trap;
 
 static void trapped(int sig, siginfo_t *info, void *ctx)
@@ -255,7 +256,7 @@ static void trapped(int sig, siginfo_t *info, void *ctx)
 	uintptr_t at = (uintptr_t)info->si_addr;
 
 	if (at - (uintptr_t)trap.page >= NOTE_HEAD || trap.stores++) {
-		(void)signal(sig, SIG_DFL); /* a fault of the test */
+		(void)sigaction(sig, &trap.before, NULL); /* a fault of the test */
 		return;
 	}
 	trap.first = at;
@@ -267,16 +268,16 @@ static void trapped(int sig, siginfo_t *info, void *ctx)
 /* Runs call on the pool's reactor; the address of its first store into the page. */
 static uintptr_t first_store(uint8_t *page, void (*call)(struct pool_rig *rig), void (*look)(void))
 {
-	struct sigaction act = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO}, before;
+	struct sigaction act = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO};
 
 	if (sysconf(_SC_PAGESIZE) != NOTE_HEAD)
 		skip(); /* of a machine with larger pages nothing else can be said */
-	trap = (struct trap){page, look, 0, 0};
-	assert_int_equal(sigaction(SIGSEGV, &act, &before), 0);
+	trap = (struct trap){.page = page, .look = look};
+	assert_int_equal(sigaction(SIGSEGV, &act, &trap.before), 0);
 	assert_int_equal(mprotect(page, NOTE_HEAD, PROT_READ), 0);
 	(void)rig_run(&rig, call);
 	assert_int_equal(mprotect(page, NOTE_HEAD, PROT_READ | PROT_WRITE), 0);
-	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	assert_int_equal(sigaction(SIGSEGV, &trap.before, NULL), 0);
 	assert_int_equal(trap.stores, 1);
 	return trap.first;
 }
