@@ -102,7 +102,6 @@ static uint64_t number(const char *text)
 struct wish { /* the command line */
 	struct run_opts opts;
 	const char *directed;
-	uint64_t uncut; /* so many seeds, looked at only from within */
 };
 
 static bool parse(int argc, char **argv, struct wish *w)
@@ -138,7 +137,7 @@ static bool parse(int argc, char **argv, struct wish *w)
 		else if (c == 'k')
 			w->opts.choices = (unsigned)number(optarg);
 		else if (c == 'u')
-			w->uncut = number(optarg);
+			w->opts.uncut = number(optarg);
 		else
 			return false;
 	}
@@ -165,13 +164,13 @@ static bool run_all(const struct wish *w, struct totals *t)
 	opts.cuts = 0;
 	if (w->directed)
 		return directed_run(&opts, name, &the_run, after_directed, t);
-	if (w->uncut)
+	if (opts.uncut)
 		opts.choices = 0;
 	if (opts.only_life)
 		run_seed(&opts, t);
-	for (uint64_t i = 0; i < w->uncut && !t->failures; i++, opts.seed++)
+	for (uint64_t i = 0; i < opts.uncut && !t->failures; i++, opts.seed++)
 		run_seed(&opts, t);
-	if (w->uncut || opts.only_life)
+	if (opts.uncut || opts.only_life)
 		return true;
 	for (; t->cuts < w->opts.cuts && !t->failures; opts.seed++) {
 		opts.cuts = w->opts.cuts - t->cuts;

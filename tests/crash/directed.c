@@ -138,26 +138,48 @@ static void one(const struct directed *d, struct run *run)
 		run_close(run);
 }
 
-/* What goes wrong between reactors needs no cut, but many tries. */
-static void uncut(const struct directed *d, struct run *run, const struct run_opts *opts)
+/* What goes wrong between reactors needs no cut, but many tries. The last one stays in run. */
+static void uncut(const struct directed *d, struct run *run, const struct run_opts *opts,
+		  uint64_t n)
 {
+	static char title[60];
 	struct run_opts with = *opts;
 
+	(void)snprintf(title, sizeof(title), "--directed %s --uncut 1", d->name);
 	with.choices = 0;
-	for (unsigned i = 0; i < UNCUT; i++) {
-		with.seed = opts->seed * 1000 + i;
-		run_start(run, &with, run->name, &d->weights);
+	for (; n; n--, with.seed++) {
+		run_start(run, &with, title, &d->weights);
 		one(d, run);
-		if (run->broken || run->failures || i + 1 == UNCUT)
+		if (run->broken || run->failures || n == 1)
 			return;
 		run_end(run);
 	}
 }
 
-struct totals_kept {
+static void with_cuts(const struct directed *d, struct run *run, const struct run_opts *opts)
+{
+	static char title[60];
+	struct run_opts with = *opts;
 	uint64_t cuts, faults;
 	unsigned handovers;
-};
+
+	(void)snprintf(title, sizeof(title), "--directed %s", d->name);
+	run_start(run, opts, title, &weights_random);
+	if (d->disk_bytes)
+		run->weights = d->weights;
+	one(d, run);
+	if (!(d->disk_bytes || d->many) || run->broken || run->failures || !opts->choices)
+		return;
+	cuts = run->cuts;
+	faults = run->faults;
+	handovers = run->handovers;
+	run_end(run);
+	with.seed = opts->seed * 1000;
+	uncut(d, run, &with, UNCUT);
+	run->cuts = cuts;
+	run->faults = faults;
+	run->handovers += handovers;
+}
 
 bool directed_run(const struct run_opts *opts, const char *name, struct run *run,
 		  void (*after)(struct run *run, void *ctx), void *ctx)
@@ -165,31 +187,18 @@ bool directed_run(const struct run_opts *opts, const char *name, struct run *run
 	bool found = false;
 
 	for (unsigned i = 0; i < ARRAY_LEN(tests); i++) {
-		char title[40];
-		struct run_opts with;
+		struct run_opts with = *opts;
 
 		if (name && strcmp(name, tests[i].name) != 0)
 			continue;
 		found = true;
 		if (opts->sums > 0 && strcmp(tests[i].name, "hand-over") == 0)
 			continue; /* a pool with sums refuses to be handed over */
-		snprintf(title, sizeof(title), "--directed %s", tests[i].name);
-		with = *opts;
 		with.disk_bytes = tests[i].disk_bytes;
-		run_start(run, &with, title, &weights_random);
-		if (tests[i].disk_bytes)
-			run->weights = tests[i].weights;
-		one(&tests[i], run);
-		if ((tests[i].disk_bytes || tests[i].many) && !run->broken && !run->failures &&
-		    opts->choices) {
-			struct totals_kept kept = {run->cuts, run->faults, run->handovers};
-
-			run_end(run);
-			uncut(&tests[i], run, &with);
-			run->cuts = kept.cuts;
-			run->handovers += kept.handovers;
-			run->faults = kept.faults;
-		}
+		if (opts->uncut)
+			uncut(&tests[i], run, &with, opts->uncut);
+		else
+			with_cuts(&tests[i], run, &with);
 		printf("%s %s cuts=%" PRIu64 " faults=%" PRIu64 " hand_overs=%u\n",
 		       run->failures ? "not ok" : "ok", tests[i].name, run->cuts, run->faults,
 		       run->handovers);
