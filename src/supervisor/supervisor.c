@@ -141,12 +141,12 @@ static void engine_ended(struct supervisor *s, pid_t pid, const char *how, uint6
 		return;
 	}
 	s->restarts++;
-	if (!strstr(s->last_end, "was stuck") || s->stuck)
+	if (!s->killed)
 		(void)snprintf(s->last_end, sizeof(s->last_end), "pid %d ended with %.200s",
 			       (int)pid, how);
 	log_error("supervisor.engine_ended", "pid=%d how=\"%s\" restarts=%u", (int)pid, how,
 		  s->restarts);
-	s->stuck = false;
+	s->stuck = s->killed = false;
 	pause_first(s, lived_ns);
 }
 

@@ -75,7 +75,8 @@ struct supervisor {
 	bool ending;  /* the successor is not wanted any more */
 	bool waiting; /* ... and another is, of next_binary */
 	char next_binary[256];
-	bool stuck;        /* it has been told to write its stack, and is killed next */
+	bool stuck; /* it has been told to write its stack, and is killed next if it is stuck still */
+	bool killed;       /* by the watchdog: last_end says why */
 	uint64_t pause_ms; /* before the next start */
 	uint32_t restarts;
 	char last_end[256];

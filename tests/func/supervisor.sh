@@ -36,7 +36,7 @@ linked() { [ "$(grep -c "event=supervisor.link pid=$pid" "$work/engine.log")" -g
 check "... and the engine finds the supervisor" wait_for linked
 refused "a second supervisor is refused" "another litepool-supervisor" "$supervisor_bin" --engine "$engine_bin" --state-dir "$work/state"
 check "... and does no harm" same "$(serving_pid)" "$pid"
-check "an upgrade of an engine that was adopted" upgrade --deadline 5000
+check "an upgrade of an engine that was adopted" upgrade --deadline 30000
 check "another serves" wait_for back
 check "one engine is left" wait_for one_engine
 check "... and says again that the service is ready" wait_for told "$supervisor_pid READY=1"
@@ -58,6 +58,12 @@ kill -STOP "$pid"
 read -rt 4 <> <(:)
 kill -CONT "$pid"
 check "an engine that was stopped on purpose is left alone" same "$(serving_pid)" "$pid"
+# A paused machine or container: neither of the two runs. Afterwards each has time to be wrong about the other.
+kill -STOP "$supervisor_pid" "$pid"
+read -rt 4 <> <(:)
+kill -CONT "$supervisor_pid" "$pid"
+read -rt 4 <> <(:)
+check "so is one that stood still with all of the machine" same "$(serving_pid)" "$pid"
 last_supervisor=$supervisor_pid
 check "stop" stop_supervised
 check "... and was told of" wait_for told "$last_supervisor STOPPING=1"
