@@ -105,7 +105,7 @@ static void load_run(struct load *l)
 	uint64_t now = reactor_now_exact(l->reactor);
 
 	l->measure_ns = now + l->opts.warmup_ns;
-	l->end_ns = l->measure_ns + l->opts.run_ns;
+	l->end_ns = l->asked_to_end ? now : l->measure_ns + l->opts.run_ns;
 	load_timer(l, l->end_ns);
 	if (l->phase == LOAD_RUN && !l->opts.idle)
 		load_io_begin(l);
@@ -203,6 +203,7 @@ static void timer_due(struct timer *timer)
 
 void load_stop(struct load *l)
 {
+	l->asked_to_end = true;
 	if (l->phase == LOAD_RUN && !l->stopping)
 		load_timer(l, reactor_now(l->reactor));
 }

@@ -50,7 +50,7 @@ struct load_opts load_opts_default(void);
 int load_new(struct reactor *r, const struct load_opts *opts, struct load **ret, struct err *err);
 /* Begins. done comes once, when all is over and every connection is closed. */
 void load_start(struct load *l, void (*done)(struct load *l, void *ctx), void *ctx);
-/* Ends the run early, as if its time were over. */
+/* Ends the run early, as if its time were over; before the run: it ends as soon as it begins. */
 void load_stop(struct load *l);
 /* 0, or the negative errno of what ended it; err is filled. Errors and mismatches of single commands count as failures too. */
 int load_result(const struct load *l, struct err *err);

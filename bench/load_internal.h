@@ -63,6 +63,7 @@ struct load {
 	struct load_versions versions;
 
 	bool stopping;               /* no new commands in this phase */
+	bool asked_to_end;           /* the run, when it comes, is over */
 	uint64_t measure_ns, end_ns; /* results are of this span */
 	uint64_t issued;
 	struct timer timer;
