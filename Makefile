@@ -65,15 +65,15 @@ asan tsan:
 	@tools/build --sanitize $@ build-$@
 	@meson test -C build-$@ --print-errorlogs --no-rebuild
 
-## make sim     the simulator with random seeds, SECONDS=600
+## make sim     the simulator with random seeds, SECONDS=600 SEED=S
 sim: build
-	@tools/sim-soak $(BUILD) $(or $(SECONDS),600)
+	@tools/sim-soak $(BUILD) $(or $(SECONDS),600) $(SEED)
 
 ## make crash   power cuts against the volume store: CUTS=1000000 SEED=S; prints what replays a failure
 crash: build
 	@tools/crash $(BUILD) $(or $(CUTS),1000000) $(SEED)
 
-## make fuzz    libFuzzer on every target, SECONDS=600 each
+## make fuzz    libFuzzer on every target, SECONDS=600 each, SEED=S
 fuzz:
 	@tools/deps build test
 	@tools/fuzz $(or $(SECONDS),600)
