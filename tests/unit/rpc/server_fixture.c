@@ -161,7 +161,7 @@ void raw_open(struct raw *c)
 {
 	c->len = 0;
 	c->ended = false;
-	c->fd = blocking_connect_unix(fix.path, blocking_deadline(5000));
+	c->fd = blocking_connect_unix(fix.path, blocking_deadline(60000));
 	assert_true(c->fd >= 0);
 	pump_some();
 }

@@ -79,7 +79,7 @@ static struct rpc_client *client_open(int timeout_ms)
 
 static void calls_give_results(void **state)
 {
-	struct rpc_client *c = client_open(10000);
+	struct rpc_client *c = client_open(60000);
 	_cleanup_json_ json_t *params = json_pack("{s:s}", "a", "b");
 	json_t *result = NULL;
 	struct err err = {0};
@@ -95,7 +95,7 @@ static void calls_give_results(void **state)
 
 static void failures_give_code_and_text(void **state)
 {
-	struct rpc_client *c = client_open(10000);
+	struct rpc_client *c = client_open(60000);
 	struct err err = {0};
 
 	assert_int_equal(rpc_client_call(c, "fail", NULL, NULL, &err), -ENODEV);
@@ -107,7 +107,7 @@ static void failures_give_code_and_text(void **state)
 
 static void large_answers_arrive_whole(void **state)
 {
-	struct rpc_client *c = client_open(10000);
+	struct rpc_client *c = client_open(60000);
 	_cleanup_json_ json_t *params = json_pack("[i]", 5000000);
 	_cleanup_json_ json_t *result = NULL;
 	struct err err = {0};
@@ -130,7 +130,7 @@ static void silence_ends_with_the_timeout_and_the_client(void **state)
 
 static void server_that_ends_is_noticed(void **state)
 {
-	struct rpc_client *c = client_open(10000);
+	struct rpc_client *c = client_open(60000);
 	struct err err = {0};
 
 	assert_int_equal(rpc_client_call(c, "echo", NULL, NULL, &err), 0);
@@ -146,7 +146,7 @@ static void client_too_many_hears_why(void **state)
 	struct err err = {0};
 
 	for (size_t i = 0; i < 65; i++)
-		clients[i] = client_open(10000);
+		clients[i] = client_open(60000);
 	assert_int_equal(rpc_client_call(clients[63], "echo", NULL, NULL, &err), 0);
 	assert_int_equal(rpc_client_call(clients[64], "echo", NULL, NULL, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "64 clients"));

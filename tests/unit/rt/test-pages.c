@@ -14,7 +14,7 @@
 #include "rt/blocking.h"
 #include "rt/pages.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 60000
 
 static int page(void *ctx, const char *path, FILE *out)
 {

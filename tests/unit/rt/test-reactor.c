@@ -329,22 +329,29 @@ static void many_reactors_take_turns_in_one_thread(void **state)
 		reactor_free(r[i]);
 }
 
+/* What r does while 300 ms go by. */
+static uint64_t passes_within(struct reactor *r, struct reactor *clock)
+{
+	struct reactor_stats *stats = reactor_stats(r);
+	uint64_t before = counter_get(&stats->passes);
+	uint64_t end = reactor_now_exact(clock) + 300 * NSEC_PER_MSEC;
+
+	run_until(clock, reactor_now_exact(clock) >= end);
+	return counter_get(&stats->passes) - before;
+}
+
 static void idle_reactor_makes_no_passes(void **state)
 {
 	struct reactor *r = test_reactor(0, POLL_US_DEFAULT, NULL);
 	struct reactor *clock = test_reactor(1, 0, NULL);
-	struct reactor_stats *stats = reactor_stats(r);
-	uint64_t before, end;
+	uint64_t passes = UINT64_MAX;
 
 	test_start(r);
-	/* It spins for its 50 us, then goes to sleep for good. */
-	run_until(clock, counter_get(&stats->enters) > 0);
-	end = reactor_now_exact(clock) + 100 * NSEC_PER_MSEC;
-	run_until(clock, reactor_now_exact(clock) >= end);
-	before = counter_get(&stats->passes);
-	end = reactor_now_exact(clock) + 300 * NSEC_PER_MSEC;
-	run_until(clock, reactor_now_exact(clock) >= end);
-	assert_true(counter_get(&stats->passes) - before <= 1);
+	/* It spins for its 50 us, then goes to sleep for good. A loaded machine lets it do so late; one that polls never does. */
+	run_until(clock, counter_get(&reactor_stats(r)->enters) > 0);
+	for (int i = 0; i < 20 && passes > 1; i++)
+		passes = passes_within(r, clock);
+	assert_true(passes <= 1);
 	test_stop(r);
 	reactor_free(clock);
 }
