@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 
 try:
     import grpc
@@ -47,15 +46,12 @@ class Rig:
         self.log = open(work + "/log", "wb")
         self.proc = subprocess.Popen([sys.argv[1], work + "/volumes", "--endpoint", "unix://" + work + "/s", "--node-id", "node1",
                                       "--registration-socket", work + "/reg"], stderr=self.log)
-        for _ in range(400):
-            if os.path.exists(work + "/reg"):
-                break
-            time.sleep(0.05)
         self.channel = grpc.insecure_channel("unix://" + work + "/s")
 
     def call(self, service, name, request):
         answer = getattr(pb, name + "Response")
-        return self.channel.unary_unary(f"/csi.v1.{service}/{name}", type(request).SerializeToString, answer.FromString)(request)
+        return self.channel.unary_unary(f"/csi.v1.{service}/{name}", type(request).SerializeToString, answer.FromString)(
+            request, timeout=120, wait_for_ready=True)
 
     def code(self, *args):
         try:
@@ -302,7 +298,7 @@ def bad_mount_option_is_told():
 def registration():
     channel = grpc.insecure_channel("unix://" + work + "/reg")
     info = channel.unary_unary("/pluginregistration.Registration/GetInfo", reg.InfoRequest.SerializeToString, reg.PluginInfo.FromString)(
-        reg.InfoRequest())
+        reg.InfoRequest(), timeout=120, wait_for_ready=True)
     assert (info.type, info.name, info.endpoint, list(info.supported_versions)) == ("CSIPlugin", "csi.litepool.io", work + "/s", ["1.0.0"])
     channel.unary_unary("/pluginregistration.Registration/NotifyRegistrationStatus", reg.RegistrationStatus.SerializeToString,
                         reg.RegistrationStatusResponse.FromString)(reg.RegistrationStatus(plugin_registered=False, error="no\nway"))

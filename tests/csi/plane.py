@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 try:
     import grpc
@@ -60,7 +61,7 @@ class Driver:
             self.process.wait()
             processes.remove(self.process)
         self.n += 1
-        path = f"{work}/s{self.n}"
+        path = f"{work}/s{self.n}"  # there a moment before it is listened on: calls wait for that
         self.process = start("driver", sys.argv[1], work + "/volumes", "--endpoint", "unix://" + path, "--node-id", "node1", "--server", f"unix:{work}/api")
         wait_until("the driver's socket", lambda: os.path.exists(path))
         self.channel = grpc.insecure_channel("unix://" + path)
@@ -69,7 +70,7 @@ class Driver:
         if kill:
             self.restart()
         answer = getattr(pb, name + "Response")
-        return self.channel.unary_unary(f"/csi.v1.{service}/{name}", type(request).SerializeToString, answer.FromString)(request, timeout=60)
+        return self.channel.unary_unary(f"/csi.v1.{service}/{name}", type(request).SerializeToString, answer.FromString)(request, timeout=60, wait_for_ready=True)
 
     def code(self, *args):
         try:
@@ -122,8 +123,8 @@ def check(text):
         try:
             fn()
             print(f"ok {N} - {text}", flush=True)
-        except Exception as e:  # noqa: BLE001
-            print(f"not ok {N} - {text}\n# {type(e).__name__}: {e}", flush=True)
+        except Exception:  # noqa: BLE001
+            print(f"not ok {N} - {text}\n# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
             for line in open(work + "/driver.log", errors="replace").readlines()[-4:]:
                 print("# " + line.rstrip())
             check.failed = True
@@ -133,7 +134,7 @@ def check(text):
 check.failed = False
 os.mkdir(work + "/volumes")
 start("api", sys.argv[2], "--embedded", "--api-only", "--state-dir", work + "/state", "--socket", work + "/api")
-wait_until("the API", lambda: os.path.exists(work + "/api"))
+wait_until("the API", lambda: b"controller.serves" in open(work + "/api.log", "rb").read())
 start("standin", sys.executable, HERE + "/standin.py", work + "/api", work + "/volumes", "--node", "node1", "--node", "node2", "--capacity", str(10 * GIB))
 wait_until("the stand-in", lambda: b"ready" in open(work + "/standin.log", "rb").read())
 api = Api(work + "/api")
@@ -180,7 +181,7 @@ def _():
     driver.restart()
     call = driver.channel.unary_unary("/csi.v1.Controller/ControllerUnpublishVolume", pb.ControllerUnpublishVolumeRequest.SerializeToString,
                                       pb.ControllerUnpublishVolumeResponse.FromString).future(
-        pb.ControllerUnpublishVolumeRequest(volume_id=v.volume_id, node_id="node1"), timeout=60)
+        pb.ControllerUnpublishVolumeRequest(volume_id=v.volume_id, node_id="node1"), timeout=60, wait_for_ready=True)
     wait_until("the wish", lambda: not obj("storagevolumes", "pvc-slow")["spec"].get("attachedNodes"))
     assert not call.done()
     code, why = publish(v, "node2")

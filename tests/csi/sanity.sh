@@ -25,7 +25,7 @@ end() {
     rm -rf "$work"
 }
 trap end EXIT
-wait_line() { for _ in $(seq 200); do grep -q "$1" "$2" 2> /dev/null && return; sleep 0.05; done; echo "no \"$1\" in:"; cat "$2"; exit 1; }
+wait_line() { for _ in $(seq 1200); do grep -q "$1" "$2" 2> /dev/null && return; sleep 0.05; done; echo "no \"$1\" in:"; cat "$2"; exit 1; }
 server=()
 if [ -n "$controller" ]; then
     "$controller" --embedded --api-only --state-dir "$work/state" --socket "$work/api" 2> "$work/controller.log" &
@@ -38,10 +38,7 @@ if [ -n "$controller" ]; then
 fi
 "$driver" "$work/volumes" --endpoint "unix://$work/s" --node-id node1 --max-volumes 16 "${server[@]}" 2> "$work/log" &
 pid=$!
-for _ in $(seq 200); do
-    [ -S "$work/s" ] && break
-    sleep 0.05
-done
+wait_line csi.ready "$work/log"
 mkdir "$work/run"
 "$sanity" --csi.endpoint="unix://$work/s" --csi.mountdir="$work/run/m" --csi.stagingdir="$work/run/s" \
     --csi.testvolumesize=67108864 --csi.testvolumeexpandsize=134217728 --csi.testvolumeaccesstype="$kind" --csi.testnodevolumeattachlimit \

@@ -192,7 +192,7 @@ def main():
         wake.clear()
         try:
             standin.run_once()
-        except (OSError, KeyError, http.client.HTTPException) as e:
+        except (OSError, KeyError, http.client.HTTPException, subprocess.SubprocessError) as e:
             print("standin:", repr(e), flush=True)
 
 

@@ -42,15 +42,15 @@ check "the host as a node" post node "{\"metadata\":{\"name\":\"node-2\"},\"spec
 check "one is used" patch volume v7 '{"spec":{"attachedNodes":["node-2"]}}'
 attached() { is volume "$1" 'j["status"]["attachedNodes"] or []' "$2"; }
 check "by it" wait_for attached v7 "['node-2']"
-use v7 --size 8M --mix 30 --qd 4 --seconds 4 --verify --reconnect &
-user=$!
+start_use v7 --size 8M --mix 30 --qd 4 --verify --reconnect
 connected() { [ "$(rpc nvmf_subsystem_get_controllers "{\"nqn\":\"$(nqn_of v7)\"}" | json 'len(j)')" != 0 ]; }
 check "it is connected" wait_for connected
 old=$(engine_of)
 kill -9 "$old"
 new_engine() { local pid; pid=$(engine_of) && [ "$pid" != "$old" ]; }
 check "a new engine" wait_for new_engine
-check "verified I/O goes on" load_end $user
+check "the host is back" wait_for connected
+check "verified I/O goes on" stop_load
 check "with no mismatch" same "$(perf_field mismatches) $(perf_field errors)" "0 0"
 event() { req GET "/api/v1/namespaces/default/events" > /dev/null; json 'any(e["reason"] == "EngineDied" for e in j["items"])' < "$work/answer" | grep -q True; }
 check "the crash is told" wait_for event

@@ -69,8 +69,10 @@ reason() { is "$1" "$2" 'condition("Ready")["reason"]' "$3"; }
 gone() { [ "$(req GET "$(kind_path "$1" "$2")")" = 404 ]; }
 uid_of() { get "$1" "$2" 'j["metadata"]["uid"]'; }
 nqn_of() { get volume "$1" 'j["status"]["targets"][0]["nqn"]'; }
-# use NAME OPTION...: lp-perf on the volume as $host
-use() { local name=$1; shift; load --port "$(get volume "$name" 'j["status"]["targets"][0]["port"]')" --nqn "$(nqn_of "$name")" --hostnqn $host "$@"; }
+# use NAME OPTION...: lp-perf on the volume as $host;   start_use: in the background, until stop_load
+use_as_host() { "$1" --port "$(get volume "$2" 'j["status"]["targets"][0]["port"]')" --nqn "$(nqn_of "$2")" --hostnqn $host "${@:3}"; }
+use() { use_as_host load "$@"; }
+start_use() { use_as_host start_load "$@"; }
 loud() { "$@" || { cat "$work/perf" "$work/perf.err"; return 1; }; }
 perf_field() { json "j[\"$1\"]" < "$work/perf"; }
 exports() { rpc nvmf_get_subsystems | json 'sum(s["nqn"].startswith("nqn.2026-11.io.litepool:volume:") for s in j)'; }

@@ -86,15 +86,14 @@ check "comes too late" wait_for reason snapshot gc GroupCutAlready
 for s in ga gb gc; do check "$s goes" erase snapshot $s; check "away" wait_for gone snapshot $s; done
 
 # Fencing: queued writes of the host that is removed; when the status says that it is gone, nothing of it lands any more.
-use b --size 8M --write --qd 32 --seconds 30 --reconnect &
-writer=$!
+start_use b --size 8M --write --qd 32 --reconnect
 busy() { [ "$(rpc nvmf_subsystem_get_controllers "{\"nqn\":\"$(nqn_of b)\"}" | json 'len(j)')" != 0 ]; }
 idle() { ! busy; }
 check "a host that writes" wait_for busy
 check "shall have it no more" patch volume b '{"spec":{"attachedNodes":[]}}'
 check "it is fenced" wait_for attached b '[]'
 check "its connections are cut" idle
-kill -9 $writer; wait $writer 2> /dev/null
+kill -9 "$load_pid"; wait "$load_pid" 2> /dev/null; load_pid=
 refused "and it cannot come back" . loud use b --ios 1
 check "one that nobody knows" patch volume b '{"spec":{"attachedNodes":["node-9"]}}'
 check "is told" wait_for is volume b 'condition("Attached")["reason"]' NodeUnknown

@@ -6,7 +6,7 @@
 #   start_engine_of N, start_agent_of N, start_api            what is not running;   stop9 NAME      kill -9 of controller, engineN, agentN
 #   say WORD...                 litepool on that API, as an administrator;   of NOUN NAME EXPRESSION    python over the object, called j
 #   settle                      waits until desired = actual, everywhere: each volume Ready with its size, made once, exported once, and nothing else
-#   io_on N VOLUME OPTION...    verified I/O from node N
+#   io_on N VOLUME OPTION...    verified I/O from node N;   start_io_on, stop_io    in the background
 #
 # Two networks: 10.77.0.0/24 to the API (it has .100), 10.78.0.0/24 for data. A node's namespace has its name of /etc/nvme in a folder of its own.
 
@@ -16,7 +16,7 @@ controller_bin=$build/src/controller/litepool-controller
 requires "$agent_bin"
 requires ip
 NODES="1 2 3"
-LIMIT=${LITEPOOL_TEST_LIMIT:-40}
+LIMIT=${LITEPOOL_TEST_LIMIT:-120}
 LEASE=3
 declare -A pids=()
 tag=lp$$
@@ -151,10 +151,29 @@ PY
 settle() { wait_for compare || { compare; return 1; }; }
 
 target() { of volume "$1" "j['status']['targets'][0]['$2']"; }
-io_on() { # io_on N VOLUME OPTION...
-    local n=$1 v=$2
-    shift 2
-    in_ns "$n" "$perf_bin" --addr "$(target "$v" address)" --port "$(target "$v" port)" --nqn "$(target "$v" nqn)" \
-        --hostnqn "$(cat "$work/root$n/etc/nvme/hostnqn")" --size 8M --qd 8 --verify "$@" > "$work/perf.$n.$v" 2> "$work/perf.$n.$v.err" || { cat "$work/perf.$n.$v" "$work/perf.$n.$v.err"; return 1; }
-    json 'j["errors"] + j["mismatches"] + j["not_ended"]' < "$work/perf.$n.$v" | grep -qx 0 || { cat "$work/perf.$n.$v"; return 1; }
+# io_on N VOLUME OPTION...: verified I/O from that node, to its end;   start_io_on: in the background, stop_io tells it to end;   io_well VOLUME: nothing wrong in what it says
+io_options() { # perf_options: what lp-perf is told
+    perf_options=(--addr "$(target "$2" address)" --port "$(target "$2" port)" --nqn "$(target "$2" nqn)"
+        --hostnqn "$(cat "$work/root$1/etc/nvme/hostnqn")" --size 8M --qd 8 --verify "${@:3}")
+}
+io_well() {
+    json 'j["errors"] + j["mismatches"] + j["not_ended"]' < "$work/perf.$1" | grep -qx 0 || { cat "$work/perf.$1" "$work/perf.$1.err"; return 1; }
+}
+io_on() {
+    io_options "$@"
+    in_ns "$1" "$perf_bin" "${perf_options[@]}" > "$work/perf.$2" 2> "$work/perf.$2.err" || { cat "$work/perf.$2" "$work/perf.$2.err"; return 1; }
+    io_well "$2"
+}
+start_io_on() { # ip becomes lp-perf
+    io_options "$@"
+    io_volume=$2
+    ip netns exec "$tag-$1" "$perf_bin" --seconds 3600 --stall 60 "${perf_options[@]}" > "$work/perf.$2" 2> "$work/perf.$2.err" &
+    load_pid=$!
+}
+stop_io() {
+    local pid=$load_pid
+    load_pid=
+    kill -TERM "$pid" 2> /dev/null # it may have ended by itself, with something to say
+    wait "$pid" || { cat "$work/perf.$io_volume" "$work/perf.$io_volume.err"; return 1; }
+    io_well "$io_volume"
 }

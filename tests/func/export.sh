@@ -17,7 +17,7 @@ check "and leaves no subsystem" same "$(rpc nvmf_get_subsystems | json 'sum(s["s
 check "and no block device" same "$(rpc bdev_get_bdevs)" "[]"
 check "export" lp export "$work/disk" --any-host --nqn $nqn --listen 127.0.0.1:0
 port=$(port_of $nqn)
-check "verified I/O" perf --mix 50 --qd 8 --seconds 0.5 --verify
+check "verified I/O" perf --mix 50 --qd 8 --seconds 60 --ios 2000 --verify
 check "with no mismatch" same "$(field mismatches) $(field errors)" "0 0"
 check "it is counted" has "$(rpc bdev_get_iostat '{"name":"disk"}' | json 'str(j["bdevs"][0]["num_write_ops"] > 100)')" True
 check "a digest on everything" perf --mix 50 --qd 8 --seconds 0.3 --verify --hdgst --ddgst

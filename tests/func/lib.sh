@@ -7,6 +7,7 @@
 #   lp WORD...                 litepool on that engine;     rpc METHOD [JSON]   a raw call
 #   check NAME COMMAND...      one test: the command succeeds;   refused NAME PATTERN COMMAND...   it fails and says PATTERN
 #   load OPTION...             lp-perf, its JSON in $work/perf
+#   start_load OPTION...       the same in the background, for as long as the test needs it;   stop_load   tells it to end; its status
 #   done_testing               the plan; stops what still runs
 
 set -uo pipefail
@@ -17,11 +18,12 @@ cli_bin=$build/src/cli/litepool
 perf_bin=$build/bench/lp-perf
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/litepool-func.XXXXXX")
 socket=$work/engine.sock
-engine_pid=
+engine_pid= load_pid=
 n_tests=0 n_failed=0
 LIMIT=${LITEPOOL_TEST_LIMIT:-60}
 
 cleanup() {
+    [ -z "$load_pid" ] || { kill -9 "$load_pid"; wait "$load_pid"; } 2> /dev/null
     if [ -n "$engine_pid" ]; then
         kill -0 "$engine_pid" 2> /dev/null || { echo "# the engine died:"; tail -n 80 "$work/engine.log" | sed 's/^/# /'; }
         kill -9 "$engine_pid" 2> /dev/null
@@ -113,6 +115,16 @@ requires() { command -v "$1" > /dev/null || [ -x "$1" ] || { echo "1..0 # SKIP $
 
 # load OPTION...: lp-perf
 load() { "$perf_bin" "$@" > "$work/perf" 2> "$work/perf.err"; }
+start_load() { # lp-perf itself, not a shell around it: it is told to end
+    "$perf_bin" --seconds 3600 --stall 60 "$@" > "$work/perf" 2> "$work/perf.err" &
+    load_pid=$!
+}
+stop_load() {
+    local pid=$load_pid
+    load_pid=
+    kill -TERM "$pid" 2> /dev/null # it may have ended by itself, with something to say
+    load_end "$pid"
+}
 # load_end PID: of a load in the background
 load_end() { wait "$1" || { cat "$work/perf" "$work/perf.err"; return 1; }; }
 

@@ -12,14 +12,14 @@ port=$(port_of $nqn)
 ops() { rpc bdev_get_iostat | json 'sum(b["num_write_ops"] for b in j["bdevs"])'; }
 busy() { [ "$(ops)" -gt 2000 ]; } # since this engine started: the host is back and writes
 
-load --port "$port" --nqn $nqn --size 8M --mix 50 --qd 16 --seconds $((kills + 2)) --verify --reconnect &
-perf_pid=$!
+start_load --port "$port" --nqn $nqn --size 8M --mix 50 --qd 16 --verify --reconnect
 for ((i = 1; i <= kills; i++)); do
     check "I/O runs" wait_for busy
     kill_engine
     check "start after kill $i" start_engine
 done
-check "I/O ends well" load_end "$perf_pid"
+check "I/O runs again" wait_for busy
+check "I/O ends well" stop_load
 check "nothing wrong, nothing failed" same "$(json 'j["mismatches"], j["errors"], j["not_ended"]' < "$work/perf")" "0 0 0"
 check "it did reconnect" has "$(json 'str(j["reconnects"] > 0)' < "$work/perf")" True
 grep -hE "level=(error|warn)|event=engine" "$work/engine.log" | sed "s/^/# /"

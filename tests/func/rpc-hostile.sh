@@ -11,11 +11,10 @@ check "export" lp export ram0 --any-host --nqn $nqn --listen 127.0.0.1:0
 port=$(port_of $nqn)
 rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$engine_pid/status"; }
 before=$(rss_kib)
-load --port "$port" --nqn $nqn --mix 50 --qd 8 --seconds 4 --verify &
-perf_pid=$!
+start_load --port "$port" --nqn $nqn --mix 50 --qd 8 --verify
 check "hostile clients" python3 "$source_dir/tests/func/hostile.py" "$socket"
 check "others are answered" rpc bdev_get_bdevs '{"name":"ram0"}'
-check "I/O ends well" load_end "$perf_pid"
+check "I/O ends well" stop_load
 check "nothing wrong, nothing failed" same "$(json 'j["mismatches"], j["errors"], j["not_ended"]' < "$work/perf")" "0 0 0"
 echo "# resident before $before KiB, after $(rss_kib) KiB"
 case $(nm -D "$engine_bin" 2> /dev/null) in

@@ -49,6 +49,7 @@ wait_for busy
 kill -TERM "$load_pid" 2> /dev/null
 wait "$load_pid"
 check "the load ends well" same $? 0
+load_pid=
 check "nothing wrong, nothing failed" same "$(json 'j["mismatches"], j["errors"], j["not_ended"]' < "$work/load")" "0 0 0"
 sed 's/^/# /' "$work/load.err"
 kill -TERM "$busy_pid"

@@ -58,6 +58,7 @@ for ((k = 1; k <= kills; k++)); do
     kill_engine
     kill "$load_pid" 2> /dev/null # its target is gone: it may have ended
     wait "$churn_pid" "$load_pid" 2> /dev/null
+    load_pid=
     start_engine || exit 1
     check "kill $k: what was flushed is there, and can be written" on db --keep --mix 50 --ios 2000
     check "kill $k: on the other volume too" on log --keep --mix 50 --ios 2000

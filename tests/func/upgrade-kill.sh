@@ -25,7 +25,7 @@ settled() { one_engine && rpc litepool_engine_status | grep -q "\"connected\": t
 # hit SIDE STEP KIND
 supervisor_died() { ! kill -0 "$supervisor_pid" 2> /dev/null; }
 hit() {
-    rpc litepool_upgrade_start "{\"fail_at\":\"$1:$2:$3\",\"deadline_ms\":5000}" > "$work/hit" 2>&1
+    rpc litepool_upgrade_start "{\"fail_at\":\"$1:$2:$3\",\"deadline_ms\":30000}" > "$work/hit" 2>&1
     if [ "$3" = kill-supervisor ]; then
         wait_for supervisor_died || { cat "$work/hit"; return 1; }
         wait "$supervisor_pid" 2> /dev/null

@@ -20,7 +20,7 @@ port_v=$(port_of $nqn-v) port_ram=$(port_of $nqn-ram)
 run_load() { exec "$perf_bin" "$@" > "$work/perf.$name" 2> "$work/perf.$name.err"; }
 for name in v ram; do
     port=port_$name
-    run_load --port "${!port}" --nqn $nqn-$name --size 32M --mix 50 --qd 4 --conns $((conns / 2)) --per-host 8 --seconds 600 --kato 5000 --verify --stall 60 &
+    run_load --port "${!port}" --nqn $nqn-$name --size 32M --mix 50 --qd 4 --conns $((conns / 2)) --per-host 8 --seconds 600 --kato 30000 --verify --stall 60 &
     pids+=($!)
 done
 ops() { rpc bdev_get_iostat | json 'sum(b["num_write_ops"] for b in j["bdevs"])'; }
@@ -44,7 +44,7 @@ calls_pid=$!
 
 check "I/O runs" wait_for busy
 for ((i = 1; i <= upgrades; i++)); do
-    check "upgrade $i" upgrade --deadline 5000
+    check "upgrade $i" upgrade --deadline 30000
 done
 check "I/O still runs" wait_for busy
 : > "$work/end"
