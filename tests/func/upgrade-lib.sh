@@ -53,7 +53,7 @@ kill_supervisor() {
 }
 serving_pid() {
     local status # an engine that hangs is not waited for
-    status=$("$cli_bin" -s "$socket" --timeout 3 engine rpc litepool_engine_status 2> /dev/null) && json 'j["pid"]' <<< "$status"
+    status=$("$cli_bin" -s "$socket" --timeout 10 engine rpc litepool_engine_status 2> /dev/null) && json 'j["pid"]' <<< "$status"
 }
 upgrade() { lp upgrade "$@"; }
 one_engine() { [ "$(engines | wc -l)" = 1 ] && [ "$(engines)" = "$(serving_pid)" ]; }
