@@ -26,6 +26,18 @@ static void print_steps(FILE *out, const json_t *report)
 			json_number_value(json_object_iter_value(it)));
 }
 
+static void print_stop(FILE *out, const json_t *report)
+{
+	json_t *parts = json_object_get(report, "stop_us");
+
+	if (json_object_size(parts) == 0)
+		return;
+	fputs("\nOf the stop     us\n", out);
+	for (void *it = json_object_iter(parts); it; it = json_object_iter_next(parts, it))
+		fprintf(out, "  %-12s %8lld\n", json_object_iter_key(it),
+			(long long)json_integer_value(json_object_iter_value(it)));
+}
+
 static void print_done(struct cli *cli, const json_t *report)
 {
 	fprintf(cli->out,
@@ -51,6 +63,7 @@ static int ended(struct cli *cli, const json_t *report)
 		if (!cli->json) {
 			print_done(cli, report);
 			print_steps(cli->out, report);
+			print_stop(cli->out, report);
 		}
 		return 0;
 	}

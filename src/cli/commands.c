@@ -45,7 +45,9 @@ const struct cli_cmd cli_commands[] = {
 	 .args = ARGS({"binary", CLI_TEXT, "binary",
 		       "the new program, an absolute path [the one that runs]", false},
 		      {"deadline", CLI_U64, "deadline_ms",
-		       "milliseconds that hosts may wait before it is given up [50]", false},
+		       "milliseconds that hosts may wait before it is given up [50, more for many "
+		       "connections]",
+		       false},
 		      {"dry-run", CLI_FLAG, "dry_run",
 		       "warm the new engine up, say what would be carried, and end it", false}),
 	 .run = cli_cmd_upgrade},

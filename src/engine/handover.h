@@ -23,7 +23,9 @@
 struct engine;
 
 #define HANDOVER_SOCKET          "handover.sock" /* in the state directory */
-#define HANDOVER_DEADLINE_MS     50u
+#define HANDOVER_DEADLINE_MS     50u             /* nobody said one: at least this, and */
+#define HANDOVER_DEADLINE_TIMES  4u              /* so many times what the stop is likely to take */
+#define HANDOVER_DEADLINE_AUTO   UINT32_MAX
 #define HANDOVER_DEADLINE_MS_MAX 60000u
 
 /* ---- a connection to another process, on the control reactor (handover_wire.c) ---- */
@@ -60,24 +62,32 @@ bool handover_fail_pass(struct engine *e, const char *side, const char *step);
 /* ---- what is told of an upgrade ---- */
 
 struct handover_report {
-	json_t *json; /* {state, step, error, binary, from, to, dry_run, steps: {name: ms}, stop_ms, ...}; NULL: there was none */
+	json_t *json; /* {state, step, error, binary, from, to, dry_run, steps: {name: ms}, stop_ms, stop_us: {part: us}, ...}; NULL: there was none */
 	uint64_t step_ns; /* when the present step began */
 };
 void handover_report_begin(struct engine *e, const char *binary, bool dry_run);
-/* A step has ended: how long it took, into the report and the log. */
-void handover_report_step(struct engine *e, const char *step);
-/* state: "done", "aborted", "dry-run". */
+/* A step has ended: how long it took, into the report and the log; in_stop: also as a part of the stop. */
+void handover_report_step(struct engine *e, const char *step, bool in_stop);
+/* A part of the stop, by either side: its parts together are the stop. */
+void handover_report_part(struct engine *e, const char *part, uint64_t ns);
+/* ns of the parts that are told already. */
+uint64_t handover_report_parts(struct engine *e);
 /* What the successor says it has built. */
 void handover_report_counts(struct engine *e, const struct handover_message *warmed);
+/* ms that the stop is likely to take, besides the slowest command under way. */
+double handover_estimate_ms(struct engine *e);
+/* The deadline of a stop for which nobody gave one. */
+uint32_t handover_deadline_ms(struct engine *e);
 /* For a dry run: what would be carried and how long the stop is likely to be. */
 void handover_estimate(struct engine *e, char *text, size_t size);
+/* state: "done", "aborted", "dry-run". */
 void handover_report_end(struct engine *e, const char *state, const char *step, const char *error);
 
 /* ---- the old side ---- */
 
 struct handover_start {
-	const char *binary; /* "": the one that runs */
-	uint32_t deadline_ms;
+	const char *binary;   /* "": the one that runs */
+	uint32_t deadline_ms; /* HANDOVER_DEADLINE_AUTO: as many connections need */
 	bool dry_run;
 	const char *fail_at; /* NULL: nowhere */
 };
@@ -109,6 +119,7 @@ struct handover_old {
 	pid_t successor;
 	uint64_t deadline_ns; /* of the state; in the stop, of all of it */
 	uint64_t stop_ns;     /* when the stop began */
+	uint64_t saved_ns;    /* when all was written down */
 	struct timer timer;
 	struct task task;
 	bool frozen_net, held_pools, warmed, ready;
@@ -167,6 +178,8 @@ struct handover_new {
 	json_t *pool_state;
 	unsigned follows;
 	uint64_t begin_ns, step_ns, stop_at_ns, restore_ns;
+	uint64_t mark_ns; /* where the last part of the stop ended */
+	double stop_ms;
 	bool stop_wanted;
 	bool old_gone; /* its process has ended without GO, after STATE */
 	char version[32];

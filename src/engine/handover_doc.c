@@ -50,11 +50,12 @@ struct plan_fds {
 
 static json_t *plan_json(struct engine *e, const struct plan_fds *p)
 {
-	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:O*, s:O, s:i, s:i}", "format", PLAN_FORMAT,
-			 "version", LITEPOOL_VERSION, "state_dir", e->opts->state_dir, "rpc_socket",
-			 e->opts->rpc_socket, "config", engine_config_json(e), "pools", e->old.plan,
-			 "disks", p->disks, "n_listeners", (int)p->n_listeners, "n_disks",
-			 (int)p->n_disks);
+	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:O*, s:O, s:i, s:i, s:o*}", "format",
+			 PLAN_FORMAT, "version", LITEPOOL_VERSION, "state_dir", e->opts->state_dir,
+			 "rpc_socket", e->opts->rpc_socket, "config", engine_config_json(e),
+			 "pools", e->old.plan, "disks", p->disks, "n_listeners",
+			 (int)p->n_listeners, "n_disks", (int)p->n_disks, "queues",
+			 handover_net_queues(e));
 }
 
 static int plan_descriptors(struct engine *e, struct plan_fds *p, struct err *err)

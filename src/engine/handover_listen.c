@@ -72,3 +72,20 @@ void handover_old_open(struct engine *e)
 	if (res < 0)
 		log_warn("handover.listen_failed", "reason=\"%s\"", err.text);
 }
+
+bool handover_old_stop(struct engine *e)
+{
+	struct handover_old *o = &e->old;
+
+	if (o->state == OLD_GO)
+		return false;
+	(void)handover_old_abort(e, "the engine is being stopped");
+	if (o->saving) {
+		o->stop_wanted = true;
+		return false;
+	}
+	sock_close(o->listener);
+	o->listener = NULL;
+	o->listen_fd = -1;
+	return true;
+}

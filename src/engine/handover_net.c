@@ -13,11 +13,13 @@
 #include "base/cleanup.h"
 #include "engine/engine.h"
 #include "handover/peer.h"
+#include "rt/proc.h"
 
 #define PAGE ((size_t)4096)
 #define SPARE_BYTES                                                                                \
 	((size_t)256 << 10) /* of a part, for hosts that connect between the plan and the stop */
-#define SPARE_FDS 128u
+#define SPARE_FDS   128u
+#define SPARE_CONNS 8u
 
 static void net_told(struct task *task)
 {
@@ -58,16 +60,7 @@ void handover_net_fini(struct handover_net *net)
 
 unsigned handover_net_conns(struct engine *e)
 {
-	json_t *stats = e->tcp ? tcp_transport_stats_json(e->tcp) : NULL;
-	unsigned n = 0;
-
-	for (size_t i = 0; i < json_array_size(stats); i++) {
-		const json_t *one = json_array_get(stats, i);
-
-		n += (unsigned)json_integer_value(json_object_get(one, "connections"));
-	}
-	json_decref(stats);
-	return n;
+	return e->tcp ? tcp_transport_conns(e->tcp) : 0;
 }
 
 size_t handover_net_types(uint16_t *ret, size_t max)
@@ -81,6 +74,20 @@ size_t handover_net_types(uint16_t *ret, size_t max)
 }
 
 /* ---- the old side ---- */
+
+static void put_queues(void *ctx, uint32_t entries, uint32_t n)
+{
+	(void)json_array_append_new(ctx, json_pack("[I, I]", (json_int_t)entries, (json_int_t)n));
+}
+
+json_t *handover_net_queues(struct engine *e)
+{
+	json_t *queues = json_array();
+
+	if (queues && e->tcp)
+		tcp_transport_queues(e->tcp, put_queues, queues);
+	return queues;
+}
 
 struct collect {
 	int *fds;
@@ -118,6 +125,14 @@ static int memory_new(struct handover_net *net, size_t size, struct err *err)
 	return 0;
 }
 
+/* What was prepared before is enough: mapping it anew would cost the pages once more, while hosts are served. */
+static bool is_prepared(const struct handover_net *net, unsigned n_parts, size_t bytes,
+			unsigned n_fds)
+{
+	return net->map && net->n_parts == n_parts && bytes <= net->slice &&
+	       (!n_parts || n_fds <= net->out[0].fds_max);
+}
+
 int handover_net_prepare(struct engine *e, struct err *err)
 {
 	struct handover_net *net = &e->net;
@@ -126,9 +141,11 @@ int handover_net_prepare(struct engine *e, struct err *err)
 	int res;
 
 	ASSERT(n_parts <= HANDOVER_PARTS_MAX);
-	handover_net_fini(net);
 	if (e->tcp)
 		tcp_transport_save_size(e->tcp, &bytes, &n_fds);
+	if (is_prepared(net, n_parts, bytes + SPARE_BYTES / 2, n_fds + SPARE_FDS / 2))
+		return 0;
+	handover_net_fini(net);
 	net->slice = (bytes + SPARE_BYTES + PAGE - 1) / PAGE * PAGE;
 	res = memory_new(net, MAX(n_parts, 1u) * net->slice, err);
 	if (res < 0)
@@ -233,6 +250,29 @@ int handover_net_part(struct engine *e, unsigned i, const void *data, size_t len
 	return carry_in_init(&net->in[i], data, len, fds, n_fds, err);
 }
 
+static uint32_t number_at(const json_t *array, size_t i)
+{
+	json_int_t n = json_integer_value(json_array_get(array, i));
+
+	return n < 0 || n > HANDOVER_FD_MAX ? 0 : (uint32_t)n;
+}
+
+void handover_net_expect(struct engine *e, const json_t *queues)
+{
+	uint32_t total = 0;
+
+	for (size_t i = 0; i < json_array_size(queues) && total < HANDOVER_FD_MAX; i++) {
+		const json_t *one = json_array_get(queues, i);
+		uint32_t n = number_at(one, 1);
+
+		n += n / 16 + SPARE_CONNS; /* hosts come meanwhile */
+		total += n;
+		if (e->tcp)
+			tcp_transport_expect(e->tcp, number_at(one, 0), n);
+	}
+	proc_reserve_fds(e->successor.pidfd, total + SPARE_FDS);
+}
+
 static void net_restored(void *ctx, int res)
 {
 	struct engine *e = ctx;
@@ -256,4 +296,22 @@ void handover_net_serve(struct engine *e, handover_net_fn done)
 		tcp_transport_serve(e->tcp, net_done, e);
 	else
 		reactor_defer(e->control, &e->net.task);
+}
+
+void handover_net_pass(struct engine *e, handover_net_fn done)
+{
+	e->net.done = done;
+	if (e->tcp)
+		tcp_transport_pass(e->tcp, net_done, e);
+	else
+		reactor_defer(e->control, &e->net.task);
+}
+
+void handover_net_spin(struct engine *e, bool on)
+{
+	const int64_t poll_us = on ? e->opts->poll_us : POLL_US_NEVER;
+
+	for (unsigned i = 0; i < e->n_data; i++)
+		reactor_set_poll_us(e->data[i], poll_us);
+	reactor_set_poll_us(e->pools, poll_us);
 }

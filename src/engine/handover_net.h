@@ -47,12 +47,14 @@ size_t handover_net_types(uint16_t *ret, size_t max);
 
 /* ---- the old side ---- */
 
+/* What there is to expect: [[entries of a queue, connections], ...]. NULL without memory. */
+json_t *handover_net_queues(struct engine *e);
 /* The listening sockets, borrowed, into fds[]; at most max. How many. */
 unsigned handover_net_listeners(struct engine *e, int *fds, unsigned max);
 /* The stop: when done, every connection stands still and no command is under way. thaw: at any time, also before done, which does not come then. */
 void handover_net_freeze(struct engine *e, handover_net_fn done);
 void handover_net_thaw(struct engine *e);
-/* Memory for the parts, touched before the stop; with some room for who comes meanwhile. */
+/* Memory for the parts, touched before the stop; with some room for who comes meanwhile. Again: only if that room is mostly used. */
 int handover_net_prepare(struct engine *e, struct err *err);
 /* Frozen: every reactor writes its part. */
 void handover_net_save(struct engine *e, handover_net_fn done);
@@ -67,9 +69,19 @@ int handover_net_transport(struct engine *e, struct err *err);
 /* Part i of the state; takes the descriptors in fds and the array. data stays. */
 int handover_net_part(struct engine *e, unsigned i, const void *data, size_t len, int *fds,
 		      unsigned n_fds, struct err *err);
+/* Before that, while the old engine serves: memory for as many connections as its plan counts (queues, below), and room for their descriptors. */
+void handover_net_expect(struct engine *e, const json_t *queues);
 /* Builds connections and controllers of all parts, served by nobody. */
 void handover_net_restore(struct engine *e, handover_net_fn done);
 /* Accepts, receives, answers. */
 void handover_net_serve(struct engine *e, handover_net_fn done);
+/* Then: every reactor has come round, so the first commands that waited are served. */
+void handover_net_pass(struct engine *e, handover_net_fn done);
+
+/*
+ * Both engines have their reactors on the same cores. Whether this one's spin, as --poll-us says, or sleep when there is nothing to do: what serves nothing yet, and what stands
+ * still, leaves its core to the other.
+ */
+void handover_net_spin(struct engine *e, bool on);
 
 #endif

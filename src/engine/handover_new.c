@@ -72,6 +72,16 @@ static void new_enter(struct engine *e, enum handover_new_state state)
 	(void)timer_start(e->control, &n->timer, now + PATIENCE_MS * MS);
 }
 
+/* A part of the stop ends here and the next begins. */
+static void new_part(struct engine *e, const char *part)
+{
+	struct handover_new *n = &e->successor;
+	uint64_t now = reactor_now_exact(e->control);
+
+	handover_report_part(e, part, now - n->mark_ns);
+	n->mark_ns = now;
+}
+
 /* ---- words ---- */
 
 static void new_say(struct engine *e, struct handover_message *msg)
@@ -154,6 +164,7 @@ static void replayed(struct engine *e, int res)
 		new_end(e, -ENODEV,
 			"%u disks of the old engine could not be made here; see the log above",
 			left);
+	handover_net_expect(e, json_object_get(e->successor.plan, "queues"));
 	new_enter(e, NEW_FOLLOW);
 	store_follow(e, NULL, followed, e);
 }
@@ -187,10 +198,25 @@ static void new_ready(struct engine *e)
 		new_go(e);
 }
 
+/* The parts of what restoring was. */
+static void restore_parts(struct engine *e)
+{
+	struct tcp_restore_times times;
+
+	if (!e->tcp)
+		return;
+	times = tcp_transport_restore_times(e->tcp);
+	handover_report_part(e, "controllers", times.controllers_ns);
+	handover_report_part(e, "connections", times.connections_ns);
+	e->successor.mark_ns += times.controllers_ns + times.connections_ns;
+	new_part(e, "commands");
+}
+
 static void restored(struct engine *e, int res, const struct err *err)
 {
 	if (res < 0)
 		new_end(e, res, "%s", err->text);
+	restore_parts(e);
 	e->successor.conns = e->net.n_conns;
 	new_ready(e);
 }
@@ -201,8 +227,23 @@ static void followed_to(void *ctx, int res, const json_t *state, const struct er
 
 	if (res < 0)
 		new_end(e, res, "%s", err->text);
+	new_part(e, "follow");
 	new_enter(e, NEW_RESTORE);
 	handover_net_restore(e, restored);
+}
+
+/* What the old engine could not tell of the stop, because its report had left. */
+static void sent_parts(struct engine *e, uint64_t saved_ns, uint64_t sent_ns)
+{
+	struct handover_new *n = &e->successor;
+	uint64_t before = n->stop_at_ns + handover_report_parts(e);
+
+	n->mark_ns = n->restore_ns;
+	if (saved_ns < before || sent_ns < saved_ns || n->restore_ns < sent_ns)
+		return; /* an older version does not say */
+	handover_report_part(e, "save", saved_ns - before);
+	handover_report_part(e, "send", sent_ns - saved_ns);
+	handover_report_part(e, "wake", n->restore_ns - sent_ns);
 }
 
 static void new_state(struct engine *e, const struct handover_message *msg)
@@ -217,6 +258,8 @@ static void new_state(struct engine *e, const struct handover_message *msg)
 	if (resv_store_load(&e->resv, &err) < 0 ||
 	    handover_doc_state_read(e, &n->wire.bags[1], msg->bytes, &err) < 0)
 		new_end(e, err.code, "%s", err.text);
+	sent_parts(e, msg->saved_at_ns, msg->sent_at_ns);
+	new_part(e, "decode");
 	store_follow(e, n->pool_state, followed_to, e);
 }
 
@@ -225,25 +268,22 @@ static void new_state(struct engine *e, const struct handover_message *msg)
 static void new_report(struct engine *e)
 {
 	struct handover_new *n = &e->successor;
-	double stop_ms = (double)(reactor_now_exact(e->control) - n->stop_at_ns) / 1e6;
 
-	(void)json_object_set_new(e->upgrade.json, "stop_ms", json_real(stop_ms));
+	(void)json_object_set_new(e->upgrade.json, "stop_ms", json_real(n->stop_ms));
 	(void)json_object_set_new(e->upgrade.json, "connections", json_integer(n->conns));
 	handover_report_end(e, "done", "serving", "");
 	log_info("engine.running",
 		 "bdevs=%u problems=%u rpc=%s took_over_from=%d version=%s stop_ms=%.3f conns=%u",
 		 e->bdevs.count, e->problems.count, e->opts->rpc_socket, (int)n->wire.pid,
-		 n->version, stop_ms, n->conns);
+		 n->version, n->stop_ms, n->conns);
 }
 
-static void served(struct engine *e, int res, const struct err *err)
+/* Behind the stop: the first commands have been served. */
+static void passed(struct engine *e, int res, const struct err *err)
 {
 	struct handover_new *n = &e->successor;
 
-	if (res < 0)
-		log_error("handover.not_all_served", "reason=\"%s\"", err->text);
-	e->state = ENGINE_RUNNING;
-	handover_say(&n->wire, HANDOVER_DONE, 0, "", "%s", "");
+	new_part(e, "first-pass");
 	new_report(e);
 	rpc_server_set_state(e->rpc, RPC_RUNTIME);
 	rpc_server_thaw(e->rpc);
@@ -260,10 +300,24 @@ static void served(struct engine *e, int res, const struct err *err)
 		engine_stop(e);
 }
 
+static void served(struct engine *e, int res, const struct err *err)
+{
+	struct handover_new *n = &e->successor;
+
+	if (res < 0)
+		log_error("handover.not_all_served", "reason=\"%s\"", err->text);
+	e->state = ENGINE_RUNNING;
+	new_part(e, "serve");
+	n->stop_ms = (double)(n->mark_ns - n->stop_at_ns) / 1e6;
+	handover_say(&n->wire, HANDOVER_DONE, 0, "", "%s", "");
+	handover_net_pass(e, passed);
+}
+
 static void pools_ready(void *ctx, int res, const json_t *state, const struct err *err)
 {
 	if (res < 0)
 		log_error("handover.pools_lost", "reason=\"%s\"", err->text);
+	new_part(ctx, "take-over");
 	handover_net_serve(ctx, served);
 }
 
@@ -282,6 +336,8 @@ static void new_go(struct engine *e)
 	struct handover_new *n = &e->successor;
 
 	ASSERT(n->state == NEW_READY);
+	new_part(e, "word");
+	handover_net_spin(e, true);
 	e->lock_fd = n->lock_fd;
 	engine_lock_sign(e);
 	new_enter(e, NEW_TAKE_OVER);
@@ -351,6 +407,7 @@ void handover_new_start(struct engine *e)
 	pid_t pid = 0;
 	int fd = -1;
 
+	handover_net_spin(e, false);
 	n->lock_fd = -1;
 	n->timer.run = new_late;
 	n->begin_ns = n->step_ns = reactor_now_exact(e->control);

@@ -80,10 +80,12 @@ static bool old_enter(struct engine *e, enum handover_old_state state)
 	uint64_t now = reactor_now_exact(e->control);
 
 	if (o->state != OLD_IDLE)
-		handover_report_step(e, steps[o->state].name);
+		handover_report_step(e, steps[o->state].name, stopped(o));
 	o->state = state;
 	if (state == OLD_FREEZE) {
 		o->stop_ns = now;
+		if (o->start.deadline_ms == HANDOVER_DEADLINE_AUTO)
+			o->start.deadline_ms = handover_deadline_ms(e);
 		o->deadline_ns = now + o->start.deadline_ms * MS;
 	} else if (steps[state].limit_ms) {
 		o->deadline_ns = now + steps[state].limit_ms * MS;
@@ -221,8 +223,10 @@ static void old_abort(struct engine *e, int code, const char *fmt, ...)
 	}
 	handover_say(&o->wire, HANDOVER_REFUSE, code, step, "%s", err.text);
 	handover_wire_close(&o->wire);
-	if (o->frozen_net)
+	if (o->frozen_net) {
+		handover_net_spin(e, true);
 		handover_net_thaw(e);
+	}
 	store_unhold(e);
 	rpc_server_thaw(e->rpc);
 	engine_link_stop(e);
@@ -246,23 +250,6 @@ int handover_old_abort(struct engine *e, const char *reason)
 		return -EALREADY;
 	old_abort(e, -ECANCELED, "%s", reason);
 	return 0;
-}
-
-bool handover_old_stop(struct engine *e)
-{
-	struct handover_old *o = &e->old;
-
-	if (o->state == OLD_GO)
-		return false;
-	(void)handover_old_abort(e, "the engine is being stopped");
-	if (o->saving) {
-		o->stop_wanted = true;
-		return false;
-	}
-	sock_close(o->listener);
-	o->listener = NULL;
-	o->listen_fd = -1;
-	return true;
 }
 
 /* ---- the successor's words ---- */
@@ -417,8 +404,10 @@ void handover_old_saved(struct engine *e, int res, const struct err *err)
 	}
 	if (res < 0)
 		old_abort(e, res, "%s", err->text);
-	else if (old_enter(e, OLD_STATE))
+	else if (old_enter(e, OLD_STATE)) {
+		o->saved_ns = reactor_now_exact(e->control);
 		old_step(e);
+	}
 }
 
 /* Everything that files and calls are about has been written, and nobody is in the middle of a change. */
@@ -445,6 +434,8 @@ static bool bag_sent(struct engine *e, unsigned bag, enum handover_type type)
 		msg->type = type;
 		msg->bytes = o->document_bytes;
 		msg->stop_at_ns = o->stop_ns;
+		msg->saved_at_ns = o->saved_ns;
+		msg->sent_at_ns = reactor_now_exact(e->control);
 		res = handover_send(fd, msg, NULL, 0);
 	}
 	free(msg);
@@ -493,9 +484,10 @@ static void old_warm(struct engine *e)
 static void old_freeze(struct engine *e)
 {
 	rpc_server_freeze(e->rpc);
+	handover_net_spin(e, false);
+	e->old.frozen_net = true;
 	if (!old_enter(e, OLD_FREEZE))
 		return;
-	e->old.frozen_net = true;
 	old_later(e, UINT32_MAX);
 	handover_net_freeze(e, net_frozen);
 }
@@ -506,10 +498,10 @@ static void old_go(struct engine *e)
 	struct handover_old *o = &e->old;
 
 	store_retire(e);
-	handover_report_step(e, steps[OLD_READY].name);
 	o->state = OLD_GO;
 	o->deadline_ns = reactor_now_exact(e->control) + END_WAIT_MS * MS;
 	handover_say(&o->wire, HANDOVER_GO, 0, "", "%s", "");
+	handover_report_step(e, steps[OLD_READY].name, false);
 	proc_retire();
 	(void)handover_fail_pass(e, "old", "go");
 	old_later(e, END_WAIT_MS * MS);

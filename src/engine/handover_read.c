@@ -173,7 +173,8 @@ static int state_map(struct engine *e, struct handover_bag *bag, struct err *err
 	if (net->fd < 0 || fstat(net->fd, &st) < 0 || st.st_size <= 0 ||
 	    (uint64_t)st.st_size > PART_MAX)
 		return err_set(err, -EBADMSG, "the memory of the state did not come along");
-	net->map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, net->fd, 0);
+	/* Not populated: there is room for every buffer of the old engine, and little of it is used. */
+	net->map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, net->fd, 0);
 	if (net->map == MAP_FAILED) {
 		net->map = NULL;
 		return err_set(err, -errno, "no memory for the state: %s", strerror(errno));

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/handover.h"
@@ -22,14 +23,30 @@ void handover_report_begin(struct engine *e, const char *binary, bool dry_run)
 	struct handover_report *report = &e->upgrade;
 
 	json_decref(report->json);
-	report->json = json_pack("{s:s, s:s, s:s, s:b, s:I, s:{}}", "state", "running", "from",
-				 LITEPOOL_VERSION, "binary", binary, "dry_run", dry_run, "from_pid",
-				 (json_int_t)getpid(), "steps");
+	report->json = json_pack("{s:s, s:s, s:s, s:b, s:I, s:{}, s:{}}", "state", "running",
+				 "from", LITEPOOL_VERSION, "binary", binary, "dry_run", dry_run,
+				 "from_pid", (json_int_t)getpid(), "steps", "stop_us");
 	report->step_ns = reactor_now_exact(e->control);
 	log_info("handover.begin", "binary=%s dry_run=%d", binary[0] ? binary : "same", dry_run);
 }
 
-void handover_report_step(struct engine *e, const char *step)
+void handover_report_part(struct engine *e, const char *part, uint64_t ns)
+{
+	(void)json_object_set_new(json_object_get(e->upgrade.json, "stop_us"), part,
+				  json_integer((json_int_t)((ns + 500) / 1000)));
+}
+
+uint64_t handover_report_parts(struct engine *e)
+{
+	json_t *parts = json_object_get(e->upgrade.json, "stop_us");
+	uint64_t us = 0;
+
+	for (void *it = json_object_iter(parts); it; it = json_object_iter_next(parts, it))
+		us += (uint64_t)json_integer_value(json_object_iter_value(it));
+	return us * 1000;
+}
+
+void handover_report_step(struct engine *e, const char *step, bool in_stop)
 {
 	struct handover_report *report = &e->upgrade;
 	uint64_t now = reactor_now_exact(e->control);
@@ -39,6 +56,8 @@ void handover_report_step(struct engine *e, const char *step)
 	(void)snprintf(event, sizeof(event), "handover.%s", step);
 	log_info(event, "ms=%.3f", ms);
 	(void)json_object_set_new(json_object_get(report->json, "steps"), step, json_real(ms));
+	if (in_stop)
+		handover_report_part(e, step, now - report->step_ns);
 	report->step_ns = now;
 }
 
@@ -56,14 +75,34 @@ void handover_report_counts(struct engine *e, const struct handover_message *war
 #define STOP_CONN_MS 0.08
 #define STOP_POOL_MS 1.0
 
-void handover_estimate(struct engine *e, char *text, size_t size)
+static unsigned pools_of(struct engine *e)
 {
-	unsigned conns = handover_net_conns(e), pools = 0;
-	double ms;
+	unsigned pools = 0;
 
 	list_for_each (it, &e->store.pools)
 		pools++;
-	ms = STOP_BASE_MS + STOP_CONN_MS * conns + STOP_POOL_MS * pools;
+	return pools;
+}
+
+double handover_estimate_ms(struct engine *e)
+{
+	return STOP_BASE_MS + STOP_CONN_MS * handover_net_conns(e) + STOP_POOL_MS * pools_of(e);
+}
+
+/* Hosts that wait notice nothing for a second and more: an upgrade that is given up because there are many of them helps nobody. */
+uint32_t handover_deadline_ms(struct engine *e)
+{
+	const double ms = HANDOVER_DEADLINE_TIMES * handover_estimate_ms(e);
+
+	return (uint32_t)MIN(MAX(ms, (double)HANDOVER_DEADLINE_MS),
+			     (double)HANDOVER_DEADLINE_MS_MAX);
+}
+
+void handover_estimate(struct engine *e, char *text, size_t size)
+{
+	unsigned conns = handover_net_conns(e), pools = pools_of(e);
+	double ms = handover_estimate_ms(e);
+
 	(void)json_object_set_new(e->upgrade.json, "connections", json_integer(conns));
 	(void)json_object_set_new(e->upgrade.json, "estimate_ms", json_real(ms));
 	(void)snprintf(

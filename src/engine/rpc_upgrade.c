@@ -22,7 +22,7 @@ static const struct json_field start_fields[] = {
 
 void rpc_litepool_upgrade_start(struct rpc_call *call, const json_t *params, void *ctx)
 {
-	struct start_params p = {.deadline_ms = HANDOVER_DEADLINE_MS, .binary = ""};
+	struct start_params p = {.deadline_ms = HANDOVER_DEADLINE_AUTO, .binary = ""};
 	struct handover_start start;
 	struct err err = {0};
 

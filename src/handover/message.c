@@ -55,6 +55,8 @@ static const struct field fields[] = {
 	FIELD(23, KIND_U32, pools, 0),
 	FIELD(24, KIND_TYPES, types, 0),
 	FIELD(25, KIND_BEATS, beats, BIT(HANDOVER_BEAT)),
+	FIELD(26, KIND_U64, saved_at_ns, 0),
+	FIELD(27, KIND_U64, sent_at_ns, 0),
 };
 
 #define BEAT_BYTES 24u

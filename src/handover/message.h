@@ -61,7 +61,7 @@ struct handover_message {
 	uint32_t bag, bag_first,
 		bag_total; /* FDS: these descriptors are bag_first ... of bag_total of that bag */
 	uint64_t bytes;    /* of the document, descriptor 0 of the bag */
-	uint64_t warm_ns, restore_ns, stop_at_ns;
+	uint64_t warm_ns, restore_ns, stop_at_ns, saved_at_ns, sent_at_ns;
 	uint32_t restarts, conns, ctrlrs, bdevs, pools;
 	uint16_t n_types, n_beats;
 	uint16_t types[HANDOVER_TYPES_MAX];

@@ -3,12 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,6 +113,25 @@ void proc_pause_ms(unsigned ms)
 
 	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
 		;
+}
+
+void proc_reserve_fds(int fd, unsigned n)
+{
+	int lowest = fcntl(fd, F_DUPFD_CLOEXEC, 0), highest;
+	struct rlimit limit;
+	rlim_t want;
+
+	if (lowest < 0)
+		return;
+	(void)close(lowest);
+	want = (rlim_t)lowest + n;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0)
+		return;
+	if (want >= limit.rlim_cur)
+		want = limit.rlim_cur - 1;
+	highest = fcntl(fd, F_DUPFD_CLOEXEC, want);
+	if (highest >= 0)
+		(void)close(highest);
 }
 
 void proc_retire(void)

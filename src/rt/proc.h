@@ -25,6 +25,11 @@ int proc_signal_thread(pid_t pid, pid_t tid, int signo);
 /* The calling thread. */
 pid_t proc_tid(void);
 void proc_pause_ms(unsigned ms);
+/*
+ * Room for n descriptors more in this process's table; fd is any of its own. The kernel grows the table of a process with threads by waiting for all of the host's cores to come
+ * round (10 to 20 ms), at 64, 128, 256 ... descriptors: better now than in the middle of something. What is refused leaves it as it was.
+ */
+void proc_reserve_fds(int fd, unsigned n);
 /* This process has nothing to do any more but end: all its threads leave to others what these want of any core, so that its end delays nobody. */
 void proc_retire(void);
 

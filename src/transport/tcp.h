@@ -58,6 +58,11 @@ void tcp_transport_free(struct tcp_transport *t);
 void tcp_transport_freeze(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 void tcp_transport_thaw(struct tcp_transport *t);
 
+/* Connections there are, whatever their state. Control thread. */
+uint32_t tcp_transport_conns(const struct tcp_transport *t);
+/* The lengths of their queues: one() for each (at most a few), with how many connections have it. Control thread. */
+void tcp_transport_queues(const struct tcp_transport *t,
+			  void (*one)(void *ctx, uint32_t entries, uint32_t n), void *ctx);
 /* Enough for any one part as things stand: bytes (to be prefaulted) and descriptors. */
 void tcp_transport_save_size(struct tcp_transport *t, size_t *ret_bytes, unsigned *ret_fds);
 /* How many parts the state has: one per reactor. */
@@ -80,6 +85,8 @@ void tcp_transport_hold(struct tcp_transport *t);
 int tcp_listen_import(struct tcp_transport *t, int fd, struct err *err);
 /* The old one: the listeners' sockets, borrowed, by sock_export(). */
 void tcp_listeners_export(struct tcp_transport *t, void (*one)(void *ctx, int fd), void *ctx);
+/* n connections with queues of that length are to be expected: memory for them is got ready, until serve or discard. Only restore is faster by it. */
+void tcp_transport_expect(struct tcp_transport *t, uint32_t entries, uint32_t n);
 /*
  * Subsystems, namespaces, hosts and listeners are there. Builds everything and serves nothing. parts are read until done; done comes later, on the control reactor. After an error
  * tcp_transport_restore_error() has the reason, and only discard may follow.
@@ -88,8 +95,15 @@ struct carry_in;
 void tcp_transport_restore(struct tcp_transport *t, struct carry_in *parts, unsigned n_parts,
 			   nvme_done_fn done, void *ctx);
 const struct err *tcp_transport_restore_error(const struct tcp_transport *t);
+/* Until serve or discard: how long restore took, in ns: controllers, then connections, on the control reactor; then the commands of connections, on all reactors. */
+struct tcp_restore_times {
+	uint64_t controllers_ns, connections_ns, commands_ns;
+};
+struct tcp_restore_times tcp_transport_restore_times(const struct tcp_transport *t);
 /* All goes on here. */
 void tcp_transport_serve(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+/* Every reactor comes round once more: done has behind it what the first look at all sockets brought. */
+void tcp_transport_pass(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 /* All that was restored is forgotten; the other engine's connections do not notice. Listeners stay held. */
 void tcp_transport_discard(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 

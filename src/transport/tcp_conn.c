@@ -70,7 +70,7 @@ static void conn_init(struct tcp_conn *c, struct tcp_transport *t)
 struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
 				const struct sock_addr *peer)
 {
-	struct tcp_conn *c = calloc(1, sizeof(*c));
+	struct tcp_conn *c = tcp_spare_conn(t);
 	struct sock_addr local;
 	uint16_t local_port;
 
@@ -155,7 +155,7 @@ void tcp_conn_event(void *ctx, unsigned events)
 		tcp_tx_writable(c);
 	if (!(events & SOCK_EV_READ))
 		return;
-	c->read_held = c->tr->flow != TCP_FLOWING;
+	c->read_held = tcp_freeze_holds(c->tr);
 	if (c->read_held)
 		return;
 	if (c->state == TCP_CONN_FLUSH)

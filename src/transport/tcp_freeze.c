@@ -3,7 +3,8 @@
  * All stands still, and goes on: the first step of a hot upgrade, and the way back.
  *
  *	control                            each reactor
- *	freeze: order 2n+1, posted ------> FREEZING: no READ event is followed, no resume runs, nothing begins to execute (nvme/freeze.h);
+ *	freeze: order 2n+1, seen at once > READ events are held (tcp_freeze_holds())
+ *	        and posted --------------> FREEZING: no READ event is followed, no resume runs, nothing begins to execute (nvme/freeze.h);
  *	                                             answers of what executes are sent as always
  *	                                   look: nothing executes, no task is queued, each socket took what it takes
  *	                                   STILL: nothing is sent any more
@@ -15,7 +16,8 @@
  *  2. What may be under way between threads when all are still: the end of a connection (DRAIN, GONE), a message of the control plane to a queue pair (refs), the
  *     report of an error. Each comes to its end within a few passes; the round is repeated until there is none.
  *  3. Nothing is closed or timed out while it lasts: timers are put off.
- *  4. An order that is overtaken is never answered: reports name the order.
+ *  4. What is held before the order has arrived goes on with the thaw of that order, or, when the order is overtaken, with the one that overtook it.
+ *  5. An order that is overtaken is never answered: reports name the order.
  */
 #include "transport/tcp_priv.h"
 
@@ -110,21 +112,24 @@ static void conn_thaw(struct tcp_conn *c)
 
 static void thaw(struct tcp_reactor *tr)
 {
+	const bool was_frozen = tr->flow != TCP_FLOWING;
+
 	tr->flow = TCP_FLOWING;
+	tr->held_early = false;
 	list_for_each (it, &tr->conns)
 		conn_thaw(list_entry(it, struct tcp_conn, here_link));
-	nvme_thaw(tr->transport->target, tr->reactor);
+	if (was_frozen)
+		nvme_thaw(tr->transport->target, tr->reactor);
 }
 
 static void order_run(struct msg *msg)
 {
 	struct tcp_reactor *tr = container_of(msg, struct tcp_reactor, order.msg);
-	bool was_frozen = tr->flow != TCP_FLOWING;
 
 	atomic_store(&tr->order.posted, false);
 	tr->order_no = atomic_load(&tr->order.wanted);
 	if (tr->order_no % 2 == 0) {
-		if (was_frozen)
+		if (tr->flow != TCP_FLOWING || tr->held_early)
 			thaw(tr);
 		return;
 	}

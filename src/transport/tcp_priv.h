@@ -162,6 +162,7 @@ struct tcp_reactor { /* one per reactor; its own */
 	struct reactor *reactor;
 	struct list conns; /* by here_link: those that live here and are not GONE */
 	enum tcp_flow flow;
+	bool held_early;   /* FLOWING: something was held for an order that is on its way */
 	uint64_t order_no; /* the one that was taken last */
 	struct task look;  /* FREEZING: is it still? */
 	struct tcp_order order;
@@ -173,6 +174,24 @@ struct tcp_reactor { /* one per reactor; its own */
 	struct tcp_ahead ahead;
 	struct iovec iov[TCP_IOV_MAX];
 	uint8_t staging[TCP_STAGING_BYTES];
+};
+
+#define TCP_SPARE_KINDS 8u /* lengths of queues that are told apart; there are two or three */
+
+struct tcp_queues {
+	uint32_t entries, n;
+};
+
+struct tcp_spare_reqs {
+	uint32_t entries, n;
+	struct tcp_reqs *reqs; /* n of them, each with so many entries */
+};
+
+struct tcp_spares { /* tcp_spare.c; control thread */
+	struct tcp_conn **conns;
+	uint32_t n_conns;
+	unsigned kinds;
+	struct tcp_spare_reqs reqs[TCP_SPARE_KINDS];
 };
 
 struct tcp_transport { /* control thread, except opts and the pointers, which do not change */
@@ -198,6 +217,7 @@ struct tcp_transport { /* control thread, except opts and the pointers, which do
 	bool held;
 	struct list imports; /* struct tcp_import, tcp_listener.c */
 	struct tcp_restore *restore;
+	struct tcp_spares spares;
 	bool stopping;
 	nvme_done_fn stop_done;
 	void *stop_ctx;
@@ -416,6 +436,11 @@ void tcp_tx_stop(struct tcp_conn *c);
 void tcp_jobs_run(struct tcp_transport *t, int (*run)(struct tcp_reactor *tr, struct err *err),
 		  nvme_done_fn done, void *ctx);
 
+/* tcp_spare.c: a clean connection, and its slots as of tcp_reqs_init(); spares while there are some. */
+struct tcp_conn *tcp_spare_conn(struct tcp_transport *t);
+int tcp_spare_reqs(struct tcp_transport *t, struct tcp_reqs *reqs, uint32_t entries);
+void tcp_spares_free(struct tcp_transport *t);
+
 /* tcp_conn.c, for tcp_restore.c: a connection in state ICREQ, in no list but the transport's; s (attached nowhere) is its. NULL: no memory. */
 struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
 				const struct sock_addr *peer);
@@ -430,6 +455,16 @@ void tcp_listeners_serve(struct tcp_transport *t);
 
 /* tcp_freeze.c */
 void tcp_freeze_init(struct tcp_reactor *tr);
+/* Whether a READ event is to be held: from the moment that a freeze is ordered, in the middle of a pass that may still have a thousand sockets before it. */
+static inline bool tcp_freeze_holds(struct tcp_reactor *tr)
+{
+	if (tr->flow != TCP_FLOWING)
+		return true;
+	if (atomic_load_explicit(&tr->order.wanted, memory_order_relaxed) % 2 == 0)
+		return false;
+	tr->held_early = true;
+	return true;
+}
 /* A timer that ran while its reactor does not flow runs again later: time that passes is not the host's. True if so. */
 bool tcp_freeze_puts_off(struct tcp_conn *c, struct timer *timer);
 

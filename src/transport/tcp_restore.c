@@ -32,7 +32,7 @@ struct tcp_restore {
 	nvme_done_fn done;
 	void *ctx;
 	struct err err;
-	bool serves;
+	uint64_t begin_ns, built_ns, controllers_ns, end_ns; /* for the report */
 };
 
 struct conn_in {
@@ -214,7 +214,7 @@ static int conn_build(struct tcp_conn *c, const struct conn_in *in, struct err *
 		atomic_store(&c->qp.reactor, c->qp.home);
 	}
 	tcp_conn_add(c);
-	if (!rc && tcp_reqs_init(&c->reqs, in->state == TCP_CARRY_READY ? c->qp.qsize : 1))
+	if (!rc && tcp_spare_reqs(t, &c->reqs, in->state == TCP_CARRY_READY ? c->qp.qsize : 1))
 		rc = err_set(err, -ENOMEM, "no memory for the commands of a queue");
 	if (!rc)
 		rc = conn_bytes(c, in, err);
@@ -274,12 +274,26 @@ static int restore_conn(struct tcp_restore *restore, struct carry_in *part, cons
 	return conn_build(c, &in, err);
 }
 
+static uint64_t now_ns(const struct tcp_restore *restore)
+{
+	return reactor_now_exact(restore->transport->control);
+}
+
+static int restore_target(struct tcp_restore *restore, const struct tlv *rec, struct err *err)
+{
+	const uint64_t begin_ns = now_ns(restore);
+	int rc = nvme_carry_restore(restore->carry, rec, err);
+
+	restore->controllers_ns += now_ns(restore) - begin_ns;
+	return rc;
+}
+
 static int restore_record(struct tcp_restore *restore, struct carry_in *part, const struct tlv *rec,
 			  struct err *err)
 {
 	switch (rec->type) {
 	case NVME_CARRY_TARGET:
-		return nvme_carry_restore(restore->carry, rec, err);
+		return restore_target(restore, rec, err);
 	case TCP_CARRY_CONN:
 		return restore_conn(restore, part, rec, err);
 	default:
@@ -323,6 +337,7 @@ static void restored(void *ctx, int res)
 		restore->err = t->jobs_err;
 	if (!restore->err.code)
 		(void)nvme_carry_check(restore->carry, &restore->err);
+	restore->end_ns = now_ns(restore);
 	restore->done(restore->ctx, restore->err.code);
 }
 
@@ -344,11 +359,13 @@ void tcp_transport_restore(struct tcp_transport *t, struct carry_in *parts, unsi
 	t->restore = restore;
 	*restore = (struct tcp_restore){
 		.transport = t, .parts = parts, .n_parts = n_parts, .done = done, .ctx = ctx};
+	restore->begin_ns = now_ns(restore);
 	restore->carry = nvme_carry_new(t->target);
 	if (!restore->carry)
 		rc = err_set(&restore->err, -ENOMEM, "no memory for the state");
 	for (unsigned i = 0; !rc && i < n_parts; i++)
 		rc = restore_part(restore, &parts[i], &restore->err);
+	restore->built_ns = now_ns(restore);
 	tcp_jobs_run(t, rc ? nothing_run : commands_run, restored, t);
 }
 
@@ -357,8 +374,20 @@ const struct err *tcp_transport_restore_error(const struct tcp_transport *t)
 	return &t->restore->err;
 }
 
+struct tcp_restore_times tcp_transport_restore_times(const struct tcp_transport *t)
+{
+	const struct tcp_restore *restore = t->restore;
+
+	return (struct tcp_restore_times){
+		.controllers_ns = restore->controllers_ns,
+		.connections_ns = restore->built_ns - restore->begin_ns - restore->controllers_ns,
+		.commands_ns = restore->end_ns - restore->built_ns,
+	};
+}
+
 static void restore_free(struct tcp_transport *t)
 {
+	tcp_spares_free(t);
 	nvme_carry_free(t->restore->carry);
 	free(t->restore);
 	t->restore = NULL;
@@ -406,6 +435,11 @@ void tcp_transport_serve(struct tcp_transport *t, nvme_done_fn done, void *ctx)
 	nvme_carry_serve(t->restore->carry);
 	tcp_listeners_serve(t);
 	tcp_jobs_run(t, serve_run, served, t);
+}
+
+void tcp_transport_pass(struct tcp_transport *t, nvme_done_fn done, void *ctx)
+{
+	tcp_jobs_run(t, nothing_run, done, ctx);
 }
 
 static int discard_run(struct tcp_reactor *tr, struct err *err)

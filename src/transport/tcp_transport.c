@@ -108,6 +108,11 @@ const struct tcp_transport_opts *tcp_transport_opts(const struct tcp_transport *
 	return &t->opts;
 }
 
+uint32_t tcp_transport_conns(const struct tcp_transport *t)
+{
+	return t->n_conns;
+}
+
 static void stop_run(struct msg *msg)
 {
 	struct tcp_transport *t = container_of(msg, struct tcp_transport, stop_msg);
@@ -148,6 +153,7 @@ void tcp_transport_free(struct tcp_transport *t)
 	ASSERT(t->n_conns == 0);
 	ASSERT(t->n_strangers == 0);
 	tcp_listeners_close(t);
+	tcp_spares_free(t);
 	for (size_t i = 0; i < ARRAY_LEN(t->reactors); i++)
 		free(t->reactors[i]);
 	free(t);

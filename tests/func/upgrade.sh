@@ -46,6 +46,9 @@ check "I/O runs" wait_for busy
 for ((i = 1; i <= upgrades; i++)); do
     check "upgrade $i" upgrade --deadline 30000
 done
+# Each part is rounded to a microsecond.
+parts_sum() { same "$(rpc litepool_upgrade_status | json 'abs(sum(v for k, v in j["stop_us"].items() if k != "first-pass") - 1000 * j["stop_ms"]) < 20')" True; }
+check "the parts of the stop are the stop" parts_sum
 check "I/O still runs" wait_for busy
 : > "$work/end"
 wait $calls_pid

@@ -128,6 +128,12 @@ static void close_fd(void *ctx, int fd)
 	sock_export_close(w->control, fd);
 }
 
+static void expect_one(void *ctx, uint32_t entries, uint32_t n)
+{
+	/* One less, so that restore also does without. */
+	tcp_transport_expect(ctx, entries, n - 1);
+}
+
 static void restore_run(void *arg)
 {
 	struct handover *h = arg;
@@ -142,6 +148,7 @@ static void restore_run(void *arg)
 		h->in[i].close_fd = close_fd;
 		h->in[i].close_ctx = h->w;
 	}
+	tcp_transport_queues(h->w->transport, expect_one, h->w->other.transport);
 	tcp_transport_restore(h->w->other.transport, h->in, h->n_parts, step_done, h);
 }
 
