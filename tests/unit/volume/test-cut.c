@@ -6,7 +6,7 @@
 #include "unit/volume/volume_rig.h"
 
 #define SEEDS  20u
-#define WRITES 64u
+#define WRITES ((size_t)64)
 
 struct cut {
 	struct volume_rig rig;
