@@ -145,31 +145,18 @@ static bool space_is_right(const struct pool *pool)
 	       bitmap_count(&pool->space.used) == pool->rules.first_cluster + used;
 }
 
-/* A cluster of which no block is valid: one that was attached is in RAM alone, one that was cleared in part may have come by a record; both say the same. */
-static uint64_t entry_at(const struct pool_layer *l, uint64_t cluster, struct block_mask *ret_mask)
-{
-	uint64_t entry = 0;
-
-	*ret_mask = (struct block_mask){{0}};
-	if (cluster < map_clusters(l->map))
-		entry = map_get(l->map, (uint32_t)cluster, ret_mask);
-	if (entry & MAP_PARTIAL && !(entry & MAP_HIDE) &&
-	    layout_is_zero(ret_mask, sizeof(*ret_mask)))
-		return 0;
-	return entry;
-}
-
 static bool same_map(struct run *run, const struct pool_layer *a, const struct pool_layer *b)
 {
 	uint64_t end = MAX(map_clusters(a->map), map_clusters(b->map));
 
 	for (uint64_t c = 0; c < end; c++) {
-		struct block_mask x, y;
-		uint64_t in_a = entry_at(a, c, &x), in_b = entry_at(b, c, &y);
+		struct block_mask x = {{0}}, y = {{0}};
+		uint64_t in_a = c < map_clusters(a->map) ? map_get(a->map, (uint32_t)c, &x) : 0;
+		uint64_t in_b = c < map_clusters(b->map) ? map_get(b->map, (uint32_t)c, &y) : 0;
 
 		if (in_a == in_b && (!(in_a & MAP_PARTIAL) || !memcmp(&x, &y, sizeof(x))))
 			continue;
-		/* A cluster of which nothing is valid yet: that is in RAM alone. (One of which nothing is valid any more, as the volume ends before it, both have.) */
+		/* A cluster of which nothing is valid yet: that is in RAM alone. (One that was cleared came by a record: both have it, at the same place.) */
 		if (!in_b && in_a & MAP_PARTIAL && !(in_a & MAP_HIDE) &&
 		    layout_is_zero(&x, sizeof(x)))
 			continue;
