@@ -68,10 +68,10 @@ struct checker { /* the second world */
 
 struct run_opts {
 	uint64_t seed;
-	uint64_t cuts;                  /* stop after that many; 0: no limit */
-	uint64_t uncut;                 /* so many seeds, looked at only from within; 0: with cuts */
-	unsigned lives;                 /* of a run */
-	unsigned choices;               /* cuts at each event */
+	uint64_t cuts;    /* stop after that many; 0: no limit */
+	uint64_t uncut;   /* so many seeds, looked at only from within; 0: with cuts */
+	unsigned lives;   /* of a run */
+	unsigned choices; /* cuts at each event */
 	unsigned only_life, only_event; /* 0: all */
 	int only_choice;                /* -1: all */
 	bool trace;

@@ -71,9 +71,9 @@ progress() { cat /sys/block/nvme*n1/stat 2> /dev/null | awk '{n += $3 + $7} END 
 # Since before was set; or fio has ended, which the checks after it will tell.
 moved() { [ "$(progress)" -gt "$before" ] || [ -e /tmp/fio.rc ]; }
 
-# wait_for SECONDS COMMAND...: until it succeeds; looks ten times a second.
+# wait_for SECONDS COMMAND...: until it succeeds; looks ten times a second. The seconds are those of a quiet machine: an emulated guest on a loaded one gets four times as many.
 wait_for() {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + 4 * $1))
     shift
     until "$@" > /dev/null 2>&1; do
         [ $SECONDS -lt $end ] || { echo "waited in vain: $*"; return 1; }

@@ -13,7 +13,7 @@ import subprocess
 import time
 
 GROUP = "/apis/litepool.io/v1alpha1/"
-LIMIT_S = 60
+LIMIT_S = 240
 POOL = "3Gi"  # the agent takes the space at once
 API = ("10.99.0.1", 7443)
 TARGETS = "10.99.0.2"  # volumes have an address of their own, so that a guest can lose it and still talk to the control service
@@ -23,12 +23,12 @@ GUEST = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555"
 
 class Unix(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("litepool", timeout=30)
+        super().__init__("litepool", timeout=120)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
+        self.sock.settimeout(120)
         self.sock.connect(self.path)
 
 

@@ -67,13 +67,14 @@ ADDR=$A:4999 says "nobody listens" "nobody listens" attach $V:one $id
 id2=$(host volume closed 67108864 $V:closed nqn.2014-08.org.nvmexpress:uuid:somebody-else)
 says "not on the allow-list" "litepool engine host add $V:closed" attach $V:closed $id2
 says "no such subsystem" "has no subsystem $V:none" attach $V:none $id
-says "another NGUID" "it has: nvme" litepool --timeout 3 host attach --nqn $V:one --address $A --nguid 00112233445566778899aabbccddeeff
+says "another NGUID" "it has: nvme" litepool --timeout 8 host attach --nqn $V:one --address $A --nguid 00112233445566778899aabbccddeeff
 setup stop-cont stop
 says "an engine that hangs" "says nothing" litepool --timeout 2 host attach --nqn $V:one --address $A --nguid $id
 check "the kernel was not asked" same "$(n_ctrls)" 0
 setup stop-cont cont
 check "failures left nothing" nothing_left
-( sleep 1; pkill -INT -x litepool ) & says "interrupted" "cancelled" litepool --timeout 60 host attach --nqn $V:one --address $A --nguid 00112233445566778899aabbccddeeff; wait $!
+connected() { [ "$(n_ctrls)" = 1 ] && live "$(basename /sys/class/nvme/nvme* | tr -dc 0-9)"; }
+( wait_for 60 connected; pkill -INT -x litepool ) & says "interrupted" "cancelled" litepool --timeout 240 host attach --nqn $V:one --address $A --nguid 00112233445566778899aabbccddeeff; wait $!
 check "nor did the interrupt" nothing_left
 rm -f /dev/nvme-fabrics.away; mv /dev/nvme-fabrics /dev/nvme-fabrics.away
 says "without the module" "modprobe nvme-tcp" attach $V:one $id
@@ -85,7 +86,6 @@ setup rpc nvmf_create_subsystem "{\"nqn\":\"$V:late\",\"allow_any_host\":true}"
 setup listen $V:late $A
 late=aabbccddeeff00112233445566778899
 attach $V:late $late > /tmp/late.out 2>&1 & pid=$!
-connected() { [ "$(n_ctrls)" = 1 ] && live "$(basename /sys/class/nvme/nvme* | tr -dc 0-9)"; }
 check "the attach connects and waits" wait_for 20 connected
 setup rpc nvmf_subsystem_add_ns "{\"nqn\":\"$V:late\",\"namespace\":{\"bdev_name\":\"late\",\"nguid\":\"$late\"}}"
 wait $pid; check "it ends when the namespace arrives" contains "$(cat /tmp/late.out)" /dev/nvme
