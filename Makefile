@@ -81,7 +81,7 @@ fuzz:
 ## make guest   the tests with a real Linux kernel as host;  KILLS=100 UPGRADES=100 for the long run
 guest: build
 	@tools/deps test
-	@tests/guest/run --build $(BUILD) --kills $(or $(KILLS),20) --upgrades $(or $(UPGRADES),10)
+	@tests/guest/run --build $(BUILD) --kills $(or $(KILLS),20) --upgrades $(or $(UPGRADES),5)
 
 ## make kill KILLS=1000     kill -9 of an engine with a pool under verified I/O
 kill: build

@@ -42,17 +42,17 @@ setup() {
     out=$(host "$@") || not_ok "preparation: $*: $out"
 }
 
-# A loop of short verifying fio runs until the file /tmp/enough exists; /tmp/fio.out has the last run's words.
+# A loop of short verifying fio runs until the file /tmp/enough exists; /tmp/fio.out has the last run's words. FIO_NAME: another name than fio, for several at once.
 fio_loop() { # fio_loop OPTIONS...
     local i=0 died=0 rc
     while ! [ -e /tmp/enough ]; do
         rc=0
         fio --name=t --filename="${FIO_DEV:-/dev/nvme0n1}" --direct=1 --rw=randwrite --offset=$((i % 16 * 4))m --size=4m --ioengine=libaio \
-            --verify=crc32c --do_verify=1 --verify_fatal=1 --minimal "$@" > /tmp/fio.out 2>&1 || rc=$?
+            --verify=crc32c --do_verify=1 --verify_fatal=1 --minimal "$@" > "/tmp/${FIO_NAME:-fio}.out" 2>&1 || rc=$?
         # A fio that dies of its own signal (seen once: a double free in it) says nothing of the disk: forgiven once, and that part is done again.
         if [ $rc -gt 128 ] && [ $died = 0 ]; then
             died=1
-            cp /tmp/fio.out /tmp/fio.died
+            cp "/tmp/${FIO_NAME:-fio}.out" "/tmp/${FIO_NAME:-fio}.died"
             continue
         fi
         [ $rc = 0 ] || return 1
@@ -60,12 +60,13 @@ fio_loop() { # fio_loop OPTIONS...
     done
 }
 start_fio() {
-    rm -f /tmp/enough /tmp/fio.rc
-    { fio_loop "$@"; echo $? > /tmp/fio.rc; } &
-    fio_pid=$!
+    rm -f /tmp/enough "/tmp/${FIO_NAME:-fio}.rc"
+    { fio_loop "$@"; echo $? > "/tmp/${FIO_NAME:-fio}.rc"; } &
+    fio_pid=$! fio_pids+=($!)
 }
-stop_fio() { touch /tmp/enough; wait $fio_pid; }
-fio_went_well() { [ "$(cat /tmp/fio.rc)" = 0 ] || { cat /tmp/fio.out; dmesg | tail -n 15; return 1; }; }
+fio_pids=()
+stop_fio() { touch /tmp/enough; wait "${fio_pids[@]}"; }
+fio_went_well() { [ "$(cat "/tmp/${FIO_NAME:-fio}.rc")" = 0 ] || { cat "/tmp/${FIO_NAME:-fio}.out"; dmesg | tail -n 15; return 1; }; }
 # Sectors moved by the device and its paths: 6.1 counts none for a multipath device itself.
 progress() { cat /sys/block/nvme*n1/stat 2> /dev/null | awk '{n += $3 + $7} END {print n + 0}'; }
 # Since before was set; or fio has ended, which the checks after it will tell.

@@ -40,7 +40,7 @@ static struct reactor *make_reactor(unsigned id, const char *name)
 	return r;
 }
 
-static void done_post(void *ctx, int res)
+void rig_done(void *ctx, int res)
 {
 	struct rig *rig = ctx;
 
@@ -48,8 +48,7 @@ static void done_post(void *ctx, int res)
 	assert_int_equal(sem_post(&rig->done), 0);
 }
 
-/* Until done_post() ran once more. */
-static void wait_done(struct rig *rig)
+void rig_wait(struct rig *rig)
 {
 	struct timespec deadline;
 
@@ -82,13 +81,12 @@ static void call_run(struct msg *msg)
 	assert_int_equal(sem_post(&rig->done), 0);
 }
 
-/* On the control reactor. */
-static void control_call(struct rig *rig, void (*fn)(struct rig *rig))
+void rig_call(struct rig *rig, void (*fn)(struct rig *rig))
 {
 	struct call call = {.msg.run = call_run, .rig = rig, .fn = fn};
 
 	reactor_post(rig->control, &call.msg);
-	wait_done(rig);
+	rig_wait(rig);
 }
 
 void rig_pump(struct rig *rig)
@@ -142,7 +140,7 @@ static void add_ns(struct rig *rig, uint32_t nsid, struct blk_dev *dev)
 	uint32_t got;
 	struct err err;
 
-	if (nvme_subsystem_add_ns(rig->ss, &ns, &got, done_post, rig, &err))
+	if (nvme_subsystem_add_ns(rig->ss, &ns, &got, rig_done, rig, &err))
 		fail_msg("%s", err.text);
 }
 
@@ -160,7 +158,7 @@ static void add_listener(struct rig *rig)
 {
 	struct err err;
 
-	if (nvme_subsystem_add_listener(rig->ss, tcp_listener_port(rig->listener), done_post, rig,
+	if (nvme_subsystem_add_listener(rig->ss, tcp_listener_port(rig->listener), rig_done, rig,
 					&err))
 		fail_msg("%s", err.text);
 }
@@ -174,7 +172,9 @@ static void make_transport(struct rig *rig)
 	if (tcp_transport_new(rig->target, rig->control, &rig->data, 1, &rig->opts.tcp,
 			      &rig->transport, &err))
 		fail_msg("%s", err.text);
-	assert_int_equal(sock_addr_ip("127.0.0.1", 0, &addr), 0);
+	assert_int_equal(sock_addr_ip("127.0.0.1", rig->opts.port, &addr), 0);
+	if (rig->opts.port)
+		rig_take_listener(rig);
 	if (tcp_listen(rig->transport, &addr, NULL, &rig->listener, &err))
 		fail_msg("%s", err.text);
 	assert_true(str_to_u64(nvme_port_addr(tcp_listener_port(rig->listener))->trsvcid, 1, 65535,
@@ -225,13 +225,13 @@ struct rig *rig_new(const struct rig_opts *opts)
 	reactor_set_iobufs(rig->data, iobuf_arena_pool(rig->arena, 0));
 	reactor_set_iobufs(rig->control, iobuf_arena_pool(rig->arena, 1));
 	run(rig);
-	control_call(rig, make_target);
-	control_call(rig, add_ram);
-	wait_done(rig);
-	control_call(rig, add_fault);
-	wait_done(rig);
-	control_call(rig, add_listener);
-	wait_done(rig);
+	rig_call(rig, make_target);
+	rig_call(rig, add_ram);
+	rig_wait(rig);
+	rig_call(rig, add_fault);
+	rig_wait(rig);
+	rig_call(rig, add_listener);
+	rig_wait(rig);
 	return rig;
 }
 
@@ -266,17 +266,17 @@ unsigned rig_conns(struct rig *rig)
 
 static void stop_target(struct rig *rig)
 {
-	nvme_target_stop(rig->target, done_post, rig);
+	nvme_target_stop(rig->target, rig_done, rig);
 }
 
 static void stop_transport(struct rig *rig)
 {
-	tcp_transport_stop(rig->transport, done_post, rig);
+	tcp_transport_stop(rig->transport, rig_done, rig);
 }
 
 static void delete_subsystem(struct rig *rig)
 {
-	nvme_subsystem_delete(rig->ss, done_post, rig);
+	nvme_subsystem_delete(rig->ss, rig_done, rig);
 }
 
 static void free_all(struct rig *rig)
@@ -303,23 +303,23 @@ static void settle(struct rig *rig)
 
 	for (int i = 0; i < 10; i++) {
 		reactor_post(rig->data, &call.msg);
-		wait_done(rig);
-		control_call(rig, nothing);
+		rig_wait(rig);
+		rig_call(rig, nothing);
 	}
 }
 
 void rig_free(struct rig *rig)
 {
-	control_call(rig, stop_target);
-	wait_done(rig);
-	control_call(rig, stop_transport);
-	wait_done(rig);
+	rig_call(rig, stop_target);
+	rig_wait(rig);
+	rig_call(rig, stop_transport);
+	rig_wait(rig);
 	assert_int_equal(rig_bufs_in_use(rig), 0);
-	control_call(rig, delete_subsystem);
-	wait_done(rig);
-	control_call(rig, free_all);
+	rig_call(rig, delete_subsystem);
+	rig_wait(rig);
+	rig_call(rig, free_all);
 	settle(rig);
-	control_call(rig, free_disks);
+	rig_call(rig, free_disks);
 	if (rig->threads) {
 		reactor_stop(rig->data);
 		reactor_stop(rig->control);

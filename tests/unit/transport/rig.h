@@ -33,9 +33,12 @@
 struct rig_opts {
 	struct tcp_transport_opts tcp;
 	struct iobuf_counts bufs;
-	bool threads; /* the reactors run in threads of their own */
+	bool threads;  /* the reactors run in threads of their own */
+	uint16_t port; /* not 0: a successor, which serves nothing yet; it takes listen_fd */
+	int listen_fd;
 };
 struct rig_opts rig_opts_default(void);
+struct client;
 
 struct rig {
 	struct rig_opts opts;
@@ -56,9 +59,22 @@ struct rig *rig_new(const struct rig_opts *opts);
 /* Everything is taken down in order; no buffer may be in use after it. */
 void rig_free(struct rig *rig);
 void rig_pump(struct rig *rig);
+/* On the control reactor, to its end. */
+void rig_call(struct rig *rig, void (*fn)(struct rig *rig));
+/* What a call of the target is given as done (ctx: the rig), and the wait until it ran once more. */
+void rig_done(void *ctx, int res);
+void rig_wait(struct rig *rig);
 uint64_t rig_stat(struct rig *rig, const char *name); /* sum over the reactors */
 uint32_t rig_bufs_in_use(struct rig *rig);
 unsigned rig_conns(struct rig *rig); /* accepted and not gone */
+
+/*
+ * rig_handover.c, without threads. A hand-over to another engine as in a hot upgrade, while nothing is pumped for the clients. Everything goes along but what is on the RAM disks: those
+ * of the other are empty. Taken: returns the new one, which serves the clients (they are told), and frees the old. In vain: the new one is discarded, the old goes on.
+ */
+void rig_take_listener(struct rig *rig); /* of a successor, when its transport is made */
+struct rig *rig_hand_over(struct rig *rig, struct client *const clients[], unsigned n);
+void rig_hand_over_in_vain(struct rig *rig);
 
 /* A client: one connection. */
 struct client {
