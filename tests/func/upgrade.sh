@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Hot upgrades under verified I/O on 64 connections to a volume and a RAM disk, with RPC calls and snapshots all the while: no error, no reconnect, no byte wrong.
+# Hot upgrades under verified I/O on 64 connections to a volume and a RAM disk and four for large writes, with RPC calls and snapshots all the while: no error, no reconnect, no byte wrong.
 # LITEPOOL_UPGRADES: how many (20). LITEPOOL_CONNS: on how many connections (64).
 . "$(dirname "$0")/upgrade-lib.sh"
 requires "$perf_bin"
@@ -17,10 +17,14 @@ check "a RAM disk" rpc bdev_malloc_create '{"name":"ram","num_blocks":16384,"blo
 check "export of the RAM disk" lp export ram --any-host --nqn $nqn-ram --listen 127.0.0.1:0
 port_v=$(port_of $nqn-v) port_ram=$(port_of $nqn-ram)
 
+# Besides: writes of 128 KiB with digests, so that hand-overs fall into the data of R2Ts.
+port_big=$port_ram
 run_load() { exec "$perf_bin" "$@" > "$work/perf.$name" 2> "$work/perf.$name.err"; }
-for name in v ram; do
+each=(--size 32M --mix 50 --qd 4 --conns $((conns / 2)) --per-host 8)
+for name in v ram big; do
     port=port_$name
-    run_load --port "${!port}" --nqn $nqn-$name --size 32M --mix 50 --qd 4 --conns $((conns / 2)) --per-host 8 --seconds 600 --kato 30000 --verify --stall 60 &
+    [ $name != big ] || each=(--offset 32M --size 32M --bs 128k --mix 20 --qd 8 --conns 4 --per-host 4 --hdgst --ddgst)
+    run_load --port "${!port}" --nqn $nqn-${name/big/ram} "${each[@]}" --seconds 600 --kato 30000 --verify --stall 60 &
     pids+=($!)
 done
 ops() { rpc bdev_get_iostat | json 'sum(b["num_write_ops"] for b in j["bdevs"])'; }
@@ -56,7 +60,7 @@ check "all calls were answered well" answered
 kill -TERM "${pids[@]}"
 ended_well() { wait "$1" || { cat "$work/perf.$2.err"; return 1; }; }
 i=0
-for name in v ram; do
+for name in v ram big; do
     check "the load on $name ends well" ended_well "${pids[$i]}" $name
     check "nothing wrong, nothing failed, nobody reconnected on $name" same "$(json 'j["mismatches"], j["errors"], j["not_ended"], j["reconnects"]' < "$work/perf.$name")" "0 0 0 0"
     i=$((i + 1))
