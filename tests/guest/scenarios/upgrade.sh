@@ -13,8 +13,8 @@ setup lvol thin 134217728
 setup subsystem $NQN-plain small ram
 setup subsystem $NQN-sums p/thin big
 # A keep-alive may be late by as much as an upgrade on a loaded machine is.
-NQN=$NQN-plain check "connect" connect -k 30 -i 2
-NQN=$NQN-sums check "connect with digests and small queues" connect -k 30 -i 2 -Q 32 -g -G
+NQN=$NQN-plain check "connect" connect -k 120 -i 2
+NQN=$NQN-sums check "connect with digests and small queues" connect -k 120 -i 2 -Q 32 -g -G
 dev() { # dev SUBSYSTEM NSID: the name of its block device
     local d
     for d in /sys/block/nvme*n*; do # but not the paths, nvme0c0n1
@@ -58,9 +58,9 @@ moved_all() {
     moved=$all
 }
 ended() { local rc; for rc in /tmp/*.rc; do [ -e "$rc" ] && return; done; return 1; }
-# All devices have moved something since moved_all was called, or a load has ended, which the checks at the end tell. At most 120 s.
+# All devices have moved something since moved_all was called, or a load has ended, which the checks at the end tell. At most 480 s.
 all_move() {
-    local before now end=$((SECONDS + 120)) i
+    local before now end=$((SECONDS + 480)) i
     moved_all
     read -ra before <<< "$moved"
     while [ $SECONDS -lt $end ]; do
