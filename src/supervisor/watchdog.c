@@ -83,7 +83,7 @@ static bool stood_still(const struct supervisor *s, uint64_t now)
 	return state == 'T' || state == 't';
 }
 
-/* Found for the second time: one that is stuck. */
+/* Who is found for the first time is asked for its stack; who is found again is killed with its engine. */
 static void judge(struct supervisor *s, const struct handover_beat *beat, uint32_t ms)
 {
 	if (beat && s->stuck) {
