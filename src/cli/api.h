@@ -110,6 +110,11 @@ void api_impact_print(FILE *out, const struct api_impact *impact);
  */
 int api_consent(struct cli *cli, const char *name, const struct api_impact *impact);
 
+/* cmd_place.c: what placement looks at, out of the API, as one array; and into an inventory. */
+struct place_inventory;
+int api_place_objects(struct cli *cli, json_t **ret);
+int api_place_fill(struct place_inventory *inv, const json_t *objects, struct err *err);
+
 /* Commands. */
 int cli_cmd_object_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_object_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params);

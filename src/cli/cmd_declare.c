@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "cli/api.h"
-#include "kube/conditions.h"
 #include "kube/meta.h"
 #include "kube/text.h"
 
@@ -153,96 +152,4 @@ int cli_cmd_object_expand(struct cli *cli, const struct cli_cmd *cmd, json_t *pa
 	if (res == 0)
 		api_print_done(cli, noun, obj, cli_given(cli, "wait") ? "expanded" : "expands");
 	return res;
-}
-
-/* cordon, uncordon, drain: of a pool, or of all pools of a node */
-
-static const char *maintenance_of(const char *words)
-{
-	const char *verb = strrchr(words, ' ') + 1;
-
-	return !strcmp(verb, "cordon")  ? "Cordoned"
-	       : !strcmp(verb, "drain") ? "Draining"
-					: "Schedulable";
-}
-
-static int look_drained(struct cli *cli, const json_t *obj, void *ctx, const char **why)
-{
-	const json_t *drained = kube_condition_get(obj, "Drained");
-
-	if (!obj)
-		return err_set(&cli->err, -ENOENT, "it was deleted meanwhile");
-	*why = kube_str(drained, "message");
-	return kube_condition_is(obj, "Drained", "True");
-}
-
-static int pool_maintain(struct cli *cli, const char *name, const char *state)
-{
-	_cleanup_json_ json_t *patch = json_pack("{s:{s:s}}", "spec", "maintenance", state);
-	struct api_wait wait = {.kind = "StoragePool", .name = name, .look = look_drained};
-	_cleanup_json_ json_t *obj = NULL;
-	char what[320];
-	int res = api_merge(cli, "StoragePool", name, patch, &obj);
-
-	if (res == 0 && cli_given(cli, "wait")) {
-		(void)snprintf(what, sizeof(what), "pool %s to be empty", name);
-		wait.what = what;
-		res = api_wait(cli, &wait, NULL);
-	}
-	if (res == 0)
-		api_print_done(cli, api_noun_of_kind("StoragePool"), obj,
-			       !strcmp(state, "Cordoned")   ? "takes no new volumes"
-			       : !strcmp(state, "Draining") ? "is to be drained"
-							    : "takes volumes");
-	return res;
-}
-
-static int drain_impact(struct cli *cli, const char *pool)
-{
-	_cleanup_json_ json_t *obj = NULL;
-	struct api_impact impact = {0};
-	int res = api_get(cli, "StoragePool", pool, &obj);
-
-	if (res == 0)
-		res = api_impact_pool(cli, obj, &impact);
-	if (res == 0)
-		fprintf(cli->out,
-			"pool %s takes no new volumes; %u volumes and %u snapshots have to leave "
-			"it. Nothing is deleted.\n",
-			pool, impact.volumes, impact.snapshots);
-	api_impact_fini(&impact);
-	return res;
-}
-
-static int pool_verb(struct cli *cli, const char *name, const char *state)
-{
-	return cli_given(cli, "show-impact") ? drain_impact(cli, name)
-					     : pool_maintain(cli, name, state);
-}
-
-int cli_cmd_maintenance(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
-{
-	const char *name = cli_text(cli, "NAME"), *state = maintenance_of(cmd->words);
-	_cleanup_json_ json_t *node = NULL, *pools = NULL;
-	const json_t *pool;
-	char field[320];
-	size_t i;
-	int res;
-
-	if (!strcmp(api_noun(cmd)->word, "pool"))
-		return pool_verb(cli, name, state);
-	res = api_get(cli, "StorageNode", name, &node);
-	(void)snprintf(field, sizeof(field), "spec.nodeName=%s", name);
-	if (res == 0)
-		res = api_list(cli, "StoragePool", NULL, field, &pools);
-	if (res < 0)
-		return res;
-	if (json_array_size(pools) == 0)
-		fprintf(cli->out, "node %s has no pools\n", name);
-	json_array_foreach (pools, i, pool) {
-		res = pool_verb(cli, kube_name(pool), state);
-		if (res < 0)
-			return res;
-	}
-	return 0;
 }

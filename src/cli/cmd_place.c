@@ -147,8 +147,7 @@ static const json_t *object_find(const json_t *objects, const char *kind, const 
 	return NULL;
 }
 
-/* What placement looks at, out of the API. */
-static int objects_fetch(struct cli *cli, json_t **ret)
+int api_place_objects(struct cli *cli, json_t **ret)
 {
 	static const char *const kinds[] = {"StorageNode", "StoragePool", "StorageReservation",
 					    "StorageVolume", "StorageSnapshot"};
@@ -175,7 +174,7 @@ static int objects_read(struct cli *cli, json_t **ret_root, const json_t **ret_o
 	json_t *root;
 
 	if (!path) {
-		int res = objects_fetch(cli, ret_root);
+		int res = api_place_objects(cli, ret_root);
 
 		*ret_objects = *ret_root;
 		return res;
@@ -191,7 +190,7 @@ static int objects_read(struct cli *cli, json_t **ret_root, const json_t **ret_o
 	return 0;
 }
 
-static int inventory_fill(struct place_inventory *inv, const json_t *objects, struct err *err)
+int api_place_fill(struct place_inventory *inv, const json_t *objects, struct err *err)
 {
 	json_t *one;
 	size_t i;
@@ -261,7 +260,7 @@ int cli_cmd_explain(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 	if (res == 0)
 		res = objects_read(cli, &root, &objects);
 	if (res == 0)
-		res = inventory_fill(inv, objects, &cli->err);
+		res = api_place_fill(inv, objects, &cli->err);
 	if (res == 0)
 		res = request_make(cli, inv, objects, &request);
 	/* One that is placed is explained as if it were placed now: its own space is not in its way. */

@@ -64,6 +64,19 @@ check "node and pool tell theirs" prints 'holds 1 volumes whose data are lost: v
 check "cordon" prints 'takes no new volumes' say node cordon n1
 check "is declared" prints 'Cordoned' say pool list
 check "drain says what it means" prints '1 volumes and 0 snapshots have to leave' say pool drain p1 --show-impact
+check "and that nothing takes it" prints 'volume v1: ' say pool drain p1 --show-impact
+refused "so it is refused" "pool p1 is not drained, and nothing was changed: nothing takes 1 of its volumes" say pool drain p1
+refused "with the reason" "volume v1: .*(p1|pools)" say node drain n1
+check "nothing was changed" prints 'p1 +n1 +Healthy +Cordoned' say pool list
+check "another pool" prints 'created' say pool create p2 --node n2 --file /srv/p2.img --size 10G --labels tier=fast
+check "on a node that is there" status storagenodes/n2 '{"conditions":[{"type":"Ready","status":"True","reason":"EngineRuns","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}'
+check "which is open" status storagepools/p2 '{"health":"Healthy","capacity":10737418240,"free":10737418240,"allocated":0,"committed":0,"conditions":[{"type":"Ready","status":"True","reason":"Open","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}'
+check "takes it" prints 'volume v1 .2 GiB. could be made anew on pool p2 of node n2' say node drain n1 --show-impact
+check "so it is declared, and what has to be done is said" prints 'This version moves no volumes' say node drain n1
+check "as Draining" prints 'p1 +n1 +Healthy +Draining' say pool list
+check "two that do not fit together are not promised the same space" eval 'out say volume create v2 9G --pool-selector tier=fast && status storagevolumes/v2 "{\"phase\":\"Ready\",\"poolName\":\"p1\",\"nodeName\":\"n1\",\"size\":9663676416}"'
+refused "but told" "nothing takes 1 of its volumes" say pool drain p1
+check "the one that hinders goes" eval 'out say volume delete v2 --accept-volume-loss=v2'
 check "uncordon" prints 'takes volumes' say pool uncordon p1
 "$cli_bin" --server "unix:$api" volume list --watch > "$work/watch" 2>&1 &
 watch_pid=$!

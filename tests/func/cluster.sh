@@ -71,6 +71,11 @@ check "and says why" wait_for waits_why
 check "explain too" eval 'say explain volume waits | grep -qi cordon'
 for n in $NODES; do say node uncordon "n$n" > /dev/null; done
 check "then it is made" settle
+for n in 2 3; do say node cordon "n$n" > /dev/null; done
+refused "a drain is refused while nothing can take the volumes" "node n1 is not drained, and nothing was changed: nothing takes" say node drain n1
+refused "with the reason for each" "volume v1: 0 of [0-9]+ pools fit" say node drain n1
+check "and the pool stays as it was" eval '[ "$(of pool p1 "j[\"spec\"].get(\"maintenance\", \"Schedulable\")")" = Schedulable ]'
+for n in 2 3; do say node uncordon "n$n" > /dev/null; done
 
 # The disk of n3 goes to n2.
 check "data on the volume of n3" eval 'say attach v3 --node n1 --no-device && io_on 1 v3 --mix 50 --seconds 0.3 --versions "$work/v3"'
