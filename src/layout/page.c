@@ -23,8 +23,8 @@ F_AT(kind, 62);
 F_AT(body, PAGE_HEAD);
 
 static const char *const kind_names[PAGE_KINDS] = {
-	[PAGE_MAP] = "MAP",     [PAGE_MASK] = "MASK", [PAGE_LAYER] = "LAYER",
-	[PAGE_PROPS] = "PROPS", [PAGE_SUMS] = "SUMS", [PAGE_SEGMENTS] = "SEGMENTS",
+	[PAGE_MAP] = "MAP",     [PAGE_MASK] = "MASK",         [PAGE_LAYER] = "LAYER",
+	[PAGE_PROPS] = "PROPS", [PAGE_SEGMENTS] = "SEGMENTS",
 };
 
 static const char *const found_names[] = {
@@ -39,7 +39,7 @@ static const char *const found_names[] = {
 
 const char *page_kind_name(unsigned kind)
 {
-	return kind > 0 && kind < PAGE_KINDS ? kind_names[kind] : "?";
+	return kind < PAGE_KINDS && kind_names[kind] ? kind_names[kind] : "?";
 }
 
 const char *page_found_name(enum page_found found)
@@ -76,9 +76,6 @@ static const char *id_fault(const struct page_id *id, uint64_t place,
 		break;
 	case PAGE_PROPS:
 		max = PROPS_CHUNKS - 1;
-		break;
-	case PAGE_SUMS:
-		max = (rules->end_cluster - 1) / PAGE_CLUSTERS;
 		break;
 	case PAGE_SEGMENTS:
 		max = SEGTAB_PAIRS - 1;

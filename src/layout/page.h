@@ -9,24 +9,23 @@
 #include "layout/layout.h"
 #include "layout/record.h"
 
-#define PAGE_MAGIC    0x4750504cu /* "LPPG" */
-#define PAGE_HEAD     64u
-#define PAGE_ROOM     (LAYOUT_PAGE - PAGE_HEAD)
+#define PAGE_MAGIC   0x4750504cu /* "LPPG" */
+#define PAGE_HEAD    64u
+#define PAGE_ROOM    (LAYOUT_PAGE - PAGE_HEAD)
 
-#define PAGE_ENTRIES  504u /* MAP: entries; SEGMENTS: clusters */
-#define PAGE_MASKS    126u
-#define PAGE_LAYERS   63u
-#define PAGE_CLUSTERS 3u /* SUMS */
+#define PAGE_ENTRIES 504u /* MAP: entries; SEGMENTS: clusters */
+#define PAGE_MASKS   126u
+#define PAGE_LAYERS  63u
 static_assert(PAGE_ENTRIES == 4 * PAGE_MASKS, "four mask pages go with a map page");
 static_assert(PAGE_ENTRIES == SEGTAB_SLOTS, "a segment table page");
 
 enum page_kind {
-	PAGE_MAP = 1,  /* owner: layer; index i: clusters i * PAGE_ENTRIES ... */
-	PAGE_MASK,     /* owner: layer; index i: clusters i * PAGE_MASKS ... */
-	PAGE_LAYER,    /* owner: 0; entries in any order */
-	PAGE_PROPS,    /* owner: object; index: chunk */
-	PAGE_SUMS,     /* owner: 0; index i: device clusters i * PAGE_CLUSTERS ... */
-	PAGE_SEGMENTS, /* owner: 0; index i: segments i * PAGE_ENTRIES ...; in the head only */
+	PAGE_MAP = 1, /* owner: layer; index i: clusters i * PAGE_ENTRIES ... */
+	PAGE_MASK,    /* owner: layer; index i: clusters i * PAGE_MASKS ... */
+	PAGE_LAYER,   /* owner: 0; entries in any order */
+	PAGE_PROPS,   /* owner: object; index: chunk */
+	/* 5 was never written */
+	PAGE_SEGMENTS = 6, /* owner: 0; index i: segments i * PAGE_ENTRIES ...; in the head only */
 	PAGE_KINDS,
 };
 const char *page_kind_name(unsigned kind);
@@ -66,11 +65,6 @@ void page_set_layer(uint8_t page[LAYOUT_PAGE], unsigned i,
 /* data of the chunk lies in the page. */
 void page_props(const uint8_t page[LAYOUT_PAGE], struct props_chunk *ret_chunk);
 void page_set_props(uint8_t page[LAYOUT_PAGE], const struct props_chunk *chunk);
-uint32_t page_sum(const uint8_t page[LAYOUT_PAGE], unsigned cluster, unsigned block);
-void page_set_sum(uint8_t page[LAYOUT_PAGE], unsigned cluster, unsigned block, uint32_t sum);
-/* Open: blocks of the cluster may have been under way when power went; their sums may not match. */
-bool page_sums_open(const uint8_t page[LAYOUT_PAGE], unsigned cluster);
-void page_set_sums_open(uint8_t page[LAYOUT_PAGE], unsigned cluster, bool open);
 
 /* Fills the head. place: where it will be written. */
 void page_seal(uint8_t page[LAYOUT_PAGE], const struct layout_rules *rules,

@@ -14,14 +14,6 @@ struct props_format {
 static_assert(sizeof(struct props_format) == 32 + PROPS_CHUNK, "PROPS body");
 static_assert(sizeof(struct props_format) <= PAGE_ROOM, "PROPS fits");
 
-#define SUMS_OPEN 1u
-struct sums_format { /* per cluster */
-	le32 flags;
-	uint8_t rsvd4[4];
-	le32 sum[LAYOUT_CLUSTER_BLOCKS];
-} __attribute__((packed));
-static_assert(sizeof(struct sums_format) == 1032, "SUMS entry");
-static_assert(PAGE_CLUSTERS * sizeof(struct sums_format) <= PAGE_ROOM, "SUMS fits");
 static_assert(PAGE_ENTRIES * 8 == PAGE_ROOM, "MAP fills the page");
 static_assert(PAGE_MASKS * sizeof(struct block_mask) == PAGE_ROOM, "MASK fills the page");
 static_assert(PAGE_LAYERS * LAYER_SIZE == PAGE_ROOM, "LAYER fills the page");
@@ -101,39 +93,6 @@ void page_set_props(uint8_t page[LAYOUT_PAGE], const struct props_chunk *chunk)
 	memcpy(f->data, chunk->data, chunk->len);
 }
 
-static const struct sums_format *sums_at(const uint8_t *page, unsigned cluster)
-{
-	ASSERT(cluster < PAGE_CLUSTERS);
-	return (const struct sums_format *)(page + PAGE_HEAD) + cluster;
-}
-
-uint32_t page_sum(const uint8_t page[LAYOUT_PAGE], unsigned cluster, unsigned block)
-{
-	ASSERT(block < LAYOUT_CLUSTER_BLOCKS);
-	return get_le32(&sums_at(page, cluster)->sum[block]);
-}
-
-void page_set_sum(uint8_t page[LAYOUT_PAGE], unsigned cluster, unsigned block, uint32_t sum)
-{
-	struct sums_format *f = (struct sums_format *)(page + PAGE_HEAD) + cluster;
-
-	ASSERT(cluster < PAGE_CLUSTERS && block < LAYOUT_CLUSTER_BLOCKS);
-	put_le32(&f->sum[block], sum);
-}
-
-bool page_sums_open(const uint8_t page[LAYOUT_PAGE], unsigned cluster)
-{
-	return get_le32(&sums_at(page, cluster)->flags) & SUMS_OPEN;
-}
-
-void page_set_sums_open(uint8_t page[LAYOUT_PAGE], unsigned cluster, bool open)
-{
-	struct sums_format *f = (struct sums_format *)(page + PAGE_HEAD) + cluster;
-
-	ASSERT(cluster < PAGE_CLUSTERS);
-	put_le32(&f->flags, open ? SUMS_OPEN : 0);
-}
-
 static const char *map_fault(const uint8_t *page, const struct layout_rules *rules)
 {
 	for (unsigned i = 0; i < PAGE_ENTRIES; i++) {
@@ -181,21 +140,6 @@ static const char *props_fault(const uint8_t *page, const struct page_id *id)
 	return NULL;
 }
 
-static const char *sums_fault(const uint8_t *page)
-{
-	size_t used = PAGE_CLUSTERS * sizeof(struct sums_format);
-
-	for (unsigned i = 0; i < PAGE_CLUSTERS; i++) {
-		const struct sums_format *f = sums_at(page, i);
-
-		if ((get_le32(&f->flags) & ~SUMS_OPEN) || !layout_is_zero(f->rsvd4, 4))
-			return "a cluster has unknown flags";
-	}
-	if (!layout_is_zero(page + PAGE_HEAD + used, PAGE_ROOM - used))
-		return "unused bytes are not zero";
-	return NULL;
-}
-
 const char *page_body_fault(const uint8_t page[LAYOUT_PAGE], const struct page_id *id,
 			    const struct layout_rules *rules)
 {
@@ -208,8 +152,6 @@ const char *page_body_fault(const uint8_t page[LAYOUT_PAGE], const struct page_i
 		return layers_fault(page);
 	case PAGE_PROPS:
 		return props_fault(page, id);
-	case PAGE_SUMS:
-		return sums_fault(page);
 	case PAGE_SEGMENTS:
 		return segments_fault(page, rules);
 	case PAGE_KINDS:

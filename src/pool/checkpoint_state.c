@@ -133,7 +133,6 @@ static uint64_t *owner_pair(struct pool *pool, const struct page_id *id)
 		    checkpoint_layer_room(pool->checkpoint, (uint32_t)id->index))
 			return NULL;
 		return &pool->checkpoint->layer_pair[id->index];
-	case PAGE_SUMS:
 	case PAGE_SEGMENTS:
 	case PAGE_KINDS:
 		break;

@@ -27,9 +27,6 @@ static void walk(const struct page_slot *slot)
 		ASSERT(chunk.len == props_chunk_len(chunk.blob_size, chunk.index));
 		ASSERT(chunk.data + chunk.len <= slot->page + LAYOUT_PAGE);
 		break;
-	case PAGE_SUMS:
-		(void)page_sum(slot->page, PAGE_CLUSTERS - 1, 255);
-		break;
 	case PAGE_MAP:
 	case PAGE_MASK:
 	case PAGE_SEGMENTS:

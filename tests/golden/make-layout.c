@@ -67,7 +67,9 @@ static void golden(void)
 		image(name, buf, LAYOUT_PAGE);
 	}
 	image("journal.bin", buf, (size_t)sample_journal(buf) * LAYOUT_PAGE);
-	for (enum page_kind kind = PAGE_MAP; kind < PAGE_KINDS; kind++) {
+	for (unsigned i = 0; i < SAMPLE_PAGES; i++) {
+		enum page_kind kind = sample_pages[i];
+
 		(void)sample_page(kind, 90, buf);
 		(void)snprintf(name, sizeof(name), "page-%s.bin", page_kind_name(kind));
 		image(name, buf, LAYOUT_PAGE);
@@ -93,7 +95,9 @@ static void corpus(void)
 		image(name, buf, 1 + SUPERBLOCK_COPIES * LAYOUT_PAGE);
 		(void)snprintf(name, sizeof(name), "journal/all-%u", fix);
 		image(name, buf, 1 + (size_t)sample_journal(buf + 1) * LAYOUT_PAGE);
-		for (enum page_kind kind = PAGE_MAP; kind < PAGE_KINDS; kind++) {
+		for (unsigned i = 0; i < SAMPLE_PAGES; i++) {
+			enum page_kind kind = sample_pages[i];
+
 			(void)sample_page(kind, 90, buf + 1);
 			(void)sample_page(kind, 91, buf + 1 + LAYOUT_PAGE);
 			(void)snprintf(name, sizeof(name), "page/%s-%u", page_kind_name(kind), fix);

@@ -176,11 +176,6 @@ static void fill_page(enum page_kind kind, uint8_t *page)
 		ASSERT(props_cut(bytes, 1001, 3, 0, &chunk));
 		page_set_props(page, &chunk);
 		break;
-	case PAGE_SUMS:
-		page_set_sum(page, 0, 255, 0xaabbccdd);
-		page_set_sum(page, 2, 0, 0x11223344);
-		page_set_sums_open(page, 2, true);
-		break;
 	case PAGE_SEGMENTS:
 		page_set_entry(page, 0, 0x20);
 		page_set_entry(page, 503, 0x21);
@@ -190,6 +185,9 @@ static void fill_page(enum page_kind kind, uint8_t *page)
 		UNREACHABLE();
 	}
 }
+
+const enum page_kind sample_pages[SAMPLE_PAGES] = {PAGE_MAP, PAGE_MASK, PAGE_LAYER, PAGE_PROPS,
+						   PAGE_SEGMENTS};
 
 uint64_t sample_page(enum page_kind kind, uint64_t lsn, uint8_t page[LAYOUT_PAGE])
 {

@@ -18,6 +18,8 @@ void sample_rules(struct layout_rules *ret);
 void sample_record(unsigned i, struct record *ret);
 /* Three small transactions, one over several blocks, one more; how many blocks. Uses SAMPLE_JOURNAL_BLOCKS. */
 uint32_t sample_journal(uint8_t *blocks);
+#define SAMPLE_PAGES 5u
+extern const enum page_kind sample_pages[SAMPLE_PAGES]; /* all kinds */
 /* A sealed page of the kind, for the place returned. */
 uint64_t sample_page(enum page_kind kind, uint64_t lsn, uint8_t page[LAYOUT_PAGE]);
 const struct props *sample_props(void);
