@@ -23,9 +23,9 @@ check "then it is" lp detach l1
 mkdir -p /state/bin
 cat > /state/bin/lvm << 'L'
 #!/bin/bash
-# Does what it is told, and then takes the agent with it, once.
+# Does what it is told, and then takes the agent with it, once each; not after what it does with the thin pool, which comes first.
 /usr/sbin/lvm "$@"; rc=$?
-case $1 in lvcreate | lvextend) [ -e /state/cut.$1 ] || { touch /state/cut.$1; kill -9 "$(cat /state/agent.pid)"; } ;; esac
+case "$*" in lvcreate*vol-* | lvextend*vol-*) [ -e /state/cut.$1 ] || { touch /state/cut.$1; kill -9 "$(cat /state/agent.pid)"; } ;; esac
 exit $rc
 L
 chmod 755 /state/bin/lvm
