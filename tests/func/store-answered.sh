@@ -10,7 +10,7 @@ start_engine || exit 1
 check "a pool with a thin volume" lp pool create p "$work/disk.img" --size 2G
 check "the volume" lp volume create p/v 256M
 check "is exported" lp export p/v --nqn nqn.2025-01.io.litepool:v --listen 127.0.0.1:0 --any-host
-start_load --port "$(port_of nqn.2025-01.io.litepool:v)" --nqn nqn.2025-01.io.litepool:v --mix 30 --qd 16 --verify --reconnect
+start_load --port "$(port_of nqn.2025-01.io.litepool:v)" --nqn nqn.2025-01.io.litepool:v --size 64M --mix 30 --qd 16 --verify --reconnect
 writes() { rpc bdev_get_iostat | json 'max(b["num_write_ops"] for b in j["bdevs"])'; }
 busy() { [ "$(writes)" -gt 300 ]; } # since this engine started: the host is back
 reads() { rpc bdev_get_iostat | json 'max(b["num_read_ops"] for b in j["bdevs"])'; }
