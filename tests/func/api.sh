@@ -83,10 +83,10 @@ if command -v kubectl > /dev/null; then
     check "kubectl apply creates" kube apply --server-side=false -f "$work/k.yaml"
     sed -i s/3Gi/4Gi/ "$work/k.yaml"
     check "kubectl apply changes" kube apply --server-side=false -f "$work/k.yaml"
-    check "kubectl get prints the columns" eval 'kube get sv k | grep -q "^k  *4Gi"'
-    check "kubectl describe" eval 'kube describe sv k | grep -q "Size: *4Gi"'
+    check "kubectl get prints the columns" eval 'kube get sv k | grep "^k  *4Gi"'
+    check "kubectl describe" eval 'kube describe sv k | grep "Size: *4Gi"'
     check "kubectl label" kube label sv k a=b
-    check "kubectl explain" eval 'kube explain sv.spec.size | grep -q "whole size"'
+    check "kubectl explain" eval 'kube explain sv.spec.size | grep "whole size"'
     refused "kubectl apply of a smaller size" "may not become smaller" \
         kube patch sv k --type=merge -p '{"spec":{"size":"1Gi"}}'
     check "kubectl delete waits for the end" kube delete -f "$work/k.yaml"
