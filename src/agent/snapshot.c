@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/blocks.h"
 #include "agent/lvm.h"
 #include "agent/pool.h"
 #include "agent/watch.h"
@@ -192,6 +193,7 @@ static int tell_ready(struct cut *c, const json_t *lvol)
 		status_set_text(&s, "creationTime",
 				kube_time_format((uint64_t)created * NSEC_PER_SEC, false, text,
 						 sizeof(text)));
+	status_set(&s, "blocks", blocks_answer(c->a, c->snapshot, c->pool));
 	status_condition(&s, "Ready", true, "Cut", "it is in pool %s of node %s",
 			 kube_name(c->pool), c->a->node);
 	return status_commit(&s);

@@ -50,6 +50,23 @@ static const char *device_path(struct volume_work *w, char path[LVM_PATH_SIZE])
 	return path;
 }
 
+/* The list, and the same for the column that people see. */
+static void tell_attached(struct status *s, json_t *nodes)
+{
+	char text[4096] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const char *name = json_string_value(json_array_get(nodes, i));
+
+		if (name && used + strlen(name) + 2 < sizeof(text))
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
+						 used ? "," : "", name);
+	}
+	status_set(s, "attachedNodes", json_incref(nodes));
+	status_set_text(s, "attached", text);
+}
+
 static int tell_ready(struct volume_work *w)
 {
 	char path[LVM_PATH_SIZE];
@@ -66,7 +83,7 @@ static int tell_ready(struct volume_work *w)
 	if (allocated_moved(w->volume, used, size))
 		status_set_bytes(&s, "allocated", used);
 	status_set(&s, "targets", json_incref(w->targets));
-	status_set(&s, "attachedNodes", json_incref(w->attached));
+	tell_attached(&s, w->attached);
 	status_set_text(&s, "devicePath", device_path(w, path));
 	status_condition(&s, "Ready", true, path[0] ? "Local" : "Exported",
 			 "pool %s of node %s serves it", kube_name(w->pool), w->a->node);
@@ -92,7 +109,7 @@ static int tell_failed(struct volume_work *w)
 	if (!strcmp(w->reason, "DataMissing"))
 		status_set_text(&s, "phase", "Failed");
 	if (w->attached)
-		status_set(&s, "attachedNodes", json_incref(w->attached));
+		tell_attached(&s, w->attached);
 	status_condition(&s, "Ready", false, w->reason, "%s", w->err.text);
 	rc = status_commit(&s);
 	return rc ? rc : -EIO; /* later and later */

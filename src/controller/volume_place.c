@@ -182,8 +182,13 @@ enum verdict volume_place(struct control *c, const json_t *obj)
 static enum verdict not_grown(struct control *c, const json_t *obj, const char *why)
 {
 	_cleanup_json_ json_t *copy = json_deep_copy(obj);
+	const json_t *told = kube_condition_get(obj, "Expanded");
 	enum write_result result;
 
+	/* The same words about an earlier wish are no answer to this one, for which the CSI driver waits. Status does not move the generation: it is one write a wish. */
+	if (!json_equal(json_object_get(told, "observedGeneration"),
+			kube_at(obj, "metadata.generation")))
+		(void)kube_condition_remove(copy, "Expanded");
 	if (!edit_condition(c, copy, "Expanded", "False", "NoSpace", why))
 		return VERDICT_WAIT;
 	result = write_status(c, OBJECT_VOLUME, copy);

@@ -165,7 +165,7 @@ struct csi_extent {
 
 /* Of a snapshot, ascending and without overlap. */
 struct csi_extents {
-	struct csi_extent *items;
+	struct csi_extent *items; /* room for as many as are asked for; the caller's */
 	size_t n;
 	uint64_t capacity; /* of the volume when it was cut */
 	uint64_t next;     /* offset to go on at; meaningless with end */

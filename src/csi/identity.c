@@ -71,7 +71,7 @@ enum grpc_code csi_get_plugin_capabilities(struct csi_request *req)
 		caps[n++] = service_cap(
 			req->arena,
 			CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__GROUP_CONTROLLER_SERVICE);
-	if (b && b->extents)
+	if (!b || b->extents)
 		caps[n++] = service_cap(
 			req->arena,
 			CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__SNAPSHOT_METADATA_SERVICE);

@@ -25,7 +25,6 @@ static int follow(struct csi_plane *plane, const struct kube_resource *res, stru
 	return rc ? rc : informer_start(*ret, err);
 }
 
-/* Changed blocks are asked of the engine, which only its node can reach: not claimed. */
 static const struct csi_backend functions = {
 	.probe = plane_probe,
 	.create_volume = plane_create_volume,
@@ -44,6 +43,7 @@ static const struct csi_backend functions = {
 	.create_group = plane_create_group,
 	.delete_group = plane_delete_group,
 	.get_group = plane_get_group,
+	.extents = plane_extents,
 };
 
 int csi_plane_new(const struct csi_plane_config *config, struct csi_plane **ret, struct err *err)

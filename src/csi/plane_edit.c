@@ -12,6 +12,11 @@
 #define SIZE_UNIT 4096u
 #define SIZE_MAX_ ((uint64_t)INT64_MAX - SIZE_UNIT)
 
+/*
+ * Growing. spec.size is a wish until status.promised has as much. When there is no room for it, it is taken back, so that nothing is left of a growth that was refused: the
+ * volume does not grow by itself later, to a size that its claim may not have any more, and a smaller or the same size can be asked for.
+ */
+
 /* The controller has found no room for the size that is asked for now. */
 static bool no_room(const json_t *volume)
 {
@@ -55,6 +60,23 @@ static enum grpc_code ask(struct csi_plane *plane, struct csi_op *op, const json
 	return plane_patch(plane, op, plane->volume, kube_name(volume), NULL, patch, NULL);
 }
 
+/* Never OK when the wish was this call's own. OUT_OF_RANGE is what makes the claim's size one that can be lowered (external-resizer); it asks again later by itself. */
+static enum grpc_code take_back(struct csi_plane *plane, struct csi_op *op, const json_t *volume,
+				struct csi_range range, uint64_t wanted)
+{
+	uint64_t promised = plane_size(volume, "status.promised");
+	enum grpc_code code = GRPC_OK;
+
+	/* A volume of a controller that promised nothing yet keeps its wish. */
+	if (promised && promised < wanted)
+		code = ask(plane, op, volume, promised);
+	if (code != GRPC_OK || (promised && wanted - range.required >= SIZE_UNIT))
+		return code;
+	return csi_fail(op, GRPC_OUT_OF_RANGE, "volume %s cannot grow to %llu bytes now: %s",
+			kube_name(volume), (unsigned long long)wanted,
+			kube_str(kube_condition_get(volume, "Expanded"), "message"));
+}
+
 enum grpc_code plane_expand_volume(void *ctx, struct csi_op *op, const char *id,
 				   struct csi_range range, uint64_t *ret_capacity, bool *ret_node)
 {
@@ -86,12 +108,12 @@ enum grpc_code plane_expand_volume(void *ctx, struct csi_op *op, const char *id,
 			*ret_node = true;
 			return GRPC_OK;
 		}
-		if (code == GRPC_OK && !size && no_room(volume))
-			return csi_fail(
-				op, GRPC_RESOURCE_EXHAUSTED,
-				"volume %s cannot grow to %llu bytes now: %s", kube_name(volume),
-				(unsigned long long)wanted,
-				kube_str(kube_condition_get(volume, "Expanded"), "message"));
+		if (code == GRPC_OK && !size && no_room(volume)) {
+			code = take_back(plane, op, volume, range, wanted);
+			if (code != GRPC_OK && code != GRPC_ABORTED)
+				return code;
+			/* It was another's wish, or has changed meanwhile: this call's own is next. */
+		}
 		if (!plane_wait_next(plane, op, &wait))
 			return csi_fail(op, GRPC_DEADLINE_EXCEEDED,
 					"volume %s has not grown to %llu bytes yet: %s",

@@ -158,5 +158,10 @@ enum grpc_code plane_delete_group(void *ctx, struct csi_op *op, const char *id,
 				  const struct csi_strings *snapshot_ids);
 enum grpc_code plane_get_group(void *ctx, struct csi_op *op, const char *id,
 			       const struct csi_strings *snapshot_ids, struct csi_group *ret);
+enum grpc_code plane_extents(void *ctx, struct csi_op *op, const char *base_id, const char *id,
+			     uint64_t offset, uint32_t max, struct csi_extents *ret);
+/* "OFFSET+LENGTH OFFSET+LENGTH", as an agent tells blocks: into ret->items, which has room for max. False: it is not that, or not ascending from from to size. */
+bool plane_blocks_parse(const char *list, uint64_t from, uint64_t size, uint32_t max,
+			struct csi_extents *ret);
 
 #endif

@@ -167,15 +167,18 @@ static enum grpc_code stream_extents(struct csi_request *req, const char *base, 
 {
 	uint32_t max =
 		max_results > 0 && max_results < EXTENTS_MAX ? (uint32_t)max_results : EXTENTS_MAX;
-	struct csi_extents extents = {0};
+	struct csi_extents extents = {
+		.items = arena_zalloc(req->arena, max * sizeof(*extents.items))};
 	uint64_t offset = (uint64_t)start;
 
+	if (!extents.items)
+		return csi_no_memory(req);
 	if (start < 0)
 		return csi_fail(&req->op, GRPC_INVALID_ARGUMENT, "starting_offset is negative");
 	while (!extents.end) {
 		enum grpc_code code;
 
-		extents = (struct csi_extents){0};
+		extents = (struct csi_extents){.items = extents.items};
 		code = req->backend->extents(req->backend->ctx, &req->op, base, id, offset, max,
 					     &extents);
 		if (code == GRPC_OK && extents.n > max)

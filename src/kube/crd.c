@@ -14,7 +14,7 @@ static json_t *column(const struct kube_column *c)
 		(void)snprintf(path, sizeof(path), ".%s[?(@.type==\"%s\")].status", c->path,
 			       c->condition);
 	else
-		(void)snprintf(path, sizeof(path), ".%s", c->path);
+		(void)snprintf(path, sizeof(path), ".%s%s", c->path, c->list ? "[0]" : "");
 	json = json_pack("{s:s, s:s, s:s}", "name", c->name, "type", c->type, "jsonPath", path);
 	if (c->priority)
 		(void)json_object_set_new(json, "priority", json_integer(c->priority));
@@ -65,7 +65,7 @@ static json_t *schema_of(const struct kube_resource *res)
 	json_t *schema = kube_schema_openapi(res->props, NULL), *all;
 
 	for (const struct kube_rule *r = res->rules; r && r->path; r++)
-		kube_schema_rule(schema_at(schema, r->path), r->rule, r->message);
+		kube_schema_rule_on(schema_at(schema, r->path), r->rule, r->message, r->field);
 	all = json_object_get(schema, "properties");
 	(void)json_object_set_new(all, "apiVersion", json_pack("{s:s}", "type", "string"));
 	(void)json_object_set_new(all, "kind", json_pack("{s:s}", "type", "string"));

@@ -73,7 +73,7 @@ static const struct kube_prop node_props[] = {
 
 static const struct kube_column node_columns[] = {
 	{"Ready", "string", "status.conditions", .condition = "Ready"},
-	{"Address", "string", "spec.addresses"},
+	{"Address", "string", "spec.addresses", .list = true},
 	{"Rack", "string", "spec.topology.rack"},
 	{"Zone", "string", "spec.topology.zone", 1},
 	{"Engine", "string", "status.engineVersion"},
@@ -181,8 +181,9 @@ static const struct kube_prop volume_source[] = {
 };
 
 static const struct kube_prop volume_spec[] = {
-	{"size", KUBE_SIZE, KUBE_REQUIRED | KUBE_GROWS, .min = (int64_t)MIB, .max = INT64_MAX,
-	 .doc = "the whole size in bytes; an expansion sets a larger one"},
+	{"size", KUBE_SIZE, KUBE_REQUIRED, .min = (int64_t)MIB, .max = INT64_MAX,
+	 .doc = "the whole size in bytes; an expansion sets a larger one, and can be taken back "
+		"down to status.promised"},
 	{"provisioning", KUBE_STRING, KUBE_IMMUTABLE, .values = provisionings, .def = "\"Thin\""},
 	{"engine", KUBE_STRING, KUBE_IMMUTABLE, .values = engines, .def = "\"native\""},
 	{"position", KUBE_STRING, .values = positions, .def = "\"Any\"",
@@ -239,6 +240,7 @@ static const struct kube_prop volume_status[] = {
 	{"allocated", KUBE_SIZE},
 	{"targets", KUBE_OBJECT, KUBE_LIST, .props = volume_target, .items_max = 16},
 	{"attachedNodes", KUBE_STRING, KUBE_LIST, .format = NODE_NAME},
+	{"attached", KUBE_STRING, .max = 16384, .doc = "attachedNodes for people: a,b"},
 	{"devicePath", KUBE_STRING, .max = 255,
 	 .doc = "on nodeName alone: the volume is used there as this device, not over the network"},
 	FORMAT,
@@ -256,7 +258,7 @@ static const struct kube_column volume_columns[] = {
 	{"Size", "string", "spec.size"},
 	{"Phase", "string", "status.phase"},
 	{"Pool", "string", "status.poolName"},
-	{"Attached", "string", "status.attachedNodes"},
+	{"Attached", "string", "status.attached"},
 	{"Provisioning", "string", "spec.provisioning", 1},
 	{"Position", "string", "spec.position", 1},
 	{"Allocated", "string", "status.allocated", 1},
@@ -265,7 +267,15 @@ static const struct kube_column volume_columns[] = {
 static const char *const volume_fields[] = {"spec.nodeName", "status.poolName", "status.nodeName",
 					    "status.phase", NULL};
 
+/* What was promised may be in use. A wish beyond that is nobody's yet. */
+#define AT_LEAST(x, y) "quantity(string(" x ")).compareTo(quantity(string(" y "))) >= 0"
 static const struct kube_rule volume_rules[] = {
+	{"",
+	 AT_LEAST("self.spec.size",
+		  "oldSelf.spec.size") " || (has(oldSelf.status) && "
+				       "has(oldSelf.status.promised) && " AT_LEAST(
+					       "self.spec.size", "oldSelf.status.promised") ")",
+	 "may not become smaller, but for what status.promised does not have yet", ".spec.size"},
 	{"spec.source", "has(self.snapshotName) != has(self.volumeName)",
 	 "exactly one of snapshotName and volumeName must be set"},
 	{"spec", "has(oldSelf.source) || !has(self.source)",
@@ -277,6 +287,20 @@ static const struct kube_rule volume_rules[] = {
 	{NULL},
 };
 
+static void volume_size_check(const json_t *old, const json_t *obj, struct kube_problems *problems)
+{
+	uint64_t before, now, promised;
+
+	if (!kube_size_parse(kube_at(old, "spec.size"), &before, NULL) ||
+	    !kube_size_parse(kube_at(obj, "spec.size"), &now, NULL) || now >= before)
+		return;
+	if (!kube_size_parse(kube_at(old, "status.promised"), &promised, NULL) || now < promised)
+		kube_problem(problems, KUBE_CAUSE_FORBIDDEN, "spec.size", NULL,
+			     "may not become smaller (%" PRIu64 " to %" PRIu64
+			     " bytes), but for what status.promised does not have yet",
+			     before, now);
+}
+
 static void volume_check(const json_t *old, const json_t *obj, struct kube_problems *problems)
 {
 	const json_t *source = kube_at(obj, "spec.source");
@@ -284,6 +308,8 @@ static void volume_check(const json_t *old, const json_t *obj, struct kube_probl
 	bool snapshot = json_object_get(source, "snapshotName") != NULL;
 	bool volume = json_object_get(source, "volumeName") != NULL;
 
+	if (old)
+		volume_size_check(old, obj, problems);
 	if (source && snapshot == volume)
 		kube_problem(problems, snapshot ? KUBE_CAUSE_INVALID : KUBE_CAUSE_REQUIRED,
 			     "spec.source", NULL,
@@ -303,6 +329,17 @@ static const struct kube_prop snapshot_spec[] = {
 	{NULL},
 };
 
+/* A page of what a snapshot holds, for who asked by the annotation litepool.io/blocks (agent/blocks.h). */
+static const struct kube_prop snapshot_blocks[] = {
+	{"request", KUBE_STRING, KUBE_REQUIRED, .doc = "the annotation that is answered"},
+	{"list", KUBE_STRING, .max = 131072, .doc = "OFFSET+LENGTH OFFSET+LENGTH, in bytes"},
+	{"next", KUBE_SIZE, .doc = "the offset to go on at"},
+	{"end", KUBE_BOOL, .doc = "nothing follows"},
+	{"reason", KUBE_STRING, .doc = "why there is no list"},
+	{"message", KUBE_STRING, .max = 4096},
+	{NULL},
+};
+
 static const struct kube_prop snapshot_status[] = {
 	OBSERVED,
 	{"readyToUse", KUBE_BOOL},
@@ -313,6 +350,7 @@ static const struct kube_prop snapshot_status[] = {
 	{"size", KUBE_SIZE},
 	{"allocated", KUBE_SIZE},
 	FORMAT,
+	{"blocks", KUBE_OBJECT, .props = snapshot_blocks},
 	CONDITIONS,
 	{NULL},
 };

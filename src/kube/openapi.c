@@ -37,7 +37,7 @@ static const char *pattern_of(enum kube_format format)
 	return NULL;
 }
 
-void kube_schema_rule(json_t *schema, const char *rule, const char *message)
+void kube_schema_rule_on(json_t *schema, const char *rule, const char *message, const char *field)
 {
 	json_t *rules = json_object_get(schema, "x-kubernetes-validations");
 
@@ -45,8 +45,13 @@ void kube_schema_rule(json_t *schema, const char *rule, const char *message)
 		rules = json_array();
 		(void)json_object_set_new(schema, "x-kubernetes-validations", rules);
 	}
-	(void)json_array_append_new(rules,
-				    json_pack("{s:s, s:s}", "rule", rule, "message", message));
+	(void)json_array_append_new(rules, json_pack("{s:s, s:s, s:s*}", "rule", rule, "message",
+						     message, "fieldPath", field));
+}
+
+void kube_schema_rule(json_t *schema, const char *rule, const char *message)
+{
+	kube_schema_rule_on(schema, rule, message, NULL);
 }
 
 static void size_rules(const struct kube_prop *p, json_t *schema)

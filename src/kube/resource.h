@@ -25,12 +25,14 @@ struct kube_column {
 	int priority;            /* > 0: only in wide output */
 	const char
 		*condition; /* path is "status.conditions": the status of this type of condition */
+	bool list; /* path is an array: kube-apiserver, which would print JSON, prints its first */
 };
 
 /* A rule over more than one member as kube-apiserver checks it: CEL, with self the object at path, oldSelf before an update. */
 struct kube_rule {
-	const char *path; /* "spec.source"; NULL ends a table */
+	const char *path; /* "spec.source", "": the whole object; NULL ends a table */
 	const char *rule, *message;
+	const char *field; /* ".spec.size", below path: what the answer names; NULL: path itself */
 };
 
 struct kube_resource {

@@ -72,6 +72,8 @@ void kube_schema_check_update(const struct kube_prop *props, const json_t *old, 
 			      const char *path, struct kube_problems *problems);
 /* Adds a rule in CEL to a schema, as CustomResourceDefinitions have them. */
 void kube_schema_rule(json_t *schema, const char *rule, const char *message);
+/* field: what the answer names, ".spec.size" below schema; NULL: schema's own place. */
+void kube_schema_rule_on(json_t *schema, const char *rule, const char *message, const char *field);
 /* The OpenAPI v3 schema of an object of these members, with limits, patterns and, for what they cannot say, rules in CEL. New reference. */
 json_t *kube_schema_openapi(const struct kube_prop *props, const char *doc);
 

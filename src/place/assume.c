@@ -16,7 +16,7 @@ static int pool_find(struct place_inventory *inv, const char *name, struct place
 	struct place_pool *pool = strmap_get(&inv->pools_by_name, name);
 
 	if (!pool || !pool->known)
-		return err_set(err, -ENOENT, "there is no pool %s any more: decide again", name);
+		return err_set(err, -ENOENT, "there is no pool %s any more", name);
 	*ret = pool;
 	return 0;
 }
@@ -35,7 +35,7 @@ static int no_space(const struct place_space_need *need, const struct place_pool
 	case PLACE_SPACE_FULL:
 	default:
 		place_space_why(need, pool, why, sizeof(why));
-		return err_set(err, -ENOSPC, "pool %s: %s: decide again", pool->name, why);
+		return err_set(err, -ENOSPC, "pool %s: %s", pool->name, why);
 	}
 }
 

@@ -293,10 +293,7 @@ static enum grpc_code extents(void *ctx, struct csi_op *op, const char *base_id,
 	if (offset >= snapshot.size)
 		return csi_fail(op, GRPC_OUT_OF_RANGE, "the snapshot ends at %llu",
 				(unsigned long long)snapshot.size);
-	*ret = (struct csi_extents){.capacity = snapshot.size};
-	ret->items = arena_zalloc(op->arena, max * sizeof(*ret->items));
-	if (!ret->items)
-		return csi_fail(op, GRPC_RESOURCE_EXHAUSTED, "no memory");
+	*ret = (struct csi_extents){.items = ret->items, .capacity = snapshot.size};
 	offset = (offset + 2 * EXTENT - 1) / (2 * EXTENT) * (2 * EXTENT);
 	for (; offset < snapshot.size && ret->n < max; offset += 2 * EXTENT)
 		ret->items[ret->n++] = (struct csi_extent){offset, EXTENT};

@@ -66,6 +66,24 @@ static void sizes_are_quantities(struct suite *s)
 	EXPECT(because_of(s, "spec.size", NULL));
 }
 
+/* A wish for more that nothing was set aside for can be taken back; what was set aside cannot. */
+static void a_size_is_taken_back_to_what_is_promised(struct suite *s)
+{
+	const char *name = own_name(s, "a");
+	struct kube_ref status = volume_ref(name);
+	_cleanup_json_ json_t *promised =
+		json_pack("{s:{s:I}}", "status", "promised", (json_int_t)1 << 30);
+
+	status.sub = "status";
+	EXPECT(!make_volume(s, name, NULL));
+	EXPECT(!merge_with(s, name, "size", json_string("2Gi")));
+	EXPECT(!kube_merge(s->client, &status, promised, NULL, &s->error));
+	EXPECT(!merge_with(s, name, "size", json_string("1536Mi")));
+	EXPECT(!merge_with(s, name, "size", json_string("1Gi")));
+	EXPECT(refused(s, merge_with(s, name, "size", json_string("1023Mi")), KUBE_INVALID));
+	EXPECT(because_of(s, "spec.size", NULL));
+}
+
 static void what_is_fixed_stays(struct suite *s)
 {
 	const char *name = own_name(s, "a");
@@ -215,6 +233,7 @@ static void an_event_lives_where_its_object_does(struct suite *s)
 const struct check rule_checks[] = {
 	{"a bad field is named", a_bad_field_is_named},
 	{"sizes are quantities", sizes_are_quantities},
+	{"a size is taken back to what is promised", a_size_is_taken_back_to_what_is_promised},
 	{"what is fixed stays", what_is_fixed_stays},
 	{"rules over fields hold", rules_over_fields_hold},
 	{"defaults are filled and unknown is dropped", defaults_are_filled_and_unknown_is_dropped},

@@ -125,6 +125,7 @@ static bool update_refused(const char *before, const char *after)
 	kube_schema_default(res->props, old);
 	kube_schema_default(res->props, obj);
 	kube_schema_check_update(res->props, old, obj, "", &problems);
+	res->check(old, obj, &problems);
 	json_decref(problems.causes);
 	return problems.causes != NULL;
 }
@@ -135,6 +136,12 @@ static void what_is_fixed_stays(void **state)
 				   "{\"spec\":{\"size\":\"1Gi\",\"engine\":\"lvm\"}}"));
 	assert_true(
 		update_refused("{\"spec\":{\"size\":\"2Gi\"}}", "{\"spec\":{\"size\":\"1Gi\"}}"));
+	assert_false(
+		update_refused("{\"spec\":{\"size\":\"2Gi\"},\"status\":{\"promised\":1073741824}}",
+			       "{\"spec\":{\"size\":\"1Gi\"}}"));
+	assert_true(
+		update_refused("{\"spec\":{\"size\":\"2Gi\"},\"status\":{\"promised\":1073741825}}",
+			       "{\"spec\":{\"size\":\"1Gi\"}}"));
 	assert_false(update_refused("{\"spec\":{\"size\":\"1Gi\"}}",
 				    "{\"spec\":{\"size\":1073741824}}"));
 	assert_false(update_refused("{\"spec\":{\"size\":\"1Gi\"}}",

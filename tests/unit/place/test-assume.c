@@ -39,7 +39,7 @@ static void of_two_that_fit_alone_one_is_accepted(void **state)
 	assert_int_equal(place_assume_volume(inv, &a, "p1", &err), 0);
 	assert_int_equal(place_assume_volume(inv, &b, "p1", &err), -ENOSPC);
 	assert_string_equal(err.text, "pool p1: 60 GiB asked, 40 GiB of 100 GiB may still be "
-				      "promised: decide again");
+				      "promised");
 	assert_int_equal(place_assume_volume(inv, &a, "p1", &err), 0);
 	assert_int_equal(world_promised(inv, "p1"), 60);
 	assert_true(place_forget_volume(inv, "a"));
