@@ -49,8 +49,8 @@ images() {
     for p in provisioner attacher resizer snapshotter; do
         "$lab/image.py" "$i/csi-$p.tar" "$(sed -n "s/.*newName: \(.*csi-$p\), newTag: \(.*\)}/\1:\2/p" "$source/deploy/base/kustomization.yaml")=/usr/bin/csi-$p" csi-$p
     done
-    PATH=$build/src/engine:$build/src/supervisor:$build/src/agent:$build/src/controller:$build/src/csi:$build/src/cli:$build/tests/kube/cluster:$PATH \
-        "$lab/image.py" "$i/litepool.tar" docker.io/library/litepool:dev litepool-engine litepool-supervisor litepool-agent litepool-controller litepool-csi litepool csi-bridge \
+    PATH=$build/src/engine:$build/src/supervisor:$build/src/agent:$build/src/controller:$build/src/csi:$build/src/cli:$build/tests/kube/cluster:$build/tests/csi:$PATH \
+        "$lab/image.py" "$i/litepool.tar" docker.io/library/litepool:dev litepool-engine litepool-supervisor litepool-agent litepool-controller litepool-csi litepool csi-bridge lp-csi \
         mkfs.ext4 e2fsck resize2fs mkfs.xfs xfs_growfs xfs_io mkfs.btrfs btrfs blkid mount umount losetup
 }
 # What is not ours: the CRDs and the controller of snapshots.

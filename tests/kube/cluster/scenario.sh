@@ -85,6 +85,51 @@ spec: {volumeGroupSnapshotClassName: litepool, source: {selector: {matchLabels: 
 END
 }
 
+# What differs between two VolumeSnapshots, in bytes, as a backup program asks the driver: by the socket in its pod, as the sidecar of SnapshotMetadata does. "none": all that the second has.
+handle_of() { kubectl get volumesnapshotcontent "$(kubectl get volumesnapshot "$1" -o 'jsonpath={.status.boundVolumeSnapshotContentName}')" -o 'jsonpath={.status.snapshotHandle}'; }
+differs() {
+    local request method=GetMetadataAllocated
+    request="{\"snapshot_id\": \"$(handle_of "$2")\"}"
+    [ "$1" = none ] || { method=GetMetadataDelta request="{\"base_snapshot_id\": \"$(handle_of "$1")\", \"target_snapshot_id\": \"$(handle_of "$2")\"}"; }
+    kubectl -n litepool-system exec deployment/litepool-csi-controller -c driver -- lp-csi /csi/csi.sock $method "$request" > "$S/blocks" &&
+        python3 -c 'import json, sys; print(sum(int(b["size_bytes"]) for m in map(json.loads, sys.stdin) for b in m.get("block_metadata", [])))' < "$S/blocks"
+}
+between() { local got; got=$("${@:3}") && [ "$got" -ge "$1" ] && [ "$got" -le "$2" ] || { echo "'$got' is not from $1 to $2"; return 1; }; }
+
+# ---- the engine is replaced inside of its pod ----
+agent_on() { kubectl -n litepool-system get pods -l app.kubernetes.io/name=litepool-agent --field-selector "spec.nodeName=$1" -o 'jsonpath={.items[0].metadata.name}'; }
+engine_pod() { kubectl -n litepool-system get pods -l app.kubernetes.io/name=litepool-engine --field-selector "spec.nodeName=$1" -o "jsonpath={.items[0].metadata.uid} {.items[0].status.containerStatuses[0].restartCount}"; }
+engine_pid() { engine_rpc "$1" litepool_engine_status | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])'; }
+# As docs/kubernetes.md says: the new program comes out of the agent's image, which is updated by itself, through a folder that both pods have.
+upgrade_engine() {
+    kubectl -n litepool-system exec "$(agent_on "$1")" -- sh -ec 'cd /var/lib/litepool && cp "$(command -v litepool-engine)" engine.new && mv engine.new litepool-engine.next
+        litepool -s /run/litepool/engine.sock engine upgrade --binary /var/lib/litepool/litepool-engine.next --deadline 5000'
+}
+# How often a host of the node's lost a connection. nvme-file says each.
+cut_off() { cat "$S/$1/run/litepool/$(cat "$S/id")-$1"/*.log | grep -c nvme-file: || true; }
+# upgraded NODE POD: an upgrade under the pod's writes; the engine is another process, its pod the same, and nobody was cut off.
+upgraded() {
+    local pod pid cuts
+    pod=$(engine_pod "$1") pid=$(engine_pid "$1") || return
+    cuts=$(cut_off "$1")
+    sh_in "$2" 'rm -f /tmp/end; i=0; while [ ! -e /tmp/end ]; do i=$((i + 1)); dd if=/dev/urandom of=/data/u bs=64k count=4 conv=fsync 2> /dev/null && md5sum /data/u > /tmp/u.sum && md5sum -c /tmp/u.sum || exit 1; done; echo $i rounds' > "$S/rounds" 2>&1 &
+    local writer=$! rc=0
+    eventually grep -q OK "$S/rounds" && upgrade_engine "$1" || rc=1
+    sleep 1
+    sh_in "$2" 'touch /tmp/end'
+    wait "$writer" || { tail -n 3 "$S/rounds"; return 1; }
+    [ $rc = 0 ] && grep rounds "$S/rounds" || return 1
+    exactly "$pod" engine_pod "$1" && [ "$pid" != "$(engine_pid "$1")" ] || { echo "the engine is pid $pid as before"; return 1; }
+    exactly "$cuts" cut_off "$1"
+}
+# restarted NODE POD: what deleting the engine's pod does: the pod that uses the volume waits, and goes on.
+restarted() {
+    local pod
+    pod=$(engine_pod "$1") || return
+    kubectl -n litepool-system delete pod -l app.kubernetes.io/name=litepool-engine --field-selector "spec.nodeName=$1" --timeout="${LIMIT}s" &&
+        eventually eval '[ -n "$(engine_pod '"$1"')" ] && [ "$(engine_pod '"$1"')" != "'"$pod"'" ] && running' && sh_in "$2" 'dd if=/dev/urandom of=/data/after bs=64k count=4 conv=fsync'
+}
+
 # ---- many at once ----
 # many_claims N, many_attachments N: lists for kubectl
 many_claims() {
