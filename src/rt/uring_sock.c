@@ -346,17 +346,40 @@ static int get_int(int fd, int name, int *ret)
 	return getsockopt(fd, SOL_SOCKET, name, ret, &len) < 0 ? -errno : 0;
 }
 
-/* Another process's settings of the descriptor do not come along with certainty: they are made again. */
-static int prepare_import(int fd, int *ret_family, int *ret_listens, struct err *err)
+/* A TCP socket tells by one call that it is one, and whether it listens: hosts wait while a thousand of them come. */
+static bool is_tcp(int fd, int *ret_family, int *ret_listens)
 {
-	int type = 0, rc = get_int(fd, SO_TYPE, &type);
+	uint8_t state = 0; /* the first member of struct tcp_info */
+	socklen_t len = sizeof(state);
 
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) < 0 || len != sizeof(state))
+		return false;
+	*ret_family = AF_INET; /* or AF_INET6, which is the same to us */
+	*ret_listens = state == TCP_LISTEN;
+	return true;
+}
+
+static int look_at_import(int fd, int *ret_family, int *ret_listens)
+{
+	int type = 0, rc;
+
+	if (is_tcp(fd, ret_family, ret_listens))
+		return 0;
+	rc = get_int(fd, SO_TYPE, &type);
 	if (!rc)
 		rc = get_int(fd, SO_DOMAIN, ret_family);
 	if (!rc)
 		rc = get_int(fd, SO_ACCEPTCONN, ret_listens);
 	if (!rc && type != SOCK_STREAM && type != SOCK_SEQPACKET)
 		rc = -EPROTOTYPE;
+	return rc;
+}
+
+/* Another process's settings of the descriptor do not come along with certainty: they are made again. */
+static int prepare_import(int fd, int *ret_family, int *ret_listens, struct err *err)
+{
+	int rc = look_at_import(fd, ret_family, ret_listens);
+
 	if (!rc &&
 	    (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0))
 		rc = -errno;
