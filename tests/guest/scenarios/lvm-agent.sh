@@ -50,7 +50,7 @@ agent /state/bin
 check "nonsense is told" soon told pool p1 "has no list of"
 kill_agent
 CHECK=10 agent
-check "and over when it is over" soon told pool p1 '"health":"Healthy"'
+check "and over when it is over" soon told pool p1 '"health": "Healthy"'
 
 # What nobody declares goes; what is in use is kept.
 vg=$(vg_of)
