@@ -7,6 +7,7 @@
 /* After the above. */
 #include <cmocka.h>
 
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,12 +28,45 @@ struct supervisor_link *link_of(struct supervisor *s, pid_t pid)
 
 void process_kill(struct process *p, int signo)
 {
-	assert_int_equal(signo, SIGKILL);
-	kills++;
+	kills += signo == SIGKILL;
 }
 
 static const struct supervisor_opts opts = {.stuck_s = STUCK_S};
 static struct supervisor s;
+
+/* ---- on the loop's thread, whose the timer is ---- */
+
+struct step {
+	struct evloop_task task;
+	uint64_t due_ns; /* of the look; 0: the watchdog is started */
+	sem_t done;
+};
+
+/* The timer is set for the next look, but it is the test that looks. */
+static void step_run(struct evloop_task *task)
+{
+	struct step *step = container_of(task, struct step, task);
+
+	if (step->due_ns) {
+		s.watchdog.due_ns = step->due_ns;
+		s.watchdog.fire(&s.watchdog);
+	} else {
+		watchdog_start(&s);
+	}
+	evloop_timer_stop(&s.watchdog);
+	(void)sem_post(&step->done);
+}
+
+static void on_loop(uint64_t due_ns)
+{
+	struct step step = {.task.run = step_run, .due_ns = due_ns};
+
+	assert_int_equal(sem_init(&step.done, 0, 0), 0);
+	evloop_post(s.loop, &step.task);
+	while (sem_wait(&step.done)) {
+	}
+	(void)sem_destroy(&step.done);
+}
 
 /* An engine with a data and a control reactor that has spoken just now, and a watchdog at work. */
 static int setup(void **state)
@@ -48,34 +82,25 @@ static int setup(void **state)
 	s.link[0].n_beats = 2;
 	s.link[0].beats[0].tid = s.link[0].beats[1].tid = (uint32_t)proc_tid();
 	assert_int_equal(evloop_new("watchdog", &s.loop, &err), 0);
-	watchdog_start(&s);
+	on_loop(0);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	evloop_timer_stop(&s.watchdog);
 	evloop_free(s.loop);
 	return 0;
-}
-
-/* As the loop does when the time has come. */
-static void look_due_at(uint64_t due_ns)
-{
-	evloop_timer_stop(&s.watchdog);
-	s.watchdog.due_ns = due_ns;
-	s.watchdog.fire(&s.watchdog);
 }
 
 /* In time, whatever else the machine does. */
 static void look(void)
 {
-	look_due_at(evloop_now_ns() + LONG_NS);
+	on_loop(evloop_now_ns() + LONG_NS);
 }
 
 static void look_late(void)
 {
-	look_due_at(evloop_now_ns() - LONG_NS);
+	on_loop(evloop_now_ns() - LONG_NS);
 }
 
 static void who_beats_is_left_alone(void **state)
