@@ -26,7 +26,7 @@
 
 /* ---- huge pages ---- */
 
-static void put(struct ram_memory *m)
+void ram_memory_put(struct ram_memory *m)
 {
 	if (atomic_fetch_sub(&m->refs, 1) != 1)
 		return;
@@ -91,7 +91,7 @@ static void work_run(struct work *work)
 	}
 	if (more)
 		queue(m);
-	put(m);
+	ram_memory_put(m);
 }
 
 void ram_memory_want(struct ram_memory *m, size_t region)
@@ -152,7 +152,7 @@ static int map(struct ram_memory *m, const char *name, struct err *err)
 static void ram_memory_putp(struct ram_memory **m)
 {
 	if (*m)
-		put(*m);
+		ram_memory_put(*m);
 }
 
 int ram_memory_new(const char *name, uint64_t bytes, int fd, struct worker_pool *workers,
@@ -187,9 +187,4 @@ int ram_memory_new(const char *name, uint64_t bytes, int fd, struct worker_pool 
 		return res;
 	*ret = TAKE_PTR(m);
 	return 0;
-}
-
-void ram_memory_put(struct ram_memory *m)
-{
-	put(m);
 }

@@ -123,18 +123,27 @@ static uint64_t size_of(uint64_t layer)
 	return l ? l->disk.size_bytes : 0;
 }
 
+/* A volume, and as many others as go into a page with it; in the checkpoint. Its head. */
+static uint64_t fill_first_page(void)
+{
+	uint64_t head = rig_add_volume(&rig, "v", VOLUME);
+	char name[16];
+
+	for (unsigned i = 0; i < PAGE_LAYERS - 1; i++) {
+		snprintf(name, sizeof(name), "fill%u", i);
+		(void)rig_add_volume(&rig, name, MIB);
+	}
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	return head;
+}
+
 /* The page without the first old head is there; that of the new heads is not, so only the records tell how large they are. */
 static void new_heads_have_the_size_of_an_old_one_that_is_gone(void **state)
 {
 	uint64_t head[4];
 	char name[16];
 
-	head[0] = rig_add_volume(&rig, "v", VOLUME);
-	for (unsigned i = 0; i < PAGE_LAYERS - 1; i++) {
-		snprintf(name, sizeof(name), "fill%u", i);
-		(void)rig_add_volume(&rig, name, MIB);
-	}
-	assert_int_equal(rig_checkpoint(&rig), 0);
+	head[0] = fill_first_page();
 	for (unsigned i = 0; i < 3; i++) {
 		snprintf(name, sizeof(name), "s%u", i);
 		head[i + 1] = cut(head[i], name);
@@ -155,14 +164,8 @@ static void new_heads_have_the_size_of_an_old_one_that_is_gone(void **state)
 static void an_old_head_goes_though_its_page_has_it(void **state)
 {
 	uint64_t head[2];
-	char name[16];
 
-	head[0] = rig_add_volume(&rig, "v", VOLUME);
-	for (unsigned i = 0; i < PAGE_LAYERS - 1; i++) {
-		snprintf(name, sizeof(name), "fill%u", i);
-		(void)rig_add_volume(&rig, name, MIB);
-	}
-	assert_int_equal(rig_checkpoint(&rig), 0);
+	head[0] = fill_first_page();
 	head[1] = cut(head[0], "s");
 	remove_below(head[0], head[1]);
 	checkpoint_but_for(1);
