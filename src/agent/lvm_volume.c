@@ -231,16 +231,11 @@ static int clone(struct lvm_volume *v, const json_t *row, const char *kind, cons
 
 static int from_snapshot(struct lvm_volume *v, const char *name)
 {
-	struct volume_work *w = v->w;
-	_cleanup_json_ json_t *snapshot = informer_get(w->a->snapshots, "", name);
+	_cleanup_json_ json_t *snapshot = volume_source_snapshot(v->w, name);
 	char lv[LVM_NAME_SIZE];
 
-	w->reason = "SourceMissing";
 	if (!snapshot)
-		return err_set(&w->err, -ENOENT, "there is no StorageSnapshot %s", name);
-	w->reason = "SourceNotReady";
-	if (!json_is_true(kube_at(snapshot, "status.readyToUse")))
-		return err_set(&w->err, -EAGAIN, "StorageSnapshot %s is not ready", name);
+		return v->w->err.code;
 	(void)snprintf(lv, sizeof(lv), "snap-%.40s", kube_uid(snapshot));
 	return clone(v, lvm_row(v->rows, lv), "StorageSnapshot", name);
 }

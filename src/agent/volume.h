@@ -31,6 +31,9 @@ int volume_export(struct volume_work *w); /* subsystem, namespace, listeners */
 /* Hosts. What could not be allowed is in w->err with 0 (w->reason set): the rest is done. */
 int volume_hosts(struct volume_work *w);
 
+/* The StorageSnapshot that a volume is made of, of any engine: a new reference; NULL: it is not there or not ready, with w->err and w->reason. */
+json_t *volume_source_snapshot(struct volume_work *w, const char *name);
+
 /* Export, data, in this order. 0 when nothing is left. */
 int volume_remove(struct agent *a, const char *lvs_name, const char *uid, struct err *err);
 /* The snapshot that a clone of a volume begins with: "POOL/clone-UID" without the pool. */

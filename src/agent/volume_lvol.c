@@ -70,17 +70,30 @@ static int make_clone(struct volume_work *w, const char *snapshot)
 		    json_pack("{s:s}", "snapshot_name", snapshot));
 }
 
-static int clone_snapshot(struct volume_work *w)
+json_t *volume_source_snapshot(struct volume_work *w, const char *name)
 {
-	const char *name = kube_str(w->volume, "spec.source.snapshotName");
 	_cleanup_json_ json_t *snapshot = informer_get(w->a->snapshots, "", name);
 
 	w->reason = "SourceMissing";
-	if (!snapshot)
-		return err_set(&w->err, -ENOENT, "there is no StorageSnapshot %s", name);
+	if (!snapshot) {
+		(void)err_set(&w->err, -ENOENT, "there is no StorageSnapshot %s", name);
+		return NULL;
+	}
 	w->reason = "SourceNotReady";
-	if (!json_is_true(kube_at(snapshot, "status.readyToUse")))
-		return err_set(&w->err, -EAGAIN, "StorageSnapshot %s is not ready", name);
+	if (!json_is_true(kube_at(snapshot, "status.readyToUse"))) {
+		(void)err_set(&w->err, -EAGAIN, "StorageSnapshot %s is not ready", name);
+		return NULL;
+	}
+	return json_incref(snapshot);
+}
+
+static int clone_snapshot(struct volume_work *w)
+{
+	const char *name = kube_str(w->volume, "spec.source.snapshotName");
+	_cleanup_json_ json_t *snapshot = volume_source_snapshot(w, name);
+
+	if (!snapshot)
+		return w->err.code;
 	return make_clone(w, kube_uid(snapshot));
 }
 
