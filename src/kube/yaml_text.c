@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A walk with a stack of its own. Strings that could be read as something else are written as JSON strings, which are YAML, too.
+ * A walk with a stack of its own. Strings that could be read as something else are double-quoted (YAML 1.2 section 7.3.1): JSON's strings
+ * would not do, for YAML takes some characters that JSON leaves as they are for line breaks or for no text at all.
  */
 #include "kube/yaml_text.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "kube/text.h"
+
+/* Bytes of a key that stay below 1024 characters however they are written: \uXXXX is six for at least one. */
+#define KEY_PLAIN_MAX 128
 
 struct walk {
 	json_t *value; /* object or array */
@@ -35,13 +41,60 @@ static bool is_plain(const char *s)
 	return true;
 }
 
+/* The character at *s, which is valid UTF-8 as every string of jansson's; *s moves behind it. */
+static uint32_t next_char(const char **s)
+{
+	const unsigned char *at = (const unsigned char *)*s;
+	unsigned more = at[0] < 0x80 ? 0 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
+	uint32_t c = more ? at[0] & (0x3fU >> more) : at[0];
+
+	for (unsigned i = 1; i <= more; i++)
+		c = c << 6 | (at[i] & 0x3f);
+	*s += more + 1;
+	return c;
+}
+
+/* Stands for itself between quotes: printable (section 5.1) and neither a break, which YAML 1.1 has more of, nor a byte order mark. */
+static bool is_itself(uint32_t c)
+{
+	if (c < 0xa1)
+		return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+	return c != 0x2028 && c != 0x2029 && c != 0xfeff && c != 0xfffe && c != 0xffff;
+}
+
+static void put_quoted(FILE *out, const char *s)
+{
+	(void)fputc('"', out);
+	while (*s) {
+		const char *from = s;
+		uint32_t c = next_char(&s);
+
+		if (is_itself(c))
+			(void)fwrite(from, 1, (size_t)(s - from), out);
+		else if (c == '"' || c == '\\')
+			(void)fprintf(out, "\\%c", (char)c);
+		else if (c == '\n' || c == '\t')
+			(void)fputs(c == '\n' ? "\\n" : "\\t", out);
+		else
+			(void)fprintf(out, "\\u%04" PRIx32, c);
+	}
+	(void)fputc('"', out);
+}
+
+static void put_string(FILE *out, const char *s)
+{
+	if (is_plain(s))
+		(void)fputs(s, out);
+	else
+		put_quoted(out, s);
+}
+
 static void put_scalar(FILE *out, const json_t *value)
 {
-	const char *s = json_string_value(value);
 	char *text;
 
-	if (s && is_plain(s)) {
-		(void)fputs(s, out);
+	if (json_is_string(value)) {
+		put_string(out, json_string_value(value));
 		return;
 	}
 	/* Also the empty array and object. */
@@ -77,18 +130,19 @@ static json_t *next_child(struct walk *w, const char **ret_key)
 	return child;
 }
 
-static void put_key(FILE *out, const char *key)
+/* A parser may look for the colon of a key no further than 1024 characters (section 7.4.2): behind a longer one it is on a line of its own. */
+static void put_key(FILE *out, const char *key, size_t depth)
 {
-	json_t *name;
+	bool is_long = strlen(key) > KEY_PLAIN_MAX;
 
-	if (is_plain(key)) {
-		(void)fprintf(out, "%s:", key);
-		return;
+	if (is_long)
+		(void)fputs("? ", out);
+	put_string(out, key);
+	if (is_long) {
+		(void)fputc('\n', out);
+		indent(out, depth);
 	}
-	name = json_string(key);
-	put_scalar(out, name);
 	(void)fputc(':', out);
-	json_decref(name);
 }
 
 /* False: too deep. at_line: what is written next stands behind "- " already. */
@@ -112,7 +166,7 @@ static bool walk(FILE *out, const json_t *json)
 			indent(out, depth - 1);
 		behind_dash = false;
 		if (key)
-			put_key(out, key);
+			put_key(out, key, depth - 1);
 		else
 			(void)fputs("- ", out);
 		if (!has_members(child)) {

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "kube/crd.h"
 #include "kube/text.h"
+#include "kube/yaml_json.h"
 #include "kube/yaml_text.h"
 
 static void objects_and_lists_are_blocks(void **state)
@@ -36,6 +37,55 @@ static void objects_and_lists_are_blocks(void **state)
 				  "    - 2\n"
 				  "\"no\": \"no\"\n"
 				  "text: \"a: b\\n\"\n");
+}
+
+/* Found by fuzzing: what JSON leaves as it is and YAML does not take, or takes for a line break. */
+static void what_is_written_is_read_again(void **state)
+{
+	static const char *const texts[] = {
+		"\x7f",
+		"\xc2\x80",
+		"\xc2\x85 next line",
+		"a\xe2\x80\xa8"
+		"b\xe2\x80\xa9",
+		"\xef\xbb\xbf",
+		"\xef\xbf\xbf",
+		"\xf0\x9f\x98\x80 grin",
+		"\xc3\xa4\xc2\xa0",
+		"\x01\x1b\r\n\t\b",
+		"\"\\ ",
+		" # - : ",
+		"~",
+		"1e9",
+		"",
+		"0x1f",
+	};
+	_cleanup_json_ json_t *all = json_object();
+	_cleanup_json_ json_t *again = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct err err = {0};
+	char key[2048];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		_cleanup_json_ json_t *one = json_string(texts[i]);
+		_cleanup_json_ json_t *one_again = NULL;
+		_cleanup_free_ char *one_text = kube_yaml_text(one);
+
+		assert_non_null(one_text);
+		assert_int_equal(kube_yaml_parse(one_text, strlen(one_text), &one_again, &err), 0);
+		assert_true(json_equal(one, one_again));
+		json_object_set(all, texts[i], one);
+	}
+	for (size_t len = 100; len < sizeof(key); len += 100) {
+		memset(key, len % 200 ? 'k' : '\x7f', len);
+		key[len] = '\0';
+		json_object_set_new(all, key,
+				    json_pack("[{s:{s:i}, s:[s]}, s]", key, key, 1, "x", key, key));
+	}
+	text = kube_yaml_text(all);
+	assert_non_null(text);
+	assert_int_equal(kube_yaml_parse(text, strlen(text), &again, &err), 0);
+	assert_true(json_equal(all, again));
 }
 
 static void what_is_too_deep_is_refused(void **state)
@@ -78,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(objects_and_lists_are_blocks),
+		cmocka_unit_test(what_is_written_is_read_again),
 		cmocka_unit_test(what_is_too_deep_is_refused),
 		cmocka_unit_test(a_kind_says_what_it_is),
 	};
