@@ -11,6 +11,7 @@
 #include "agent/link.h"
 #include "agent/metrics.h"
 #include "agent/watch.h"
+#include "agent/work.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -24,90 +25,7 @@
 
 #define RETRY_MIN_MS  50
 #define RETRY_MAX_MS  15000
-#define SYNC_WAIT_MS  1000
 #define LEASE_CALL_MS 3000
-
-/* ---- keys: kind/name ---- */
-
-static const struct {
-	const char *kind;
-	int (*reconcile)(struct agent *a, const char *name);
-} kinds[] = {
-	{"node", node_reconcile},     {"disks", disks_reconcile},       {"pool", pool_reconcile},
-	{"volume", volume_reconcile}, {"snapshot", snapshot_reconcile}, {"sweep", sweep_reconcile},
-};
-
-void agent_enqueue_after(struct agent *a, const char *kind, const char *name, uint32_t delay_ms)
-{
-	char key[AGENT_KEY_MAX];
-	int rc;
-
-	(void)snprintf(key, sizeof(key), "%s/%s", kind, name);
-	rc = delay_ms ? workqueue_add_after(a->queue, key, delay_ms) : workqueue_add(a->queue, key);
-	if (rc)
-		log_error("agent.queue.full", "key=%s error=%d", key,
-			  rc); /* the next check finds it */
-}
-
-void agent_enqueue(struct agent *a, const char *kind, const char *name)
-{
-	agent_enqueue_after(a, kind, name, 0);
-}
-
-static int reconcile(struct agent *a, const char *key)
-{
-	const char *name = strchr(key, '/');
-
-	for (size_t i = 0; name && i < ARRAY_LEN(kinds); i++)
-		if (!strncmp(key, kinds[i].kind, (size_t)(name - key)) &&
-		    strlen(kinds[i].kind) == (size_t)(name - key))
-			return kinds[i].reconcile(a, name + 1);
-	return 0;
-}
-
-static void work_on(struct agent *a, const char *key)
-{
-	int rc = reconcile(a, key);
-
-	if (rc < 0) {
-		(void)workqueue_retry(a->queue, key);
-	} else {
-		workqueue_forget(a->queue, key);
-		if (rc > 0)
-			(void)workqueue_add_after(a->queue, key, (uint32_t)rc);
-	}
-	workqueue_done(a->queue, key);
-}
-
-static bool synced(struct agent *a)
-{
-	return informer_synced(a->nodes) && informer_synced(a->pools) &&
-	       informer_synced(a->volumes) && informer_synced(a->snapshots);
-}
-
-/* Each worker runs this once, until the queue is shut. Nothing is decided before all lists are there. */
-static int worker_run(void *ctx)
-{
-	struct agent *a = ctx;
-	char key[KUBE_KEY_MAX + 1];
-	int rc;
-
-	if (!synced(a)) {
-		(void)informer_wait(a->nodes, SYNC_WAIT_MS);
-		rc = workqueue_get(a->queue, key, 0); /* only to learn whether it is shut */
-		if (rc == -ESHUTDOWN)
-			return -1;
-		if (!rc) {
-			(void)workqueue_add_after(a->queue, key, 100);
-			workqueue_done(a->queue, key);
-		}
-		return 100;
-	}
-	while ((rc = workqueue_get(a->queue, key, -1)) != -ESHUTDOWN)
-		if (!rc)
-			work_on(a, key);
-	return -1;
-}
 
 /* ---- what comes in ---- */
 
@@ -161,16 +79,6 @@ static void engine_died(void *ctx, const char *how)
 			how);
 }
 
-static int tick(void *ctx)
-{
-	struct agent *a = ctx;
-
-	agent_enqueue(a, "sweep", "all");
-	agent_enqueue(a, "disks", "all");
-	agent_enqueue(a, "node", a->node);
-	return (int)(a->opts->check_s * 1000);
-}
-
 /* ---- start and end ---- */
 
 static int find_api(const struct agent_opts *opts, struct kube_config *ret, struct err *err)
@@ -186,55 +94,66 @@ static int find_api(const struct agent_opts *opts, struct kube_config *ret, stru
 	return kube_config_server(AGENT_API_SOCKET, ret, err);
 }
 
-static int start_clients(struct agent *a, struct err *err)
+/* Over HTTP, unless there are some. */
+static int new_clients(struct agent *a, struct err *err)
 {
 	_cleanup_kube_config_ struct kube_config config = {0};
 	struct kube_http_options options = {.user_agent = "litepool-agent"};
 	struct kube_http_options lease = {.user_agent = "litepool-agent-lease",
 					  .timeout_ms = LEASE_CALL_MS};
-	int rc = find_api(a->opts, &config, err);
+	int rc;
 
+	if (a->api)
+		return 0;
+	rc = find_api(a->opts, &config, err);
 	if (!rc)
 		rc = kube_client_http_new(&config, &options, &a->api, err);
-	if (!rc)
-		rc = kube_client_http_new(&config, &lease, &a->lease_api, err);
-	if (!rc)
-		rc = events_new(&(struct events_config){.client = a->api,
-							.component = "litepool-agent",
-							.instance = a->node},
-				&a->events, err);
-	return rc ? rc : events_start(a->events, err);
+	return rc ? rc : kube_client_http_new(&config, &lease, &a->lease_api, err);
 }
 
-static int start_informer(struct agent *a, const char *kind, const char *fields,
-			  void (*changed)(void *, const json_t *, const json_t *),
-			  struct informer **ret, struct err *err)
+static int new_events(struct agent *a, struct err *err)
+{
+	struct events_config config = {.client = a->api,
+				       .component = "litepool-agent",
+				       .instance = a->node,
+				       .clock = a->env.clock};
+
+	return events_new(&config, &a->events, err);
+}
+
+static int new_informer(struct agent *a, const char *kind, const char *fields,
+			void (*changed)(void *, const json_t *, const json_t *),
+			struct informer **ret, struct err *err)
 {
 	struct informer_config config = {.client = a->api,
 					 .res = kube_resource_by_kind(kind),
 					 .fields = fields,
 					 .changed = changed,
 					 .ctx = a,
+					 .clock = a->env.clock,
+					 .seed = a->env.seed,
 					 .delay_max_ms = 5000};
 
 	return informer_new(&config, ret, err);
 }
 
-/* All are there before the first begins: what one tells of is looked up in the others. */
-static int start_informers(struct agent *a, struct err *err)
+static int new_informers(struct agent *a, struct err *err)
 {
-	int rc = start_informer(a, "StorageNode", NULL, node_changed, &a->nodes, err);
+	int rc = new_informer(a, "StorageNode", NULL, node_changed, &a->nodes, err);
 
 	if (!rc)
-		rc = start_informer(a, "StoragePool", a->pool_fields, pool_changed, &a->pools, err);
+		rc = new_informer(a, "StoragePool", a->pool_fields, pool_changed, &a->pools, err);
 	if (!rc)
-		rc = start_informer(a, "StorageVolume", a->volume_fields, volume_changed,
-				    &a->volumes, err);
-	if (!rc)
-		rc = start_informer(a, "StorageSnapshot", NULL, snapshot_changed, &a->snapshots,
-				    err);
-	if (!rc)
-		rc = informer_start(a->nodes, err);
+		rc = new_informer(a, "StorageVolume", a->volume_fields, volume_changed, &a->volumes,
+				  err);
+	return rc ? rc
+		  : new_informer(a, "StorageSnapshot", NULL, snapshot_changed, &a->snapshots, err);
+}
+
+static int start_informers(struct agent *a, struct err *err)
+{
+	int rc = informer_start(a->nodes, err);
+
 	if (!rc)
 		rc = informer_start(a->pools, err);
 	if (!rc)
@@ -247,17 +166,17 @@ static int start_workers(struct agent *a, struct err *err)
 	int rc = 0;
 
 	while (!rc && a->n_workers < a->opts->workers) {
-		rc = background_new(worker_run, a, &a->worker[a->n_workers], err);
+		rc = background_new(work_run, a, &a->worker[a->n_workers], err);
 		a->n_workers += rc == 0;
 	}
-	return rc ? rc : background_new(tick, a, &a->ticker, err);
+	return rc ? rc : background_new(work_tick, a, &a->ticker, err);
 }
 
-static int start_engine(struct agent *a, struct err *err)
+static int new_engine(struct agent *a, struct err *err)
 {
 	struct watch_config config = {
 		.opts = a->opts, .changed = engine_changed, .died = engine_died, .ctx = a};
-	int rc = link_new(a->opts->engine_socket, &a->link, err);
+	int rc = link_new(a->opts->engine_socket, a->env.engine, a->env.engine_ctx, &a->link, err);
 
 	config.link = a->link;
 	return rc ? rc : watch_new(&config, &a->watch, err);
@@ -305,17 +224,45 @@ static int set_names(struct agent *a, struct err *err)
 	return 0;
 }
 
-int agent_start(const struct agent_opts *opts, struct agent **ret, struct err *err)
+static int new_parts(struct agent *a, struct err *err)
+{
+	struct workqueue_config queue = {
+		.clock = a->env.clock, .delay_min_ms = RETRY_MIN_MS, .delay_max_ms = RETRY_MAX_MS};
+	int rc = new_clients(a, err);
+
+	if (!rc && workqueue_new(&queue, &a->queue) < 0)
+		rc = err_set(err, -ENOMEM, "out of memory");
+	if (!rc)
+		rc = new_events(a, err);
+	if (!rc)
+		rc = heartbeat_new(a->lease_api, a->env.clock, a->node, a->opts->lease_s,
+				   &a->heartbeat, err);
+	if (!rc)
+		rc = new_informers(a, err);
+	return rc ? rc : new_engine(a, err);
+}
+
+int agent_new(const struct agent_opts *opts, const struct agent_env *env, struct agent **ret,
+	      struct err *err)
 {
 	struct agent *a = calloc(1, sizeof(*a));
-	struct workqueue_config queue = {.delay_min_ms = RETRY_MIN_MS,
-					 .delay_max_ms = RETRY_MAX_MS};
 	int rc;
 
-	if (!a)
+	if (!a) {
+		if (env) {
+			kube_client_free(env->lease_api);
+			kube_client_free(env->api);
+		}
 		return err_set(err, -ENOMEM, "out of memory");
+	}
 	a->opts = opts;
 	a->lock_fd = -1;
+	if (env)
+		a->env = *env;
+	if (!a->env.clock)
+		a->env.clock = kube_clock_host();
+	a->api = TAKE_PTR(a->env.api);
+	a->lease_api = TAKE_PTR(a->env.lease_api);
 	a->host = (struct host_env){.root = opts->root, .cancel_fd = -1};
 	for (size_t i = 0; i < AGENT_LVM_LOCKS; i++)
 		if (lock_new(&a->lvm_lock[i]) < 0) {
@@ -325,28 +272,35 @@ int agent_start(const struct agent_opts *opts, struct agent **ret, struct err *e
 	rc = set_names(a, err);
 	if (!rc)
 		rc = take_state_dir(a, err);
-	if (!rc && workqueue_new(&queue, &a->queue) < 0)
-		rc = err_set(err, -ENOMEM, "out of memory");
 	if (!rc)
-		rc = start_clients(a, err);
-	if (!rc)
-		rc = heartbeat_new(a->lease_api, a->node, opts->lease_s, &a->heartbeat, err);
-	if (!rc)
-		rc = start_informers(a, err);
-	if (!rc)
-		rc = start_engine(a, err);
-	if (!rc)
-		rc = start_workers(a, err);
-	if (!rc)
-		rc = metrics_start(a, &a->metrics, err);
+		rc = new_parts(a, err);
 	if (rc) {
 		agent_stop(a);
 		return rc;
 	}
-	log_info("agent.started", "node=%s engine=%s socket=%s", a->node, opts->engine,
-		 opts->engine_socket);
 	*ret = a;
 	return 0;
+}
+
+/* All parts are there before the first begins: what one tells of is looked up in the others. */
+int agent_start(struct agent *a, struct err *err)
+{
+	int rc = events_start(a->events, err);
+
+	if (!rc)
+		rc = heartbeat_start(a->heartbeat, err);
+	if (!rc)
+		rc = start_informers(a, err);
+	if (!rc)
+		rc = watch_start(a->watch, err);
+	if (!rc)
+		rc = start_workers(a, err);
+	if (!rc)
+		rc = metrics_start(a, &a->metrics, err);
+	if (!rc)
+		log_info("agent.started", "node=%s engine=%s socket=%s", a->node, a->opts->engine,
+			 a->opts->engine_socket);
+	return rc;
 }
 
 void agent_stop(struct agent *a)

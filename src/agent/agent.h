@@ -24,6 +24,7 @@
 #include "base/strmap.h"
 #include "host/host.h"
 #include "kube/client.h"
+#include "kube/clock.h"
 #include "kube/events.h"
 #include "kube/informer.h"
 #include "kube/text.h"
@@ -43,13 +44,32 @@
 #define AGENT_LVM_LOCKS          16
 
 struct link;
+struct link_ops;
 struct lock;
 struct watch;
 struct heartbeat;
 struct metrics;
 
+/* What is around an agent besides its options, so that tests and the simulator can stand in for it. Members that are NULL or 0: the real one. */
+struct agent_env {
+	const struct kube_clock *clock; /* borrowed */
+	struct kube_client *api,
+		*lease_api;            /* both or none; taken by agent_new(), also when it fails */
+	const struct link_ops *engine; /* borrowed; link.h */
+	void *engine_ctx;
+	uint64_t seed; /* of jitter */
+};
+
+/* When agent_turn() next does what threads of their own do otherwise. */
+struct agent_due {
+	uint64_t heartbeat_ms, watch_ms, tick_ms, events_ms;
+	bool inside; /* of one of them, further up on the stack */
+};
+
 struct agent {
 	const struct agent_opts *opts;
+	struct agent_env env; /* clock is never NULL; clients have moved to api and lease_api */
+	struct agent_due due;
 	char node[KUBE_NAME_MAX + 1];
 	char pool_fields[300], volume_fields[300]; /* selectors: what is on this node */
 	int lock_fd;
@@ -69,7 +89,16 @@ struct agent {
 	struct strmap orphans;                  /* of the sweep, which one worker at a time does */
 };
 
-int agent_start(const struct agent_opts *opts, struct agent **ret, struct err *err);
+/* opts are borrowed for the agent's life; env may be NULL. Nothing of it runs yet. */
+int agent_new(const struct agent_opts *opts, const struct agent_env *env, struct agent **ret,
+	      struct err *err);
+/* On threads of its own from now on. After a failure only agent_stop() is left to call. */
+int agent_start(struct agent *a, struct err *err);
+/*
+ * Instead of agent_start(): one round on the caller's thread of all that is due, with at most so many keys, which come one after the other as with one worker. True: there was something
+ * to do. May be called again from inside of an operation of agent_env, with the meaning of another worker.
+ */
+bool agent_turn(struct agent *a, unsigned keys_max);
 /* Ends what is under way; exports are served on. NULL: nothing. */
 void agent_stop(struct agent *agent);
 

@@ -10,12 +10,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kube/client.h"
+#include "kube/clock.h"
 #include "kube/text.h"
 #include "rt/lock.h"
-#include "rt/process.h"
 
 struct heartbeat {
 	struct kube_client *client;
+	const struct kube_clock *clock;
 	const char *node;
 	uint32_t lease_s;
 	struct kube_ref ref;
@@ -29,7 +30,7 @@ static json_t *lease_spec(const struct heartbeat *hb)
 {
 	char now[KUBE_TIME_SIZE];
 
-	(void)kube_time_format(process_wall_ns(), true, now, sizeof(now));
+	(void)kube_time_format(kube_wall_ns(hb->clock), true, now, sizeof(now));
 	return json_pack("{s:s, s:I, s:s}", "holderIdentity", hb->node, "leaseDurationSeconds",
 			 (json_int_t)hb->lease_s, "renewTime", now);
 }
@@ -62,9 +63,8 @@ static int lease_renew(struct heartbeat *hb, struct kube_error *error)
 	return kube_merge(hb->client, &hb->ref, patch, NULL, error);
 }
 
-static int step(void *ctx)
+int heartbeat_step(struct heartbeat *hb)
 {
-	struct heartbeat *hb = ctx;
 	_cleanup_kube_error_ struct kube_error error = {0};
 	int rc;
 
@@ -81,15 +81,25 @@ static int step(void *ctx)
 	return (int)(hb->lease_s * 200);
 }
 
-int heartbeat_new(struct kube_client *client, const char *node, uint32_t lease_s,
-		  struct heartbeat **ret, struct err *err)
+static int step(void *ctx)
+{
+	return heartbeat_step(ctx);
+}
+
+int heartbeat_start(struct heartbeat *hb, struct err *err)
+{
+	return background_new(step, hb, &hb->thread, err);
+}
+
+int heartbeat_new(struct kube_client *client, const struct kube_clock *clock, const char *node,
+		  uint32_t lease_s, struct heartbeat **ret, struct err *err)
 {
 	struct heartbeat *hb = calloc(1, sizeof(*hb));
-	int rc;
 
 	if (!hb)
 		return err_set(err, -ENOMEM, "out of memory");
 	hb->client = client;
+	hb->clock = clock;
 	hb->node = node;
 	hb->lease_s = lease_s;
 	hb->there = true; /* a merge tells when not */
@@ -97,11 +107,6 @@ int heartbeat_new(struct kube_client *client, const char *node, uint32_t lease_s
 				    .ns = KUBE_NS_NODES,
 				    .name = node,
 				    .timeout_ms = (int)(lease_s * 1000 / 3)};
-	rc = background_new(step, hb, &hb->thread, err);
-	if (rc) {
-		free(hb);
-		return rc;
-	}
 	*ret = hb;
 	return 0;
 }

@@ -12,10 +12,15 @@
 
 struct heartbeat;
 struct kube_client;
+struct kube_clock;
 
-/* client and node are borrowed; nobody else uses the client. */
-int heartbeat_new(struct kube_client *client, const char *node, uint32_t lease_s,
-		  struct heartbeat **ret, struct err *err);
+/* client, clock and node are borrowed; nobody else uses the client. */
+int heartbeat_new(struct kube_client *client, const struct kube_clock *clock, const char *node,
+		  uint32_t lease_s, struct heartbeat **ret, struct err *err);
+/* Runs heartbeat_step() on a thread of its own from now on. */
+int heartbeat_start(struct heartbeat *hb, struct err *err);
+/* One renewal; after how many ms to call it again. One thread. For tests and the simulator. */
+int heartbeat_step(struct heartbeat *hb);
 void heartbeat_free(struct heartbeat *hb);
 
 #endif

@@ -12,12 +12,43 @@
 
 struct link {
 	const char *socket;
+	const struct link_ops *ops;
+	void *ctx;
 	struct lock *lock; /* protects what follows */
-	struct rpc_client *idle[KEEP];
+	void *idle[KEEP];
 	unsigned n_idle;
 };
 
-int link_new(const char *socket, struct link **ret, struct err *err)
+/* ---- over the engine's socket ---- */
+
+static int socket_open(void *ctx, int timeout_ms, void **ret, struct err *err)
+{
+	const struct link *link = ctx;
+	struct rpc_client *client = NULL;
+	int rc = rpc_client_open(link->socket, timeout_ms, &client, err);
+
+	*ret = client;
+	return rc;
+}
+
+static int socket_call(void *connection, const char *method, const json_t *params,
+		       json_t **ret_result, struct err *err)
+{
+	return rpc_client_call(connection, method, params, ret_result, err);
+}
+
+static void socket_close(void *connection)
+{
+	rpc_client_close(connection);
+}
+
+static const struct link_ops socket_ops = {
+	.open = socket_open, .call = socket_call, .close = socket_close};
+
+/* ---- */
+
+int link_new(const char *socket, const struct link_ops *ops, void *ctx, struct link **ret,
+	     struct err *err)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
@@ -26,6 +57,8 @@ int link_new(const char *socket, struct link **ret, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	}
 	link->socket = socket;
+	link->ops = ops ? ops : &socket_ops;
+	link->ctx = ops ? ctx : link;
 	*ret = link;
 	return 0;
 }
@@ -35,30 +68,30 @@ void link_free(struct link *link)
 	if (!link)
 		return;
 	for (unsigned i = 0; i < link->n_idle; i++)
-		rpc_client_close(link->idle[i]);
+		link->ops->close(link->idle[i]);
 	lock_free(link->lock);
 	free(link);
 }
 
-static struct rpc_client *take(struct link *link)
+static void *take(struct link *link)
 {
-	struct rpc_client *client;
+	void *connection;
 
 	lock_take(link->lock);
-	client = link->n_idle ? link->idle[--link->n_idle] : NULL;
+	connection = link->n_idle ? link->idle[--link->n_idle] : NULL;
 	lock_drop(link->lock);
-	return client;
+	return connection;
 }
 
-static void give(struct link *link, struct rpc_client *client)
+static void give(struct link *link, void *connection)
 {
 	lock_take(link->lock);
 	if (link->n_idle < KEEP) {
-		link->idle[link->n_idle++] = client;
-		client = NULL;
+		link->idle[link->n_idle++] = connection;
+		connection = NULL;
 	}
 	lock_drop(link->lock);
-	rpc_client_close(client);
+	link->ops->close(connection);
 }
 
 /* Whether the connection is of no use after this. The engine's own errors come over a good connection. */
@@ -72,19 +105,19 @@ static int call_once(struct link *link, const char *method, const json_t *params
 		     bool *ret_stale, json_t **ret_result, struct err *err)
 {
 	/* A time limit of its own means a connection of its own. */
-	struct rpc_client *client = timeout_ms == TIMEOUT_MS ? take(link) : NULL;
-	bool kept = client != NULL;
-	int rc = client ? 0 : rpc_client_open(link->socket, timeout_ms, &client, err);
+	void *connection = timeout_ms == TIMEOUT_MS ? take(link) : NULL;
+	bool kept = connection != NULL;
+	int rc = connection ? 0 : link->ops->open(link->ctx, timeout_ms, &connection, err);
 
 	*ret_stale = false;
 	if (rc)
 		return rc;
-	rc = rpc_client_call(client, method, params, ret_result, err);
+	rc = link->ops->call(connection, method, params, ret_result, err);
 	*ret_stale = kept && rc == -EPIPE;
 	if (is_broken(rc) || timeout_ms != TIMEOUT_MS)
-		rpc_client_close(client);
+		link->ops->close(connection);
 	else
-		give(link, client);
+		give(link, connection);
 	return rc;
 }
 

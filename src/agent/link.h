@@ -12,7 +12,19 @@
 
 struct link;
 
-int link_new(const char *socket, struct link **ret, struct err *err);
+/* How the engine is reached; NULL of link_new(): JSON-RPC over its socket (rpc/rpc.h). Tests and the simulator have their own. Any thread, a connection on one at a time. */
+struct link_ops {
+	/* -ENOENT, -ECONNREFUSED: nobody is there; another negative errno. timeout_ms: of opening, and of each call. */
+	int (*open)(void *ctx, int timeout_ms, void **ret_connection, struct err *err);
+	/* 0 with *ret_result (may be NULL), which is the caller's, or the error's code. params is borrowed, and may be NULL. -EPIPE: it had ended. */
+	int (*call)(void *connection, const char *method, const json_t *params, json_t **ret_result,
+		    struct err *err);
+	void (*close)(void *connection); /* NULL: nothing */
+};
+
+/* socket, ops and ctx are borrowed for the link's life. With ops the socket is not looked at. */
+int link_new(const char *socket, const struct link_ops *ops, void *ctx, struct link **ret,
+	     struct err *err);
 void link_free(struct link *link);
 /*
  * params is taken; NULL: none. *ret_result (may be NULL) is the caller's. 0 or the error's code: a negative errno, -32601 (the engine is older and lacks the

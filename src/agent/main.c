@@ -19,8 +19,9 @@ static int run(const struct agent_opts *opts)
 	struct agent *agent = NULL;
 	struct err err = {0};
 
-	if (agent_start(opts, &agent, &err) < 0) {
+	if (agent_new(opts, NULL, &agent, &err) < 0 || agent_start(agent, &err) < 0) {
 		log_error("agent.start_failed", "reason=\"%s\"", err.text);
+		agent_stop(agent);
 		return EXIT_FAILURE;
 	}
 	(void)process_notify("READY=1"); /* nobody may be listening */

@@ -11,7 +11,6 @@
 #include "kube/conditions.h"
 #include "kube/meta.h"
 #include "kube/text.h"
-#include "rt/process.h"
 
 struct kube_ref object_ref(const char *kind, const char *name, const char *sub)
 {
@@ -88,7 +87,7 @@ void status_condition(struct status *s, const char *type, bool ok, const char *r
 					 .message = message,
 					 .observed_generation = json_integer_value(
 						 kube_at(s->obj, "metadata.generation"))},
-		process_wall_ns());
+		kube_wall_ns(s->a->env.clock));
 	if (!news || (ok && !old))
 		return;
 	events_record(s->a->events, s->obj, ok ? "Normal" : "Warning", reason, "%s", message);

@@ -18,7 +18,6 @@
 #include "base/log.h"
 #include "kube/meta.h"
 #include "kube/text.h"
-#include "rt/process.h"
 
 #define ORPHAN_MS  3000u
 #define FORGET_MS  600000u
@@ -46,7 +45,7 @@ static void forget(struct agent *a, const char *key)
 static bool certain(struct agent *a, const char *key, bool gone)
 {
 	struct orphan *orphan = strmap_get(&a->orphans, key);
-	uint64_t now = process_boot_ms();
+	uint64_t now = kube_mono_ms(a->env.clock);
 
 	if (!gone) {
 		forget(a, key);

@@ -138,9 +138,8 @@ static void reap(struct watch *watch, struct watch_state *state)
 	watch->config.died(watch->config.ctx, watch->died);
 }
 
-static int step(void *ctx)
+int watch_step(struct watch *watch)
 {
-	struct watch *watch = ctx;
 	struct watch_state state;
 	struct err err = {0};
 	int rc;
@@ -162,10 +161,19 @@ static int step(void *ctx)
 	return STEP_MS;
 }
 
+static int step(void *ctx)
+{
+	return watch_step(ctx);
+}
+
+int watch_start(struct watch *watch, struct err *err)
+{
+	return background_new(step, watch, &watch->thread, err);
+}
+
 int watch_new(const struct watch_config *config, struct watch **ret, struct err *err)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
-	int rc;
 
 	if (!watch || lock_new(&watch->lock) < 0) {
 		free(watch);
@@ -174,11 +182,6 @@ int watch_new(const struct watch_config *config, struct watch **ret, struct err 
 	watch->config = *config;
 	(void)str_copy(watch->state.reason, sizeof(watch->state.reason),
 		       "the agent has only just started");
-	rc = background_new(step, watch, &watch->thread, err);
-	if (rc) {
-		watch_free(watch);
-		return rc;
-	}
 	*ret = watch;
 	return 0;
 }

@@ -39,6 +39,10 @@ struct watch_config {
 };
 
 int watch_new(const struct watch_config *config, struct watch **ret, struct err *err);
+/* Runs watch_step() on a thread of its own from now on. */
+int watch_start(struct watch *watch, struct err *err);
+/* One look at the engine; after how many ms to call it again. One thread. For tests and the simulator. */
+int watch_step(struct watch *watch);
 /* With --stop-engine ends a spawned engine, too. */
 void watch_free(struct watch *watch);
 /* Any thread. */
