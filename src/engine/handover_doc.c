@@ -141,6 +141,8 @@ int handover_doc_state(struct engine *e, struct err *err)
 	tlv_blob_begin(&w, LITEPOOL_VERSION);
 	res = put_engine(e, &w);
 	if (res == 0)
+		store_save(e, &w);
+	if (res == 0)
 		res = rpc_server_save(e->rpc, &w, o->fds, STATE_FD_MORE + 256, &n);
 	for (unsigned i = 0; res == 0 && i < net->n_parts; i++) {
 		const struct carry_out *out = &net->out[i];

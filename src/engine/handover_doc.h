@@ -25,6 +25,7 @@ enum { STATE_FD_DOCUMENT, STATE_FD_PARTS, STATE_FD_MORE };
 #define STATE_TLV_LENGTH 0x0103
 #define STATE_TLV_FD     0x0104 /* its first descriptor, index into the bag */
 #define STATE_TLV_FDS    0x0105
+/* Optional, in store_handover.h: 0x0106 to 0x0108. */
 
 /* Mandatory types of all that a state may hold: what is written, and what is known. */
 size_t handover_state_types(uint16_t *ret, size_t max);

@@ -195,6 +195,8 @@ static int state_records(struct engine *e, struct handover_bag *bag, struct tlv_
 			res = state_engine(e, &rec, err);
 		else if (rec.type == STATE_TLV_PART)
 			res = part_restore(e, &rec, bag, parts++, err);
+		else if (rec.type == STORE_TLV_POOL)
+			res = store_restore(e, &rec, err);
 		else if (rec.type == RPC_TLV_CLIENT)
 			res = rpc_server_restore(e->rpc, &rec, take_fd, bag, err);
 		else

@@ -53,6 +53,9 @@ struct store_pool {
 	/* Pool reactor, store_handover.c: the hold that its pool is in, and who asked for it. */
 	uint64_t hold;
 	struct hand_job *hold_job;
+	/* pool_save(), between the freeze and the end of a hand-over; owned. */
+	uint8_t *saved;
+	size_t saved_bytes;
 };
 
 /* A pool that could not be opened. It stays until it is opened, or its block device goes. */

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "base/tlv.h"
 #include "engine/store_handover_priv.h"
 
 struct store_handover *store_handover_get(struct engine *e)
@@ -87,6 +89,8 @@ struct hand_job {
 	struct list waiting; /* pool reactor: in e->store.hand_jobs until the pool has answered */
 	uint64_t turn;
 	struct pool_position at;
+	uint8_t *saved; /* of a freeze: pool_save() */
+	size_t saved_bytes;
 };
 
 static bool is_late(const struct store_round *round)
@@ -118,11 +122,6 @@ static void hand_job_done(struct hand_job *j, int res, const struct err *err)
 {
 	list_remove(&j->waiting);
 	store_job_done(&j->job, res, err);
-}
-
-static void pool_answered(void *ctx, int res, const struct err *err)
-{
-	hand_job_done(ctx, res, err);
 }
 
 static const struct err given_up = {-ECANCELED, "the hand-over was given up"};
@@ -303,6 +302,20 @@ void store_hold(struct engine *e, store_handover_fn done, store_handover_fn brok
 
 /* ---- freeze ---- */
 
+/* Pool reactor. */
+static void pool_frozen(void *ctx, int res, const struct err *err)
+{
+	struct hand_job *j = ctx;
+	struct err own = {0};
+
+	if (!res && pool_save(j->job.sp->pool, &j->saved, &j->saved_bytes)) {
+		res = err_set(&own, -ENOMEM, "pool %s: no memory for the sums of its data",
+			      j->job.sp->name);
+		err = &own;
+	}
+	hand_job_done(j, res, err);
+}
+
 static void freeze_run(struct store_job *job)
 {
 	struct hand_job *j = (struct hand_job *)job;
@@ -311,7 +324,7 @@ static void freeze_run(struct store_job *job)
 
 	if (begin_late(j))
 		return;
-	res = pool_freeze(job->sp->pool, pool_answered, j, &err);
+	res = pool_freeze(job->sp->pool, pool_frozen, j, &err);
 	if (res)
 		hand_job_done(j, res, &err);
 }
@@ -333,8 +346,12 @@ static void freeze_finish(struct store_job *job)
 	struct store_round *round = j->round;
 
 	if (job->err.code) {
+		free(j->saved);
 		store_round_error(round, &job->err);
 	} else {
+		free(job->sp->saved);
+		job->sp->saved = j->saved;
+		job->sp->saved_bytes = j->saved_bytes;
 		/* The pool's thread has nothing to do with a frozen pool. */
 		pool_position(job->sp->pool, &j->at);
 		(void)json_array_append_new(json_object_get(round->result, "pools"),
@@ -369,6 +386,21 @@ void store_freeze(struct engine *e, store_handover_fn done, void *ctx)
 	round->turn = h->turn;
 	round->over = freeze_over;
 	each_pool(round, freeze_run, freeze_finish);
+}
+
+void store_save(struct engine *e, struct tlv_writer *w)
+{
+	ASSERT(e->store.handover && e->store.handover->step == STORE_FROZEN);
+	list_for_each (it, &e->store.pools) {
+		const struct store_pool *sp = list_entry(it, struct store_pool, link);
+
+		if (!sp->saved)
+			continue;
+		tlv_begin(w, STORE_TLV_POOL, 0);
+		tlv_put(w, STORE_TLV_POOL_UUID, 0, &sp->uuid, sizeof(sp->uuid));
+		tlv_put(w, STORE_TLV_POOL_SUMS, 0, sp->saved, sp->saved_bytes);
+		tlv_end(w);
+	}
 }
 
 /* ---- going back ---- */
@@ -410,6 +442,7 @@ static void back_to(struct engine *e, bool unhold)
 	list_for_each (it, &e->store.pools) {
 		struct store_pool *sp = list_entry(it, struct store_pool, link);
 
+		free(TAKE_PTR(sp->saved));
 		if (sp->state == STORE_OPEN)
 			back->pool[back->n++] = sp->pool;
 	}

@@ -10,6 +10,7 @@
  *                                                    on a device is opened as a successor, if it is in the plan
  *                                                    store_follow(NULL) as often as wished
  *   store_freeze()    -> state (JSON)           ->   store_follow(state)
+ *   store_save()      -> records (TLV)          ->   store_restore(), before that
  *   store_retire()    before GO is sent         ->   store_take_over() after GO was received
  *   or store_unhold() at any time before
  *
@@ -27,6 +28,13 @@ struct bdev;
 struct blk_dev;
 struct engine;
 struct store_open_opts;
+struct tlv;
+struct tlv_writer;
+
+/* Records of the state (src/handover/FORMAT.md): what RAM alone has of a pool. Who does not know them reads it anew from the disk. */
+#define STORE_TLV_POOL      0x0106 /* a nest: */
+#define STORE_TLV_POOL_UUID 0x0107
+#define STORE_TLV_POOL_SUMS 0x0108 /* pool_save() */
 
 /* state: borrowed; NULL on errors and where nothing is said about it. */
 typedef void (*store_handover_fn)(void *ctx, int res, const json_t *state, const struct err *err);
@@ -46,6 +54,8 @@ void store_unhold(struct engine *e);
  * (store_unhold() follows). A deadline is the caller's: store_unhold() at any time, then done does not come.
  */
 void store_freeze(struct engine *e, store_handover_fn done, void *ctx);
+/* Frozen: one record for each pool that has something in RAM alone. */
+void store_save(struct engine *e, struct tlv_writer *w);
 /* Frozen, or about to be: held again, for another try. */
 void store_thaw(struct engine *e);
 /* Frozen. From here on this process writes to no pool: every write, by whomever, is refused with -ESTALE. Irrevocable. Returns at once; takes effect at once. */
@@ -68,6 +78,8 @@ int store_successor(struct engine *e, const json_t *plan, struct err *err);
  */
 int store_disks_adopt(struct engine *e, const json_t *disks, int *fds, unsigned n, struct err *err);
 unsigned store_disks_left(struct engine *e);
+/* A STORE_TLV_POOL of the state, before store_follow(state), which uses it. -EBADMSG, -ESTALE (there is no such pool), -ENOMEM. */
+int store_restore(struct engine *e, const struct tlv *rec, struct err *err);
 /*
  * After the replay. state NULL: each pool reads what its journal has got. With the state of store_freeze(): exactly up to there, and all pools of the state are here. done: 0, or
  * why this engine cannot take over (err names the pool): refuse, and end.

@@ -52,6 +52,7 @@ static void sp_free(struct store_pool *sp)
 		(void)err_set(&job->err, -ENODEV, "the pool was closed");
 		store_job_drop(job);
 	}
+	free(sp->saved);
 	free(sp);
 }
 

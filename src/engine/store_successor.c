@@ -6,7 +6,9 @@
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "base/tlv.h"
 #include "engine/store_handover_priv.h"
 
 bool store_is_successor(const struct engine *e)
@@ -159,12 +161,67 @@ static void open_planned(struct store_round *round)
 
 /* ---- following ---- */
 
+static int saved_read(const struct tlv *rec, struct uuid *ret_uuid, struct tlv *ret_sums,
+		      struct err *err)
+{
+	struct tlv_reader r;
+	struct tlv one;
+	int res;
+
+	tlv_enter(rec, &r);
+	while ((res = tlv_next(&r, &one)) > 0) {
+		if (one.type == STORE_TLV_POOL_UUID)
+			res = tlv_get_bytes(&one, ret_uuid, sizeof(*ret_uuid), err);
+		else if (one.type == STORE_TLV_POOL_SUMS)
+			*ret_sums = one;
+		else
+			res = tlv_unknown(&one, err);
+		if (res < 0)
+			return res;
+	}
+	return res < 0 ? err_set(err, res, "the record of a pool is torn") : 0;
+}
+
+int store_restore(struct engine *e, const struct tlv *rec, struct err *err)
+{
+	char text[UUID_TEXT_SIZE];
+	struct uuid uuid = {0};
+	struct tlv sums = {0};
+	struct store_pool *sp;
+	int res = saved_read(rec, &uuid, &sums, err);
+
+	if (res < 0)
+		return res;
+	sp = successor_find(e, uuid_format(&uuid, text));
+	if (!sp)
+		return err_set(err, -ESTALE,
+			       "the old engine hands over pool %s, which is not open here", text);
+	free(sp->saved);
+	sp->saved_bytes = sums.len;
+	sp->saved = malloc(sums.len ? sums.len : 1);
+	if (!sp->saved)
+		return err_set(err, -ENOMEM, "no memory for %u bytes of pool %s", sums.len,
+			       sp->name);
+	if (sums.len)
+		memcpy(sp->saved, sums.value, sums.len);
+	return 0;
+}
+
 static void followed(void *ctx, int res, const struct err *err)
 {
 	struct next_job *j = ctx;
 
 	j->job.no_catalog = !res && volumes_changes(j->job.sp->set) == j->changes;
 	store_job_done(&j->job, res, err);
+}
+
+static void follow_finish(struct store_job *job)
+{
+	const struct next_job *j = (const struct next_job *)job;
+
+	if (j->exact && job->sp)
+		free(TAKE_PTR(job->sp->saved));
+	next_finish(job);
 }
 
 static void follow_run(struct store_job *job)
@@ -178,13 +235,16 @@ static void follow_run(struct store_job *job)
 static void follow_one(struct store_round *round, struct store_pool *sp,
 		       const struct pool_position *target)
 {
-	struct next_job *j = next_job_new(round, sp, follow_run, next_finish);
+	struct next_job *j = next_job_new(round, sp, follow_run, follow_finish);
 
 	if (!j)
 		return;
 	j->exact = target != NULL;
-	if (target)
+	if (target) {
 		j->target = *target;
+		j->target.saved = sp->saved;
+		j->target.saved_bytes = sp->saved ? sp->saved_bytes : 0;
+	}
 	store_job_start(&j->job);
 }
 

@@ -367,7 +367,7 @@ int pool_apply(struct pool *pool, const struct record *r, bool live, struct err 
 		return apply_segment_set(pool, r, live, err);
 	case RECORD_SUMS_OPEN:
 	case RECORD_SUMS_SET:
-		return live ? 0 : apply_sums(pool, r, err);
+		return apply_sums(pool, r, err);
 	case RECORD_PAGES: /* for the loader alone */
 	default:
 		return 0;

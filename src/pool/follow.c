@@ -9,7 +9,8 @@
  *  1. Only whole groups are applied, in order, by pool_apply() as in the process that wrote them; so tables, maps and what the next checkpoint has to write are what they are there.
  *  2. Space is kept per group: within one a cluster may leave one map and enter another in any order, at its end it has one owner or none. A cluster that lost its owner is free
  *     at once: what the old process still does before it grants it again is over when it has frozen.
- *  3. There is no page and no segment in the tail: the old process does not checkpoint. If there is, this successor is out of date.
+ *  3. Sums of data are followed, too, and nothing is read or written for them before the pool is taken over: the table changes under a successor.
+ *  4. There is no page and no segment in the tail: the old process does not checkpoint. If there is, this successor is out of date.
  */
 #include "pool/follow.h"
 
@@ -21,6 +22,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "pool/scrub.h"
+#include "pool/sums.h"
 
 #define FOLLOW_BLOCKS (2 * JOURNAL_GROUP_BLOCKS) /* read at once at most; a group and more */
 #define FOLLOW_FIRST  32u                        /* where nobody says how many there are */
@@ -242,8 +244,10 @@ static void answer(struct msg *msg)
 
 static void follow_end(struct pool_follow *f)
 {
-	const struct pool *pool = f->pool;
+	struct pool *pool = f->pool;
 
+	if (f->exact && !f->err.code)
+		(void)sums_restore(pool, f->target.saved, f->target.saved_bytes, &f->err);
 	for (unsigned i = 0; i < pool->n_listeners && !f->err.code; i++) {
 		int rc = pool->listener[i].followed
 				 ? pool->listener[i].followed(pool->listener[i].ctx)
@@ -419,6 +423,7 @@ static void take_over(struct msg *msg)
 	super_write(&pool->super, false, epoch_written);
 	atomic_store(&pool->write_error, 0);
 	pool_set_state(pool, POOL_OPEN);
+	sums_start(pool);
 	f->ready(f->ctx, 0, NULL);
 }
 

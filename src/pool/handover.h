@@ -12,7 +12,7 @@
  *   or pool_thaw() as if nothing had been asked
  *
  * Invariants:
- *  1. While a pool is held nothing but the journal's ring and data change on the device: no page, no superblock. So what the successor has read stays true, and the tail
+ *  1. While a pool is held nothing but the journal's ring, data and the table of their sums change on the device: no page, no superblock. So what the successor has read stays true, and the tail
  *     of the journal is all that it lacks. Whatever would break this (a journal that becomes too full) ends the hold, and a pool without hold cannot be frozen.
  *  2. A frozen pool writes nothing: no round, page, superblock, discard or background copy. All that it has in RAM and that counts is in the journal before the position.
  *  3. The old process decides (pool_retire()) before the new one writes its first byte; the caller carries that word. The epoch then tells who wrote what.
@@ -30,6 +30,9 @@ struct pool_position {
 	uint64_t epoch, generation; /* of the superblock */
 	uint64_t lsn; /* of the next journal block: every one before it is durable and counts */
 	uint64_t scrub_bytes_per_s; /* 0: no scrub is to go on */
+	const uint8_t *
+		saved; /* what pool_save() gave, for pool_follow(): borrowed until it is done. NULL: nothing */
+	size_t saved_bytes;
 };
 
 /* ---- The old process ---- */
@@ -51,7 +54,13 @@ int pool_freeze(struct pool *pool, pool_done_fn done, void *ctx, struct err *err
 void pool_thaw(struct pool *pool);
 /* Frozen: this process never writes the pool again, whatever is asked of it: -ESTALE. There is no way back but opening it anew. Any thread. */
 void pool_retire(struct pool *pool);
+/* saved is empty. */
 void pool_position(const struct pool *pool, struct pool_position *ret);
+/*
+ * Frozen: what RAM alone has and is worth carrying: the sums of clusters that are open (about 1 KiB each, 4096 of them at most). malloc'ed; NULL and 0: nothing. A successor without
+ * it sums those clusters anew. -ENOMEM.
+ */
+int pool_save(struct pool *pool, uint8_t **ret, size_t *ret_len);
 
 /* ---- The new process: a pool opened with pool_open_opts.successor ---- */
 
@@ -59,7 +68,7 @@ void pool_position(const struct pool *pool, struct pool_position *ret);
 bool pool_is_successor(const struct pool *pool);
 /*
  * Reads the journal's tail and applies it. target NULL: as far as it goes now. Else exactly to there: -ESTALE: the pool is not what this successor was opened on (a checkpoint,
- * another epoch), or went on behind the target; -EUCLEAN: the journal does not reach it. After an error this successor can only be closed. One at a time. The cost is that of the
+ * another epoch), or went on behind the target; -EUCLEAN: the journal does not reach it, or saved does not fit it; -EBADMSG: saved is not what pool_save() gives. After an error this successor can only be closed. One at a time. The cost is that of the
  * tail: all that costs the pool's size was done by pool_open().
  */
 void pool_follow(struct pool *pool, const struct pool_position *target, pool_done_fn done,

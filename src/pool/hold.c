@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "pool/priv.h"
 #include "pool/scrub.h"
+#include "pool/sums.h"
 
 #define LOOK_AGAIN_NS (NSEC_PER_MSEC / 4)
 
@@ -85,6 +86,7 @@ void hold_resume(struct pool *pool)
 	if (pool->log.wanted)
 		log_kick(pool);
 	checkpoint_resume(pool);
+	sums_resume(pool);
 	scrub_goes_on(pool);
 }
 
@@ -215,11 +217,6 @@ static int hold_refused(const struct pool *pool, struct err *err)
 	if (pool->hold.step != HOLD_NONE || pool->closing)
 		return err_set(err, -EBUSY, "pool %s is %s", pool->super.now.name,
 			       pool->closing ? "being closed" : "being handed over already");
-	if (pool->sums)
-		return err_set(err, -EOPNOTSUPP,
-			       "pool %s has sums of its data, and those are not handed over yet: "
-			       "restart the engine instead",
-			       pool->super.now.name);
 	if (res || pool->state != POOL_OPEN)
 		return err_set(err, res ? res : -EIO, "pool %s is %s: it cannot be handed over",
 			       pool->super.now.name, pool_state_name[pool->state]);
@@ -296,7 +293,7 @@ static bool freeze_waits(struct pool *pool)
 		look_again(pool);
 		return true;
 	}
-	return pool->space.trim.pending != 0;
+	return pool->space.trim.pending != 0 || sums_table_busy(pool);
 }
 
 static void freeze_look(struct task *task)
@@ -346,6 +343,7 @@ void pool_thaw(struct pool *pool)
 	reactor_defer(pool->home, &pool->op_task);
 	if (pool->log.wanted)
 		log_kick(pool);
+	sums_resume(pool);
 }
 
 /* What waits is told that nothing is written any more. */
@@ -377,6 +375,11 @@ void pool_position(const struct pool *pool, struct pool_position *ret)
 		.lsn = pool->log.durable.lsn,
 		.scrub_bytes_per_s = pool->hold.scrub_bytes_per_s,
 	};
+}
+
+int pool_save(struct pool *pool, uint8_t **ret, size_t *ret_len)
+{
+	return sums_save(pool, ret, ret_len);
 }
 
 void hold_fini(struct pool *pool)

@@ -62,11 +62,6 @@ static int check_access(struct pool_opening *o, const struct superblock *sb)
 		log_warn("pool.read_only", "pool=%s reason=\"%s\"", sb->name, why.text);
 		o->read_only = true;
 	}
-	if (sb->incompat & LAYOUT_INCOMPAT_SUMS && o->opts.successor)
-		return err_set(&o->err, -EOPNOTSUPP,
-			       "pool %s has sums of its data, and those are not handed over yet: "
-			       "restart the engine instead",
-			       sb->name);
 	return 0;
 }
 

@@ -243,7 +243,8 @@ static int start(struct pool_opening *o)
 		 pool_state_name[pool->state], pool->tables.n_layers, pool->tables.n_objects,
 		 checkpoint_segments(pool), o->scan.commit.lsn - o->scan.rules->tail_lsn,
 		 o->n_torn);
-	sums_start(pool);
+	if (!o->opts.successor) /* the old engine writes; pool_take_over() starts it */
+		sums_start(pool);
 	return LOAD_NEXT;
 }
 

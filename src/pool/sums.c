@@ -337,7 +337,7 @@ int sums_replay_open(struct pool *pool, uint64_t phys)
 	if (!c)
 		return s ? -ENOMEM : -EUCLEAN;
 	undirty(s, c);
-	if (c->state != SUMS_UNKNOWN)
+	if (!sums_is_open(c))
 		s->n_open++;
 	memset(&c->unsure, 0xff, sizeof(c->unsure));
 	sums_move(c, SUMS_UNKNOWN, &s->unknown);
@@ -351,7 +351,7 @@ int sums_replay_set(struct pool *pool, uint64_t phys, const uint8_t *sums)
 
 	if (!c)
 		return s ? -ENOMEM : -EUCLEAN;
-	if (c->state == SUMS_UNKNOWN)
+	if (sums_is_open(c))
 		s->n_open--;
 	undirty(s, c);
 	memset(&c->unsure, 0, sizeof(c->unsure));

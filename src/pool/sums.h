@@ -5,7 +5,7 @@
  *
  *   sums.c        clusters in RAM: who may read and write now       sums_load.c   the table's sums, and summing anew
  *   sums_io.c     requests                                          sums_log.c    opening, closing, rounds, checkpoints
- *                                                                   sums_table.c  closed clusters go to the table
+ *   sums_carry.c  hand-overs                                        sums_table.c  closed clusters go to the table
  *
  * Every function here does nothing, or says that nothing is left to do, when the pool has no sums.
  *
@@ -50,6 +50,16 @@ bool sums_all_closed(const struct pool *pool);
 /* Nothing is begun any more that nobody asked for. */
 void sums_stop(struct pool *pool);
 bool sums_io_under_way(const struct pool *pool);
+
+/* ---- Hand-over ---- */
+/* Frozen: the sums that RAM alone has, for sums_restore(); malloc'ed, NULL: none. -ENOMEM. */
+int sums_save(struct pool *pool, uint8_t **ret, size_t *ret_len);
+/* A successor that has followed to where the old pool was frozen. -EBADMSG, -EUCLEAN. What is open and is not in there is summed anew. */
+int sums_restore(struct pool *pool, const uint8_t *buf, size_t len, struct err *err);
+/* A hold or freeze has ended: what waited goes on. */
+void sums_resume(struct pool *pool);
+/* The table is being written: the pool cannot be frozen now; hold_poke() comes. */
+bool sums_table_busy(const struct pool *pool);
 
 /* ---- Scrub ---- */
 /*

@@ -206,6 +206,12 @@ void sums_start(struct pool *pool)
 	sums_work(s);
 }
 
+void sums_resume(struct pool *pool)
+{
+	if (pool->sums)
+		sums_work(pool->sums);
+}
+
 void sums_close(struct pool *pool, void (*done)(struct pool *pool))
 {
 	struct sums *s = pool->sums;
@@ -298,12 +304,6 @@ static void collect_closes(struct sums *s)
 	}
 }
 
-static bool is_open(const struct sums_cluster *c)
-{
-	return c->state == SUMS_OPEN || c->state == SUMS_CLOSING || c->state == SUMS_UNKNOWN ||
-	       c->state == SUMS_READING;
-}
-
 /* Those that are open and whose record the checkpoint's tail leaves behind. */
 static void collect_announcements(struct sums *s)
 {
@@ -312,7 +312,7 @@ static void collect_announcements(struct sums *s)
 		for (size_t i = 0; i < chunk->n; i++) {
 			struct sums_cluster *c = &chunk->cluster[i];
 
-			if (!is_open(c) || c->in_round || c->open_at >= s->checkpoint)
+			if (!sums_is_open(c) || c->in_round || c->open_at >= s->checkpoint)
 				continue;
 			if (!has_room(s, LOG_CHECKPOINT)) {
 				s->announcing = true;

@@ -171,6 +171,13 @@ static inline bool mask_any(const struct block_mask *mask)
 	return (mask->word[0] | mask->word[1] | mask->word[2] | mask->word[3]) != 0;
 }
 
+/* Written at will, as far as the journal knows. With the lock. */
+static inline bool sums_is_open(const struct sums_cluster *c)
+{
+	return c->state == SUMS_OPEN || c->state == SUMS_CLOSING || c->state == SUMS_UNKNOWN ||
+	       c->state == SUMS_READING;
+}
+
 /* ---- sums.c ---- */
 /* With the lock. NULL: RAM has nothing of that cluster. */
 struct sums_cluster *sums_find(struct sums *s, uint64_t phys);

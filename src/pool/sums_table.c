@@ -66,7 +66,8 @@ void sums_table_work(struct sums *s)
 	struct sums_table *t = &s->table;
 	bool go;
 
-	if (t->step != TABLE_IDLE || !s->started || pool_writable(s->pool))
+	if (t->step != TABLE_IDLE || !s->started || pool_writable(s->pool) ||
+	    hold_is_frozen(&s->pool->hold))
 		return;
 	spin_lock(&s->lock);
 	go = wanted(s);
@@ -136,6 +137,7 @@ static void table_ends(struct sums *s)
 	spin_unlock(&s->lock);
 	sums_post(&woken);
 	sums_work(s);
+	hold_poke(pool);
 	if (sums_settled(pool))
 		checkpoint_sums_settled(pool);
 }
@@ -198,6 +200,11 @@ int sums_table_init(struct sums *s)
 	t->page = batch_buffer((size_t)SUMS_TABLE * LAYOUT_PAGE);
 	t->back = batch_buffer((size_t)SUMS_TABLE * LAYOUT_PAGE);
 	return t->page && t->back ? 0 : -ENOMEM;
+}
+
+bool sums_table_busy(const struct pool *pool)
+{
+	return pool->sums && pool->sums->table.step != TABLE_IDLE;
 }
 
 void sums_table_fini(struct sums *s)

@@ -18,6 +18,7 @@ struct directed {
 	void (*end)(struct run *run); /* instead of the power cut */
 	uint64_t disk_bytes;
 	bool many; /* also without cuts, many times */
+	bool sums; /* in a pool with sums of data, whatever the others have */
 };
 
 /* A life's end with some of them. */
@@ -97,6 +98,10 @@ static const struct directed tests[] = {
 		     .clusters = 5,
 		     .objects = 14},
 	 hand_overs, .many = true},
+	{"hand-over-sums",
+	 .weights = {.change = {[CHANGE_CREATE] = 1, [CHANGE_SNAPSHOT] = 2, [CHANGE_DELETE] = 2},
+		     .objects = 14},
+	 hand_overs, .many = true, .sums = true},
 	{"bit-flips", .weights = {.change = {[CHANGE_EDIT] = 1}, .objects = 14}, fault_flips},
 };
 
@@ -192,9 +197,9 @@ bool directed_run(const struct run_opts *opts, const char *name, struct run *run
 		if (name && strcmp(name, tests[i].name) != 0)
 			continue;
 		found = true;
-		if (opts->sums > 0 && strcmp(tests[i].name, "hand-over") == 0)
-			continue; /* a pool with sums refuses to be handed over */
 		with.disk_bytes = tests[i].disk_bytes;
+		if (tests[i].sums)
+			with.sums = 1;
 		if (opts->uncut)
 			uncut(&tests[i], run, &with, opts->uncut);
 		else

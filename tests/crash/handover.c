@@ -6,11 +6,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "crash/crash.h"
 #include "pool/handover.h"
+#include "pool/sums.h"
 
 struct hand { /* of the one under way */
 	struct run *run;
@@ -18,6 +21,7 @@ struct hand { /* of the one under way */
 	struct volumes *set;
 	bool held, broken, ready, released;
 	struct err why;
+	uint8_t *saved; /* pool_save() */
 };
 static struct hand hand;
 
@@ -85,8 +89,13 @@ static void call_follow(struct run *run)
 static void call_follow_exact(struct run *run)
 {
 	struct pool_position at;
+	int res;
 
 	pool_position(run->pool, &at);
+	free(hand.saved);
+	res = pool_save(run->pool, &hand.saved, &at.saved_bytes);
+	ASSERT(!res);
+	at.saved = hand.saved;
 	pool_follow(hand.pool, &at, run_done, run);
 }
 
@@ -136,7 +145,7 @@ static void call_close_next(struct run *run)
 /* What the maps and the segments have is what is not free. */
 static bool space_is_right(const struct pool *pool)
 {
-	uint64_t used = checkpoint_segments(pool), total;
+	uint64_t used = checkpoint_segments(pool) + sums_homes(pool), total;
 
 	for (struct pool_layer *l = NULL; (l = pool_layer_next(pool, l));)
 		used += map_mapped(l->map);
@@ -347,6 +356,7 @@ static void take_over(struct run *run)
 	if (run->res)
 		run_fail(run, "taking over: %s", run->err.text);
 	bury(run, old, old_set);
+	sums_squeeze(run);
 }
 
 void run_hand_over(struct run *run)
@@ -367,5 +377,6 @@ void run_hand_over(struct run *run)
 		if (hand.pool)
 			(void)run_call(run, call_close_next);
 	}
+	free(TAKE_PTR(hand.saved));
 	run->weights = weights;
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Hot upgrades under verified I/O on 64 connections to a volume and a RAM disk and four for large writes, with RPC calls and snapshots all the while: no error, no reconnect, no byte wrong.
+# Hot upgrades under verified I/O on 64 connections to a volume (of a pool with sums of its data) and a RAM disk and four for large writes, with RPC calls and snapshots all the while: no error, no reconnect, no byte wrong.
 # LITEPOOL_UPGRADES: how many (20). LITEPOOL_CONNS: on how many connections (64).
 . "$(dirname "$0")/upgrade-lib.sh"
 requires "$perf_bin"
@@ -10,7 +10,7 @@ nqn=nqn.2025-01.io.litepool:upgrade
 check "start" start_supervised --cores 2
 truncate -s 256M "$work/pool.img"
 check "a pool" rpc bdev_aio_create "{\"name\":\"d0\",\"filename\":\"$work/pool.img\"}"
-check "a pool is made" rpc bdev_lvol_create_lvstore '{"bdev_name":"d0","lvs_name":"p"}'
+check "a pool is made, with sums of its data" rpc bdev_lvol_create_lvstore '{"bdev_name":"d0","lvs_name":"p","checksums":true}'
 check "a volume" rpc bdev_lvol_create '{"lvs_name":"p","lvol_name":"v","size_in_mib":64,"thin_provision":true}'
 check "export of the volume" lp export p/v --any-host --nqn $nqn-v --listen 127.0.0.1:0
 check "a RAM disk" rpc bdev_malloc_create '{"name":"ram","num_blocks":16384,"block_size":4096}'
@@ -65,6 +65,8 @@ for name in v ram big; do
     check "nothing wrong, nothing failed, nobody reconnected on $name" same "$(json 'j["mismatches"], j["errors"], j["not_ended"], j["reconnects"]' < "$work/perf.$name")" "0 0 0 0"
     i=$((i + 1))
 done
+pool_sums() { rpc litepool_pool_stats | json 'j[0]["sums"]["wrong_blocks"], j[0]["sums"]["summed_again"]'; }
+check "no block was wrong, and none had lost its sum on the way" same "$(pool_sums)" "0 0"
 check "one engine serves" wait_for one_engine
 grep -oE "stop_ms=[0-9.]+" "$work/engine.log" | sed 's/^/# /' | sort -t= -k2 -n | tail -3
 check "stop" stop_supervised
