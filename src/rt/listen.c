@@ -7,6 +7,8 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,7 +18,36 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 
-/* Whether path is a socket that nobody listens to any more. */
+#define UNIX_UNCONNECTED 1u /* SS_UNCONNECTED of the kernel */
+
+/* A line of /proc/net/unix: "number: references protocol flags type state inode path". A socket that has the name and neither listens nor was accepted from who did. */
+static bool line_is_bound(char *line, const char *path)
+{
+	unsigned flags = 0, state = 0;
+	int at = 0;
+
+	line[strcspn(line, "\n")] = '\0';
+	return sscanf(line, "%*s %*s %*s %x %*s %x %*s %n", &flags, &state, &at) == 2 && at > 0 &&
+	       strcmp(line + at, path) == 0 && flags == 0 && state == UNIX_UNCONNECTED;
+}
+
+/* Some process has bound path and not begun to listen: connect() tells that no better than a file that was left behind. Only those of our network namespace are seen. */
+static bool unix_is_bound(const char *path)
+{
+	FILE *table = fopen("/proc/net/unix", "re");
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	bool bound = false;
+
+	if (!table)
+		return false;
+	while (!bound && getline(&line, &size, table) > 0)
+		bound = line_is_bound(line, path);
+	(void)fclose(table); /* it was only read */
+	return bound;
+}
+
+/* Whether path is a socket that nobody listens to any more, or is about to. */
 static bool unix_is_stale(const struct sock_addr *addr, const char *path)
 {
 	_cleanup_close_ int fd = -1;
@@ -28,7 +59,7 @@ static bool unix_is_stale(const struct sock_addr *addr, const char *path)
 	if (fd < 0)
 		return false;
 	return connect(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 &&
-	       errno == ECONNREFUSED;
+	       errno == ECONNREFUSED && !unix_is_bound(path);
 }
 
 int listen_bind_unix(int fd, const struct sock_addr *addr, struct err *err)

@@ -11,7 +11,10 @@
 #include "base/err.h"
 #include "rt/sock.h"
 
-/* A path that nobody listens to any more is taken over; the file is for its owner alone. */
+/*
+ * A path that nobody listens to any more is taken over; the file is for its owner alone. -EADDRINUSE: somebody listens there, or has bound it and is about to listen, or it is no
+ * socket.
+ */
 int listen_bind_unix(int fd, const struct sock_addr *addr, struct err *err);
 int listen_bind_ip(int fd, const struct sock_addr *addr, struct err *err);
 
