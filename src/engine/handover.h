@@ -54,7 +54,7 @@ __attribute__((format(printf, 5, 6))) void handover_say(struct handover_wire *wi
 
 /* ---- fail points, for tests (handover_fail.c) ---- */
 
-/* "old:freeze:kill": refused (-EPERM) unless the environment has LITEPOOL_FAILPOINTS=1. kinds: kill, hang, exit, refuse, kill-supervisor. */
+/* "old:freeze:kill": refused (-EPERM) unless the environment has LITEPOOL_FAILPOINTS=1. kinds: kill, hang, exit, refuse, kill-supervisor, stop (SIGSTOP). */
 int handover_fail_set(struct engine *e, const char *text, struct err *err);
 /* Reaches a step: false when it is to be refused. Does not come back from kill, hang and exit. */
 bool handover_fail_pass(struct engine *e, const char *side, const char *step);

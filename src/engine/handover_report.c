@@ -128,7 +128,7 @@ void handover_report_end(struct engine *e, const char *state, const char *step, 
 
 /* ---- fail points ---- */
 
-static const char *const kinds[] = {"kill", "hang", "exit", "refuse", "kill-supervisor"};
+static const char *const kinds[] = {"kill", "hang", "exit", "refuse", "kill-supervisor", "stop"};
 
 int handover_fail_set(struct engine *e, const char *text, struct err *err)
 {
@@ -145,7 +145,7 @@ int handover_fail_set(struct engine *e, const char *text, struct err *err)
 		}
 	return err_set(err, -EINVAL,
 		       "fail_at '%.40s': expected SIDE:STEP:KIND; sides are "
-		       "old, new; kinds are kill, hang, exit, refuse, kill-supervisor",
+		       "old, new; kinds are kill, hang, exit, refuse, kill-supervisor, stop",
 		       text);
 }
 
@@ -167,5 +167,7 @@ bool handover_fail_pass(struct engine *e, const char *side, const char *step)
 		proc_pause_ms(1000);
 	if (strcmp(kind, "kill-supervisor") == 0 && e->link.wire.pid > 1)
 		(void)kill(e->link.wire.pid, SIGKILL);
+	if (strcmp(kind, "stop") == 0) /* until a test has done what it wants at this moment */
+		(void)raise(SIGSTOP);
 	return strcmp(kind, "refuse") != 0;
 }

@@ -10,6 +10,7 @@
 #   start_load OPTION...       the same in the background, for as long as the test needs it;   stop_load   tells it to end; its status
 #   done_testing               the plan; stops what still runs
 
+declare -F done_testing > /dev/null && return 0 # one library has it by way of another
 set -uo pipefail
 build=${LITEPOOL_BUILD:?the tests are run by meson}
 source_dir=${LITEPOOL_SOURCE:?}
