@@ -94,6 +94,7 @@ upgrade: build
 	@LITEPOOL_UPGRADES=$(or $(UPGRADES),100) bash tests/func/upgrade.sh
 	@LITEPOOL_UPGRADES=$$(($(or $(UPGRADES),100) / 5)) LITEPOOL_CONNS=1000 bash tests/func/upgrade.sh
 	@LITEPOOL_STEPS=all bash tests/func/upgrade-kill.sh
+	@LITEPOOL_STEPS=all bash tests/func/upgrade-agent.sh
 
 ## make bench   every benchmark; tools/bench NAME for one
 bench: build
