@@ -364,6 +364,10 @@ bool lvm_volume_is_local(const struct volume_work *w)
 	if (!pool_is_lvm(w->pool) || !asked || strcmp(asked, "true") != 0 ||
 	    json_array_size(nodes) != 1 || !json_lists(nodes, w->a->node))
 		return false;
+	/* In use over NVMe/TCP already, from before it was asked for: the export is not taken from under its host. */
+	if (json_lists(kube_at(w->volume, "status.attachedNodes"), w->a->node) &&
+	    !kube_str(w->volume, "status.devicePath")[0])
+		return false;
 	/* Limits are the engine's to keep. */
 	json_object_foreach ((json_t *)(uintptr_t)kube_at(w->volume, "spec.qos"), name, limit)
 		if (json_integer_value(limit) || json_is_string(limit))

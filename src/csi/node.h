@@ -19,7 +19,7 @@
 #include "csi/backend.h"
 
 #define CSI_PATH_MAX   4096
-#define CSI_DEVICE_MAX 64
+#define CSI_DEVICE_MAX 128
 #define CSI_TARGET_MAX 96
 #define CSI_TARGETS    64 /* more are not told of */
 #define CSI_FS_MAX     16

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "base/str.h"
+#include "csi/local.h"
 #include "csi/plane_names.h"
 #include "host/attach.h"
 #include "rt/lock.h"
@@ -175,11 +176,10 @@ static enum grpc_code read_context(struct csi_op *op, const char *volume_id,
 	return GRPC_OK;
 }
 
-static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id,
-			     const struct csi_map *publish_context,
-			     const struct csi_map *volume_context, char device[CSI_DEVICE_MAX])
+static enum grpc_code attach_nvme(struct nvme_host *host, struct csi_op *op, const char *volume_id,
+				  const struct csi_map *publish_context,
+				  char device[CSI_DEVICE_MAX])
 {
-	struct nvme_host *host = ctx;
 	struct host_path paths[HOST_PATHS_MAX] = {0};
 	struct host_attach_req req = {
 		.hostnqn = host->config.hostnqn[0] ? host->config.hostnqn : NULL,
@@ -228,13 +228,17 @@ static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 	struct host_env env = env_of(host, NULL);
 	struct host_device found;
 	char nqn[PLANE_NQN_SIZE];
+	struct plane_id volume;
 	struct host_id id;
 
-	if (!names_of(volume_id, nqn, &id) || !host_device_find(&env, nqn, &id, &found))
-		return csi_fail(op, GRPC_NOT_FOUND, "volume %s is not attached to this node",
-				volume_id);
-	(void)str_copy(device, CSI_DEVICE_MAX, found.path);
-	return GRPC_OK;
+	if (names_of(volume_id, nqn, &id) && host_device_find(&env, nqn, &id, &found)) {
+		(void)str_copy(device, CSI_DEVICE_MAX, found.path);
+		return GRPC_OK;
+	}
+	if (plane_id_parse(volume_id, &volume) &&
+	    local_find(host->config.root, &volume.uid, device))
+		return GRPC_OK;
+	return csi_fail(op, GRPC_NOT_FOUND, "volume %s is not attached to this node", volume_id);
 }
 
 struct target_search {
@@ -294,9 +298,8 @@ static size_t targets(void *ctx, const char *volume_id, struct csi_target *ret, 
 	return search.n;
 }
 
-static enum grpc_code detach(void *ctx, struct csi_op *op, const char *volume_id)
+static enum grpc_code detach_nvme(struct nvme_host *host, struct csi_op *op, const char *volume_id)
 {
-	struct nvme_host *host = ctx;
 	struct host_detach_req req = {.timeout_ms = DETACH_MS};
 	char nqn[PLANE_NQN_SIZE];
 	struct nvme_call call;
@@ -317,6 +320,49 @@ static enum grpc_code detach(void *ctx, struct csi_op *op, const char *volume_id
 	return rc >= 0 ? GRPC_OK
 		       : csi_fail(op, code_of(rc), "cannot detach volume %s: %s", volume_id,
 				  err.text);
+}
+
+/* Either way to the device is given up before the other is taken: find has one answer. */
+static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id,
+			     const struct csi_map *publish_context,
+			     const struct csi_map *volume_context, char device[CSI_DEVICE_MAX])
+{
+	struct nvme_host *host = ctx;
+	const char *path = csi_map_get(publish_context, PLANE_CONTEXT_DEVICE), *root;
+	enum grpc_code code = GRPC_OK;
+	struct plane_id id;
+	struct err err = {0};
+	int rc;
+
+	root = host->config.root;
+	if (!plane_id_parse(volume_id, &id))
+		return csi_fail(op, GRPC_NOT_FOUND, "there is no volume %s", volume_id);
+	if (path)
+		code = detach_nvme(host, op, volume_id);
+	if (code != GRPC_OK)
+		return code;
+	rc = path ? local_attach(root, &id.uid, path, &err) : local_detach(root, &id.uid, &err);
+	if (rc < 0)
+		return csi_fail(op, code_of(rc), "cannot attach volume %s: %s", volume_id,
+				err.text);
+	if (!path)
+		return attach_nvme(host, op, volume_id, publish_context, device);
+	(void)str_copy(device, CSI_DEVICE_MAX, path);
+	return GRPC_OK;
+}
+
+static enum grpc_code detach(void *ctx, struct csi_op *op, const char *volume_id)
+{
+	struct nvme_host *host = ctx;
+	struct plane_id id;
+	struct err err = {0};
+	enum grpc_code code = detach_nvme(host, op, volume_id);
+
+	if (code == GRPC_OK && plane_id_parse(volume_id, &id) &&
+	    local_detach(host->config.root, &id.uid, &err) < 0)
+		code = csi_fail(op, GRPC_INTERNAL, "cannot detach volume %s: %s", volume_id,
+				err.text);
+	return code;
 }
 
 static enum grpc_code format_get(void *ctx, struct csi_op *op, const char *volume_id,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * struct csi_host (node.h) on this machine: devices by the kernel's nvme-tcp (src/host), volumes' records in status.format of their objects.
+ * struct csi_host (node.h) on this machine: devices by the kernel's nvme-tcp (src/host), or where the publish context says so by the node's own (local.h); volumes' records in status.format of their objects.
  *
- * find and detach need no API: a volume's id tells its NQN.
+ * find and detach need no API: a volume's id tells its NQN, and its UID.
  */
 #ifndef LITEPOOL_CSI_NVME_HOST_H
 #define LITEPOOL_CSI_NVME_HOST_H

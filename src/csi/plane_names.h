@@ -22,6 +22,8 @@
 #define PLANE_CONTEXT_NGUID   "nguid"
 #define PLANE_CONTEXT_NSID    "nsid"
 #define PLANE_CONTEXT_TARGETS "targets" /* "192.0.2.1:4420,[2001:db8::1]:4420" */
+/* Alone: the node has the volume as this device, and there is nothing to connect to. */
+#define PLANE_CONTEXT_DEVICE "devicePath"
 
 struct plane_id {
 	char name[PLANE_NAME_SIZE];

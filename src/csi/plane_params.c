@@ -60,7 +60,8 @@ static const struct row rows[] = {
 	 false,
 	 {"any", "node"},
 	 "from where it may be used: any node, by network; or only from the node that has its "
-	 "data, which implies position MustLocal. Default: any"},
+	 "data, which implies position MustLocal, and of an lvm pool its device itself, without "
+	 "the engine, as long as it has no limits. Default: any"},
 	{"nodeSelector",
 	 KIND_SELECTOR,
 	 "nodeSelector",
@@ -299,6 +300,16 @@ static enum grpc_code take(struct csi_op *op, const struct row *row, const char 
 	return put(klass->spec, row->path, json) ? GRPC_OK : plane_no_memory(op);
 }
 
+/* What nobody else may have needs no export: the agent tells its node which device it is. */
+static enum grpc_code use_device(struct csi_op *op, struct plane_class *klass)
+{
+	if (!klass->labels)
+		klass->labels = json_object();
+	return json_object_set_new(klass->labels, PLANE_LABEL_LOCAL, json_string("true")) == 0
+		       ? GRPC_OK
+		       : plane_no_memory(op);
+}
+
 /* Data that may only be used where it is must be there. */
 static enum grpc_code settle(struct csi_op *op, struct plane_class *klass)
 {
@@ -310,8 +321,10 @@ static enum grpc_code settle(struct csi_op *op, struct plane_class *klass)
 		return csi_fail(op, GRPC_INVALID_ARGUMENT,
 				"the parameters access=node and position=%s contradict each other",
 				position);
-	return put(klass->spec, "position", json_string("MustLocal")) ? GRPC_OK
-								      : plane_no_memory(op);
+	if (!put(klass->spec, "position", json_string("MustLocal")))
+		return plane_no_memory(op);
+	return strcmp(kube_str(klass->spec, "engine"), "lvm") == 0 ? use_device(op, klass)
+								   : GRPC_OK;
 }
 
 enum grpc_code plane_class_read(struct csi_op *op, const struct csi_map *parameters,

@@ -22,6 +22,7 @@
 #define PLANE_NOTE_VOLUME "csi.litepool.io/volume" /* id of a snapshot's volume */
 /* Of a group of snapshots: its name, and how many it has. None of it is cut before all are there. */
 #define PLANE_LABEL_GROUP     "litepool.io/group"
+#define PLANE_LABEL_LOCAL     "litepool.io/local-path" /* the agent's: docs/agent.md */
 #define PLANE_NOTE_GROUP_SIZE "litepool.io/group-size"
 
 struct informer;

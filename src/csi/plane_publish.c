@@ -198,6 +198,25 @@ static enum grpc_code show_context(struct csi_op *op, const json_t *volume, stru
 	return GRPC_OK;
 }
 
+/* The agent has taken the export away: its own node uses the device itself (docs/agent.md, local-path). */
+static bool is_local(const json_t *volume, const char *node)
+{
+	return kube_str(volume, "status.devicePath")[0] &&
+	       strcmp(kube_str(volume, "status.nodeName"), node) == 0;
+}
+
+static enum grpc_code show_local(struct csi_op *op, const json_t *volume, struct csi_map *ret)
+{
+	struct csi_pair *pair = arena_zalloc(op->arena, sizeof(*pair));
+	const char *path = arena_strdup(op->arena, kube_str(volume, "status.devicePath"));
+
+	if (!pair || !path)
+		return plane_no_memory(op);
+	*pair = (struct csi_pair){PLANE_CONTEXT_DEVICE, path};
+	*ret = (struct csi_map){pair, 1};
+	return GRPC_OK;
+}
+
 enum grpc_code plane_publish(void *ctx, struct csi_op *op, const struct csi_publish *req,
 			     struct csi_map *ret_context)
 {
@@ -228,9 +247,12 @@ enum grpc_code plane_publish(void *ctx, struct csi_op *op, const struct csi_publ
 			code = want(plane, op, req, volume, node);
 		if (code != GRPC_OK && code != GRPC_ABORTED)
 			return code;
-		if (code == GRPC_OK && plane_lists(volume, ALLOWED, req->node_id) &&
-		    json_array_size(kube_at(volume, "status.targets")))
-			return show_context(op, volume, ret_context);
+		if (code == GRPC_OK && plane_lists(volume, ALLOWED, req->node_id)) {
+			if (is_local(volume, req->node_id))
+				return show_local(op, volume, ret_context);
+			if (json_array_size(kube_at(volume, "status.targets")))
+				return show_context(op, volume, ret_context);
+		}
 		if (!plane_wait_next(plane, op, &wait))
 			return csi_fail(op, GRPC_DEADLINE_EXCEEDED,
 					"node %s has not been let in to volume %s yet: %s",

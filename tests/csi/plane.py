@@ -221,6 +221,21 @@ def _():
     assert not v.accessible_topology and delete(v) == "OK"
 
 
+@check("of an lvm pool their node gets the device itself, and while it has that nobody else may have them")
+def _():
+    where = pb.TopologyRequirement(preferred=[pb.Topology(segments={"topology.litepool.io/node": "node2"})])
+    v = create("pvc-path", parameters={"access": "node", "engine": "lvm"}, accessibility_requirements=where)
+    assert obj("storagevolumes", "pvc-path")["metadata"]["labels"]["litepool.io/local-path"] == "true"
+    request = pb.ControllerPublishVolumeRequest(volume_id=v.volume_id, node_id="node2", volume_capability=cap())
+    told = [dict(driver.call("Controller", "ControllerPublishVolume", request).publish_context) for _ in range(2)]
+    assert told == [{"devicePath": "/dev/litepool-11111111-2222-4333-8444-555555555555/vol-" + v.volume_id.split(":")[1]}] * 2, told
+    assert publish(v, "node1")[0] == "FAILED_PRECONDITION"
+    assert unpublish(v, "node2") == "OK" and delete(v) == "OK"
+    v = create("pvc-net", parameters={"access": "node"}, accessibility_requirements=where)
+    assert "litepool.io/local-path" not in obj("storagevolumes", "pvc-net")["metadata"].get("labels", {})
+    assert publish(v, "node2")[0] == "OK" and unpublish(v, "node2") == "OK" and delete(v) == "OK"
+
+
 @check("capacity: of all pools, or of the node when data must be there")
 def _():
     both = driver.call("Controller", "GetCapacity", pb.GetCapacityRequest())

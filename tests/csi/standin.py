@@ -67,6 +67,9 @@ class Api:
             time.sleep(0.2)
 
 
+LVM_POOL = "11111111-2222-4333-8444-555555555555"
+
+
 class Standin:
     def __init__(self, args):
         self.api, self.folder, self.nodes, self.delay = Api(args.socket), args.folder, args.node, args.delay
@@ -140,7 +143,9 @@ class Standin:
             os.truncate(path, size)
         attached = volume["spec"].get("attachedNodes") or []
         wanted = {"phase": "Ready", "uuid": uid, "size": size, "attachedNodes": attached, "targets": [{
-            "address": "127.0.0.1", "port": 4420, "nqn": "nqn.2026-11.io.litepool:volume:" + uid, "nsid": 1, "nguid": uid.replace("-", "")}]}
+            "address": "127.0.0.1", "port": 4420, "nqn": "nqn.2026-11.io.litepool:volume:" + uid, "nsid": 1, "nguid": uid.replace("-", "")}], "devicePath": None}
+        if volume["metadata"].get("labels", {}).get("litepool.io/local-path") == "true" and attached == [status["nodeName"]]:
+            wanted.update(targets=[], devicePath="/dev/litepool-%s/vol-%s" % (LVM_POOL, uid))
         conditions = [c for c in status.get("conditions", []) if c["type"] != "Ready"] + [{"type": "Ready", "status": "True"}]
         if any(status.get(k) != v for k, v in wanted.items()):
             time.sleep(self.delay)

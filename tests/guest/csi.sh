@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # For scenarios with litepool-csi in the guest ("# with: csi.sh"): the driver, CSI's calls, and the steps of a volume.
 # needs: csi lp-csi
-# plane: yes
+# The control plane is beside the guest ("# plane: yes"), or in it: NODE and API say as which node and where the driver finds it.
 #
 #   driver [OPTION...]       starts litepool-csi, waits until it serves: not within check;  kill_driver  kill -9
 #   call METHOD JSON [PART]  one call; its answer. Its status is gRPC's code: 0, 5 NOT_FOUND, 9 FAILED_PRECONDITION, ...
@@ -18,6 +18,7 @@ check() {
     shift
     if "$@" > /tmp/check.out 2>&1; then ok "$text"; else not_ok "$text"; echo "# $*"; sed 's/^/#   /' /tmp/check.out | tail -n 25; fi
 }
+NODE=guest API='--kubeconfig /job/in/tls/csi.kubeconfig'
 sock=/run/csi.sock pods=/var/lib/pods FS=ext4 MIB=1048576
 declare -A id context
 mkdir -p $pods
@@ -25,7 +26,7 @@ mkdir -p $pods
 serves() { [ -S $sock ] && timeout 20 /lib64/ld-linux-x86-64.so.2 --library-path /job/in/lib /job/in/lp-csi $sock Probe; }
 driver() {
     rm -f $sock
-    /lib64/ld-linux-x86-64.so.2 --library-path /job/in/lib /job/in/litepool-csi --mode=all --endpoint unix://$sock --node-id guest --kubeconfig /job/in/tls/csi.kubeconfig --workers 12 "$@" > /dev/null 2>> /tmp/csi.log &
+    /lib64/ld-linux-x86-64.so.2 --library-path /job/in/lib /job/in/litepool-csi --mode=all --endpoint unix://$sock --node-id $NODE $API --workers 12 "$@" > /dev/null 2>> /tmp/csi.log &
     driver_pid=$!
     wait_for 60 serves || { not_ok "the driver serves"; trouble; finish; }
 }
@@ -49,9 +50,9 @@ make_json() { echo "{\"name\":\"$1\",\"capacity_range\":{\"required_bytes\":$(($
 make() { id[$1]=$(call CreateVolume "$(make_json "$@")" volume.volume_id); }
 # context CSI gives as a list of pairs, and takes as an object
 to_map() { sed 's/{"key":\("[^"]*"\),"value":\("[^"]*"\)}/\1:\2/g; s/^\[/{/; s/\]$/}/'; }
-admit_json() { echo "{\"volume_id\":\"${id[$1]}\",\"node_id\":\"${2:-guest}\",\"volume_capability\":$(cap)}"; }
+admit_json() { echo "{\"volume_id\":\"${id[$1]}\",\"node_id\":\"${2:-$NODE}\",\"volume_capability\":$(cap)}"; }
 admit() { local c; c=$(call ControllerPublishVolume "$(admit_json "$@")" publish_context) && context[$1]=$(to_map <<< "$c"); }
-dismiss_json() { echo "{\"volume_id\":\"${id[$1]}\",\"node_id\":\"${2:-guest}\"}"; }
+dismiss_json() { echo "{\"volume_id\":\"${id[$1]}\",\"node_id\":\"${2:-$NODE}\"}"; }
 dismiss() { call ControllerUnpublishVolume "$(dismiss_json "$@")"; }
 stage_json() { echo "{\"volume_id\":\"${id[$1]}\",\"staging_target_path\":\"$pods/$1.stage\",\"publish_context\":${context[$1]},\"volume_capability\":$(cap)}"; }
 stage() { call NodeStageVolume "$(stage_json "$1")"; }

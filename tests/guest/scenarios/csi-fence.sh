@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A node that falls silent with queued writes is fenced by ControllerUnpublishVolume and another attaches: nothing of the first lands any more.
 # with: csi.sh
+# plane: yes
 # suites: trixie
 driver
 FS=block

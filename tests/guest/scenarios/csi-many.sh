@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # 64 volumes made, let in, attached and given up at once by litepool-csi. Run by tools/bench attach-64; named, not by itself: under emulation it takes most of a minute.
 # with: csi.sh
+# plane: yes
 # suites: none
 driver
 FS=block

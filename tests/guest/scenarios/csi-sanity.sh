@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # All of csi-sanity against litepool-csi with the kernel's nvme-tcp, controller, agent and engine: mounted and as raw devices. Minutes under emulation: make test-csi-sanity-guest.
 # with: csi.sh
+# plane: yes
 # needs: csi-sanity
 # suites: none
 [ -e /job/in/csi-sanity ] || { echo "# skipped: no csi-sanity"; ok "nothing to run"; finish; }

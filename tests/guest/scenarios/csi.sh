@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # litepool-csi on a real kernel, with the real controller, agent and engine: volumes by CSI's own calls, from creation to nothing left; the driver killed after each step and in the middle.
 # with: csi.sh
+# plane: yes
 # suites: trixie
 # needs: btrfs mkfs.btrfs
 driver

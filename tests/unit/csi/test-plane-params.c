@@ -46,8 +46,25 @@ static void access_from_the_node_alone_puts_the_data_there(void **state)
 	assert_int_equal(take(&klass, &op, false, "access", "node"), GRPC_OK);
 	assert_true(klass.only_node);
 	assert_string_equal(kube_str(klass.spec, "position"), "MustLocal");
+	assert_null(klass.labels);
 	assert_int_equal(take(&other, &op, false, "position", "MustRemote"), GRPC_OK);
 	assert_int_equal(take(&other, &op, false, "access", "node"), GRPC_INVALID_ARGUMENT);
+}
+
+static void of_an_lvm_pool_its_node_gets_the_device(void **state)
+{
+	static struct csi_pair orders[][2] = {{{"access", "node"}, {"engine", "lvm"}},
+					      {{"engine", "lvm"}, {"access", "node"}},
+					      {{"engine", "lvm"}, {"access", "any"}}};
+
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_class_ struct plane_class klass = {.spec = NULL};
+		struct csi_op op = {.arena = &arena};
+		struct csi_map map = {orders[i], 2};
+
+		assert_int_equal(plane_class_read(&op, &map, false, &klass), GRPC_OK);
+		assert_int_equal(json_object_get(klass.labels, PLANE_LABEL_LOCAL) != NULL, i < 2);
+	}
 }
 
 static void what_is_wrong_is_named(void **state)
@@ -92,6 +109,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parameters_become_members_of_the_spec),
 		cmocka_unit_test(access_from_the_node_alone_puts_the_data_there),
+		cmocka_unit_test(of_an_lvm_pool_its_node_gets_the_device),
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test(a_label_without_a_value_is_removed),
 	};
