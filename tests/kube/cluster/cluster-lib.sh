@@ -49,20 +49,22 @@ images() {
     for p in provisioner attacher resizer snapshotter; do
         "$lab/image.py" "$i/csi-$p.tar" "$(sed -n "s/.*newName: \(.*csi-$p\), newTag: \(.*\)}/\1:\2/p" "$source/deploy/base/kustomization.yaml")=/usr/bin/csi-$p" csi-$p
     done
+    "$lab/image.py" "$i/csi-snapshot-metadata.tar" "$(sed -n "s/.*newName: \(.*csi-snapshot-metadata\), newTag: \(.*\)}/\1:\2/p" "$source/deploy/snapshot-metadata/kustomization.yaml")=/usr/bin/csi-snapshot-metadata" csi-snapshot-metadata
     PATH=$build/src/engine:$build/src/supervisor:$build/src/agent:$build/src/controller:$build/src/csi:$build/src/cli:$build/tests/kube/cluster:$build/tests/csi:$PATH \
         "$lab/image.py" "$i/litepool.tar" docker.io/library/litepool:dev litepool-engine litepool-supervisor litepool-agent litepool-controller litepool-csi litepool csi-bridge lp-csi \
         mkfs.ext4 e2fsck resize2fs mkfs.xfs xfs_growfs xfs_io mkfs.btrfs btrfs blkid mount umount losetup
 }
-# What is not ours: the CRDs and the controller of snapshots.
+# What is not ours: the CRDs and the controller of snapshots, and the CRD of their metadata.
 snapshots() {
     local crds
     crds=$(cat "$CACHE/mod/snapshot-crds.dir")
-    kubectl apply --server-side -k "$crds" > /dev/null && kubectl wait --for=condition=Established --timeout="${LIMIT}s" crd --all || return
+    kubectl apply --server-side -k "$crds" > /dev/null && kubectl apply --server-side -f "$(cat "$CACHE/mod/metadata-crds.dir")" && kubectl wait --for=condition=Established --timeout="${LIMIT}s" crd --all || return
     start snapshot-controller snapshot-controller --kubeconfig="$KUBECONFIG" --leader-election=false --http-endpoint="$(cat "$S/net").1:9790" \
         --retry-interval-start=500ms
 }
 # deploy/litepool.yaml, but for what overlay/ says.
 deploy() {
+    kubectl apply --server-side -f "$source/deploy/base/namespaces.yaml" && { kubectl -n litepool-system get secret litepool-snapshot-metadata > /dev/null 2>&1 || metadata_certificate; } || return
     kubectl kustomize --load-restrictor LoadRestrictionsNone "$here/overlay" | kubectl apply --server-side --validate=strict -f - &&
         kubectl label node --all --overwrite litepool.io/engine=true
 }

@@ -1,16 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # cluster.sh: a volume's whole life on a real Kubernetes, with LitePool as it is deployed (make test-k8s). KEEP=1 leaves the cluster up, and uses one that is up; S: its folder.
-# ONLY=chaos: without the cycle. MANY=500: so many volumes at once, too; BENCH=1: pvc-bound.
+# ONLY=cycle|database|chaos: that part alone. MANY=500: so many volumes at once, too; BENCH=1: pvc-bound.
 # Skipped without the programs (tests/kube/lab/build.sh) or root.
 if [ -z "${S:-}" ]; then
     S=$(mktemp -d /tmp/lp-k8s.XXXXXX)
 fi
 [ "$(id -u)" = 0 ] || { echo "1..0 # SKIP a cluster's nodes need root"; exit 0; }
-[ -x "${KUBELAB_CACHE:-$HOME/.cache/kubelab}/bin/snapshot-controller" ] || { echo "1..0 # SKIP no Kubernetes here: tests/kube/lab/build.sh builds it"; exit 0; }
+[ -x "${KUBELAB_CACHE:-$HOME/.cache/kubelab}/bin/csi-snapshot-metadata" ] || { echo "1..0 # SKIP no Kubernetes here: tests/kube/lab/build.sh builds it"; exit 0; }
 [ -e /dev/fuse ] || { echo "1..0 # SKIP no /dev/fuse"; exit 0; }
 . "${LITEPOOL_SOURCE:?}/tests/kube/cluster/cluster-lib.sh"
 . "$source/tests/kube/cluster/scenario.sh"
+. "$source/tests/kube/cluster/metadata.sh"
+. "$source/tests/kube/cluster/database.sh"
 supervisor=
 finish() {
     [ -z "$supervisor" ] || { kill "$supervisor"; wait "$supervisor"; } 2> /dev/null
@@ -56,6 +58,11 @@ cycle() {
     check "a second snapshot" snapshot s2 a
     check "what it holds is listed" between $((32 << 20)) $((200 << 20)) differs none s2
     check "and what has changed since the first, less" between $((16 << 20)) $((24 << 20)) differs s s2
+    check "the sidecar of snapshot metadata is told of" metadata_service
+    check "to who may read the snapshot it lists the same" sidecar_agrees none s2
+    check "and the same changes" sidecar_agrees s s2
+    check "a token for another audience is refused" sidecar_refuses UNAUTHENTICATED backup other none s2
+    check "and who may not read the snapshot" sidecar_refuses PERMISSION_DENIED stranger litepool-backup none s2
     check "the engine is replaced inside of its pod, under load" upgraded node1 a
     check "and again, by the same program" upgraded node1 a
     check "its pod is deleted: its volumes wait and go on" restarted node1 a
@@ -81,6 +88,7 @@ cycle() {
     check "nothing was forbidden to anybody" eval '! for p in $(kubectl -n litepool-system get pods -o name); do kubectl -n litepool-system logs "$p" --all-containers; done | grep -i forbidden'
 }
 [ "${ONLY:-cycle}" != cycle ] || cycle
+[ "${ONLY:-database}" != database ] || database
 
 # Before each step one part is killed with -9, on all nodes: CHAOS= none, once (each step another victim), all (each step with every victim).
 supervise &
@@ -97,6 +105,7 @@ life() { # life NAME FIRST-VICTIM [SAME]
     done
 }
 CLASS=xfs
+[ "${ONLY:-chaos}" = chaos ] || CHAOS=none
 case ${CHAOS:-once} in
 once) life k 0 ;;
 all) for i in "${!victims[@]}"; do life "k$i" "$i" same; done ;;

@@ -145,6 +145,7 @@ many_attachments() {
 are() { [ "$(kubectl get "$1" -o "jsonpath={range .items[*]}{$2}{\"\\n\"}{end}" | grep -cx "$3")" = "$4" ]; }
 # No pods: their attachments are made by hand, as the attach-detach controller makes them.
 many() {
+    local LIMIT=$((LIMIT + $1))
     many_claims "$1" | kubectl apply --server-side -f - > /dev/null && eventually are pvc .status.phase Bound "$1" && echo "bound" &&
         many_attachments | kubectl apply --server-side -f - > /dev/null && eventually are volumeattachments .status.attached true "$1" && echo "attached" &&
         kubectl delete volumeattachments --all --timeout="${LIMIT}s" > /dev/null && kubectl delete pvc --all --timeout="${LIMIT}s" > /dev/null

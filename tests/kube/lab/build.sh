@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # lab build: Debian packages + Go modules -> $KUBELAB_CACHE/bin.
-# Usage: build.sh [unit...]     units: k8s etcd containerd sidecars sanity (default: all)
+# Usage: build.sh [unit...]     units: k8s etcd containerd sidecars metadata sanity (default: all)
 # Does nothing for what is up to date. Needs go (see go.mod of K8S for the version).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,7 +21,8 @@ fi
 
 # wrap NAME MODULE@VERSION: a module of our own in the cache that requires MODULE and
 # repeats its replace lines (go install refuses modules that have any); a replace that
-# points into k8s' staging/ folder becomes the published module of the same name.
+# points into k8s' staging/ folder becomes the published module of the same name; REPLACE has
+# further replace lines, for a module whose go.mod requires a version that was never published.
 wrap() {
   local name=$1 mod=${2%@*} ver=${2#*@} dir=$cache/mod/$1 gomod
   rm -rf "$dir"; mkdir -p "$dir"
@@ -38,6 +39,7 @@ wrap() {
       b && /^\)/ { b = 0; next }
       b { out($0); next }
       /^replace[ \t]/ { out($0) }' "$gomod"
+    echo "${REPLACE:-}"
   } > "$dir/go.mod"
 }
 
@@ -82,10 +84,15 @@ build() {
     # the CRDs stay in the module cache; remember where
     (cd "$cache/mod/snapshotter" && GOFLAGS=-mod=mod go list -m -f '{{.Dir}}/config/crd' \
       github.com/kubernetes-csi/external-snapshotter/client/v8) > "$cache/mod/snapshot-crds.dir" ;;
+  metadata) local m=${METADATA%@*}
+    REPLACE="replace $m/client => $m/client ${METADATA#*@}" \
+      unit metadata "$METADATA" "-X main.version=${METADATA#*@}" "" csi-snapshot-metadata="$m/cmd/csi-snapshot-metadata"
+    (cd "$cache/mod/metadata" && GOFLAGS=-mod=mod go list -m -f '{{.Dir}}/config/crd' "$m/client") > "$cache/mod/metadata-crds.dir"
+    (cd "$cache/mod/metadata" && GOFLAGS=-mod=mod go list -m -f '{{.Dir}}/proto' "$m") > "$cache/mod/metadata-proto.dir" ;;
   sanity) unit sanity "$SANITY" "" "" csi-sanity="${SANITY%@*}/cmd/csi-sanity" ;;
   *) echo "build.sh: no unit $1" >&2; return 2 ;;
   esac
 }
-if [ $# = 0 ]; then set -- k8s etcd containerd sidecars sanity; fi
+if [ $# = 0 ]; then set -- k8s etcd containerd sidecars metadata sanity; fi
 for u in "$@"; do build "$u"; done
 echo "lab build: $(( $(date +%s) - t0 )) s, binaries in $cache/bin"

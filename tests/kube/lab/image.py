@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """image.py OUT.tar NAME[=ENTRYPOINT] PROGRAM...: writes an image of one layer in Docker's archive format, for `ctr images import`: busybox, and the programs (found in PATH) with the shared
-libraries that ldd names. A PROGRAM "FROM:TO" is put at TO. No registry and no engine is needed; what is in the image is what is on this machine.
+libraries that ldd names. A PROGRAM "FROM:TO" is put at TO; FROM may be a folder, with all that is in it, or any file. No registry and no engine is needed; what is in the image is what is on this machine.
 """
 import hashlib
 import io
@@ -27,7 +27,12 @@ def add(source, target):
 
 for program in sys.argv[3:]:
     source, _, target = program.partition(":")
-    path = shutil.which(source)
+    if "/" in source and os.path.isdir(source):
+        for parent, _, members in os.walk(source):
+            for member in members:
+                files[os.path.normpath(os.path.join(target or source, os.path.relpath(parent, source), member))] = os.path.join(parent, member)
+        continue
+    path = source if "/" in source and os.path.isfile(source) else shutil.which(source)
     if not path:
         sys.exit("image.py: no program %s" % source)
     add(path, target or "/usr/bin/" + os.path.basename(path))
