@@ -22,6 +22,7 @@ enum tcp_carry_type {
 	TCP_CARRY_COMMAND = 0x1210, /* M: nest, each */
 	TCP_CARRY_COMMAND_HEAD = 0x1211,
 	TCP_CARRY_COMMAND_DATA = 0x1212,
+	TCP_CARRY_COUNTERS = 0x1220, /* of the part's reactor: tcp_stat[], 64 bits each */
 };
 
 enum tcp_carry_state { /* as carried: the numbers are for ever */
@@ -70,6 +71,8 @@ struct tcp_carry_head {
 	uint16_t kind, sgl_status, status, ttag, slot;
 };
 
+/* tcp_save.c: the reactors in the order of the parts, the control reactor's first. How many. */
+unsigned tcp_parts_order(struct tcp_transport *t, struct tcp_reactor *ret[REACTORS_MAX + 1]);
 /* tcp_restore_req.c: the commands of a connection, on its reactor. */
 int tcp_restore_commands(struct tcp_conn *c, struct err *err);
 /* tcp_serve.c: on its reactor. */

@@ -100,6 +100,14 @@ struct tcp_stats {                          /* writer: the reactor */
 	counter ahead_taken; /* payloads that were received into their buffers before their command was known */
 	counter ahead_copied; /* payloads where that guess was wrong */
 };
+/* They have nothing but counters. In this order they are handed over (TCP_CARRY_COUNTERS): it is for ever, and new ones come at the end. */
+#define TCP_STATS 22u
+static_assert(sizeof(struct tcp_stats) == TCP_STATS * sizeof(counter), "each is in tcp_stat[]");
+struct tcp_stat {
+	const char *name;
+	size_t offset;
+};
+extern const struct tcp_stat tcp_stat[TCP_STATS];
 
 #define TCP_AHEAD_MAX 15u /* pairs of header and 4 KiB in a chunk */
 
@@ -175,6 +183,8 @@ struct tcp_reactor { /* one per reactor; its own */
 	struct iovec iov[TCP_IOV_MAX];
 	uint8_t staging[TCP_STAGING_BYTES];
 };
+/* Counter i of tcp_stat[]. */
+counter *tcp_stat_of(struct tcp_reactor *tr, unsigned i);
 
 #define TCP_SPARE_KINDS 8u /* lengths of queues that are told apart; there are two or three */
 

@@ -288,10 +288,29 @@ static int restore_target(struct tcp_restore *restore, const struct tlv *rec, st
 	return rc;
 }
 
+/* An engine with fewer reactors gives all the rest to the last one. They serve nothing yet, and the next message to them is behind this. */
+static int restore_counters(struct tcp_restore *restore, const struct carry_in *part,
+			    const struct tlv *rec, struct err *err)
+{
+	struct tcp_reactor *order[REACTORS_MAX + 1], *tr;
+	unsigned n = tcp_parts_order(restore->transport, order);
+	size_t index = (size_t)(part - restore->parts);
+
+	if (rec->len % 8)
+		return err_set(err, -EBADMSG, "the counters of part %zu have %u bytes", index,
+			       rec->len);
+	tr = order[MIN(index, (size_t)n - 1)];
+	for (unsigned i = 0; i < TCP_STATS && i < rec->len / 8; i++)
+		counter_add(tcp_stat_of(tr, i), get_le64(rec->value + (size_t)i * 8));
+	return 0;
+}
+
 static int restore_record(struct tcp_restore *restore, struct carry_in *part, const struct tlv *rec,
 			  struct err *err)
 {
 	switch (rec->type) {
+	case TCP_CARRY_COUNTERS:
+		return restore_counters(restore, part, rec, err);
 	case NVME_CARRY_TARGET:
 		return restore_target(restore, rec, err);
 	case TCP_CARRY_CONN:

@@ -242,12 +242,21 @@ static void save_conn(const struct tcp_conn *c, struct carry_out *out)
 	tlv_end(w);
 }
 
+static void save_counters(struct tcp_reactor *tr, struct tlv_writer *w)
+{
+	uint8_t *at = tlv_reserve(w, TCP_CARRY_COUNTERS, 0, (size_t)TCP_STATS * 8);
+
+	for (unsigned i = 0; at && i < TCP_STATS; i++)
+		put_le64(at + (size_t)i * 8, counter_get(tcp_stat_of(tr, i)));
+}
+
 static int save_run(struct tcp_reactor *tr, struct err *err)
 {
 	struct carry_out *out = tr->job.out;
 
 	if (tr->reactor == tr->transport->control)
 		nvme_target_save(tr->transport->target, &out->w);
+	save_counters(tr, &out->w);
 	list_for_each (it, &tr->conns) {
 		const struct tcp_conn *c = list_entry(it, struct tcp_conn, here_link);
 
@@ -258,8 +267,7 @@ static int save_run(struct tcp_reactor *tr, struct err *err)
 	return tlv_blob_end(&out->w);
 }
 
-/* The control reactor's part is the first. */
-static unsigned parts_order(struct tcp_transport *t, struct tcp_reactor *ret[REACTORS_MAX + 1])
+unsigned tcp_parts_order(struct tcp_transport *t, struct tcp_reactor *ret[REACTORS_MAX + 1])
 {
 	unsigned n = 0;
 
@@ -274,14 +282,14 @@ unsigned tcp_transport_parts(struct tcp_transport *t)
 {
 	struct tcp_reactor *order[REACTORS_MAX + 1];
 
-	return parts_order(t, order);
+	return tcp_parts_order(t, order);
 }
 
 void tcp_transport_save(struct tcp_transport *t, struct carry_out *parts, nvme_done_fn done,
 			void *ctx)
 {
 	struct tcp_reactor *order[REACTORS_MAX + 1];
-	unsigned n = parts_order(t, order);
+	unsigned n = tcp_parts_order(t, order);
 
 	ASSERT(t->flow == TCP_STILL);
 	nvme_target_number(t->target);

@@ -159,42 +159,46 @@ void tcp_transport_free(struct tcp_transport *t)
 	free(t);
 }
 
-static json_t *reactor_json(const struct tcp_reactor *tr)
+#define STAT(name, field) {name, offsetof(struct tcp_stats, field)}
+const struct tcp_stat tcp_stat[TCP_STATS] = {
+	STAT("accepted", accepted),
+	STAT("refused", refused),
+	STAT("evicted", evicted),
+	STAT("connects", connects),
+	STAT("closed", closed),
+	STAT("commands", commands),
+	STAT("r2ts", r2ts),
+	STAT("data_in_bytes", data_in),
+	STAT("data_out_bytes", data_out),
+	STAT("term_sent", term_sent),
+	STAT("term_received", term_received),
+	STAT("digest_errors", digest_errors),
+	STAT("cid_conflicts", cid_conflicts),
+	STAT("timeouts", timeouts),
+	STAT("stalls", stalls),
+	STAT("careful_reads", careful_reads),
+	STAT("ahead_taken", ahead_taken),
+	STAT("ahead_copied", ahead_copied),
+	STAT("sends", sends),
+	STAT("sends_partial", sends_partial),
+	STAT("loans_copied", loans_copied),
+	STAT("loans_kept", loans_kept),
+};
+
+counter *tcp_stat_of(struct tcp_reactor *tr, unsigned i)
 {
-	const struct tcp_stats *s = &tr->stats;
-	const struct {
-		const char *name;
-		const counter *value;
-	} fields[] = {
-		{"accepted", &s->accepted},
-		{"refused", &s->refused},
-		{"evicted", &s->evicted},
-		{"connects", &s->connects},
-		{"closed", &s->closed},
-		{"commands", &s->commands},
-		{"r2ts", &s->r2ts},
-		{"data_in_bytes", &s->data_in},
-		{"data_out_bytes", &s->data_out},
-		{"term_sent", &s->term_sent},
-		{"term_received", &s->term_received},
-		{"digest_errors", &s->digest_errors},
-		{"cid_conflicts", &s->cid_conflicts},
-		{"timeouts", &s->timeouts},
-		{"stalls", &s->stalls},
-		{"careful_reads", &s->careful_reads},
-		{"ahead_taken", &s->ahead_taken},
-		{"ahead_copied", &s->ahead_copied},
-		{"sends", &s->sends},
-		{"sends_partial", &s->sends_partial},
-		{"loans_copied", &s->loans_copied},
-		{"loans_kept", &s->loans_kept},
-	};
+	return (counter *)(void *)((char *)&tr->stats + tcp_stat[i].offset);
+}
+
+static json_t *reactor_json(struct tcp_reactor *tr)
+{
 	json_t *obj = json_object();
 
 	(void)json_object_set_new(obj, "name", json_string(reactor_name(tr->reactor)));
-	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-		(void)json_object_set_new(obj, fields[i].name,
-					  json_integer((json_int_t)counter_get(fields[i].value)));
+	for (unsigned i = 0; i < TCP_STATS; i++)
+		(void)json_object_set_new(
+			obj, tcp_stat[i].name,
+			json_integer((json_int_t)counter_get(tcp_stat_of(tr, i))));
 	return obj;
 }
 

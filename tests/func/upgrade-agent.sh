@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# kill -9 of the node's agent at steps of a hand-over (LITEPOOL_STEPS=all: at each). The engine stands still at that step until the agent is dead. Nobody who has asked for the upgrade
-# waits for it either. It goes on to its end: another engine serves, alone, hosts see nothing, and the next agent finds all as it was.
+# kill -9 of the node's agent, and of who has asked for the upgrade, at steps of a hand-over (LITEPOOL_STEPS=all: at each). The engine stands still at that step until they are dead. It goes
+# on to its end: another engine serves, alone, hosts see nothing, and the next agent finds all as it was.
 . "$(dirname "$0")/upgrade-lib.sh"
 . "$(dirname "$0")/agent-lib.sh"
 requires "$agent_bin" "$perf_bin"
@@ -51,9 +51,12 @@ upgraded() { one_engine && [ "$(rpc litepool_upgrade_status | json 'j["state"]')
 # hit SIDE STEP
 hit() {
     before=$(serving_pid)
-    rpc litepool_upgrade_start "{\"fail_at\":\"$1:$2:stop\",\"deadline_ms\":60000}" > "$work/hit" 2>&1 || { cat "$work/hit"; return 1; }
-    wait_for stopped > /dev/null || return 1
+    "$cli_bin" -s "$socket" engine rpc litepool_upgrade_start "{\"fail_at\":\"$1:$2:stop\",\"deadline_ms\":60000}" > "$work/hit" 2>&1 &
+    local asker=$!
+    wait_for stopped > /dev/null || { cat "$work/hit"; return 1; }
     kill_agent
+    kill -9 $asker 2> /dev/null # it may have its answer already
+    wait $asker 2> /dev/null
     kill -CONT "$(stopped)"
     wait_for upgraded || { cat "$work/hit"; rpc litepool_upgrade_status; return 1; }
     agent

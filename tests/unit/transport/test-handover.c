@@ -273,6 +273,74 @@ static void a_half_that_stays_alone_is_refused(void **state)
 	end(&w);
 }
 
+/* ---- what the target keeps ---- */
+
+#define REPORT_BYTES 128u
+
+static void resv_command(struct client *c, uint8_t opcode, uint32_t cdw10, uint64_t crkey,
+			 uint64_t second_key)
+{
+	struct nvme_sqe sqe = client_rw(true, 7, cdw10, 1, true);
+	uint8_t keys[16];
+
+	sqe.opcode = opcode;
+	put_le32(&sqe.cdw12, 0);
+	put_le32(&sqe.sgl.length, sizeof(keys));
+	put_le64(keys, crkey);
+	put_le64(keys + 8, second_key);
+	client_command(c, &sqe, keys, sizeof(keys));
+	assert_int_equal(client_answer(c, 7), 0);
+}
+
+static void resv_report(struct client *c, uint8_t ret[REPORT_BYTES])
+{
+	struct nvme_sqe sqe = client_rw(false, 8, REPORT_BYTES / 4 - 1, 1, false);
+
+	sqe.opcode = NVME_IO_RESV_REPORT;
+	put_le32(&sqe.cdw11, 1); /* extended */
+	put_le32(&sqe.sgl.length, REPORT_BYTES);
+	client_command(c, &sqe, NULL, 0);
+	assert_int_equal(client_next(c), PDU_C2H_DATA);
+	assert_int_equal(c->payload_len, REPORT_BYTES);
+	memcpy(ret, c->payload, REPORT_BYTES);
+}
+
+static void a_reservation_stays_with_its_holder(void **state)
+{
+	struct world w = begin(0, false);
+	uint8_t before[REPORT_BYTES], after[REPORT_BYTES];
+
+	resv_command(w.io, NVME_IO_RESV_REGISTER, 0, 0, 0xabc);
+	resv_command(w.io, NVME_IO_RESV_ACQUIRE, 1u << 8, 0xabc, 0); /* write exclusive */
+	resv_report(w.io, before);
+	assert_int_equal(before[4], 1);
+	upgrade(&w);
+	resv_report(w.io, after);
+	assert_memory_equal(after, before, REPORT_BYTES);
+	end(&w);
+}
+
+static void counters_go_on(void **state)
+{
+	static const char *const names[] = {"accepted",      "connects",       "commands",
+					    "data_in_bytes", "data_out_bytes", "closed"};
+	struct world w = begin(0, false);
+	uint64_t before[ARRAY_LEN(names)];
+
+	expect_blocks(&w, 0, 2, zeros);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		before[i] = rig_stat(w.rig, names[i]);
+	assert_int_equal(before[0], 2);
+	assert_true(before[2] > 0 && before[4] >= 2 * RIG_BLOCK);
+	for (unsigned times = 0; times < 2; times++) {
+		upgrade(&w);
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			assert_int_equal(rig_stat(w.rig, names[i]), before[i]);
+	}
+	assert_int_equal(rig_conns(w.rig), 2);
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +349,8 @@ int main(void)
 		cmocka_unit_test(a_fused_pair_may_be_parted),
 		cmocka_unit_test(a_fused_pair_may_wait_for_its_data),
 		cmocka_unit_test(a_half_that_stays_alone_is_refused),
+		cmocka_unit_test(a_reservation_stays_with_its_holder),
+		cmocka_unit_test(counters_go_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
