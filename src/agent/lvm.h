@@ -94,7 +94,7 @@ bool pool_is_lvm(const json_t *pool);
 
 /* The thin pool is made, or made larger, so that so many more bytes of thin volumes have their place; as far as there is space. -ENOSPC: not even a beginning. */
 int lvm_thin_reserve(const struct lvm *l, const json_t *rows, uint64_t more_bytes, struct err *err);
-/* Removes a thin pool that nothing uses; makes its metadata larger in time. */
+/* Removes a thin pool that nothing uses; makes its metadata larger in time, and its writes fail at once when it is full. */
 int lvm_thin_tend(const struct lvm *l, const json_t *rows, struct err *err);
 /* What the thin pool's metadata, its spare and their growth take of so large a group. */
 uint64_t lvm_thin_keep(uint64_t vg_bytes, uint64_t extent);

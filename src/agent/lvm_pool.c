@@ -224,7 +224,7 @@ int lvm_pool_look(struct agent *a, const json_t *pool, json_t **ret, struct err 
 
 /* ---- keeping it ---- */
 
-/* The disk may have become larger. */
+/* The disk may have become larger, and then a thin pool that was promised more than there was takes what it lacks. */
 static int adjust(const struct lvm *l, const json_t *pv, struct err *err)
 {
 	const char *const args[] = {"pvresize", l->device, NULL};
@@ -236,6 +236,8 @@ static int adjust(const struct lvm *l, const json_t *pv, struct err *err)
 		rc = lvm_do(l, args, err);
 	if (!rc)
 		rc = lvm_lvs(l, &rows, err);
+	if (!rc && lvm_row(rows, LVM_THIN))
+		rc = lvm_thin_reserve(l, rows, 0, err);
 	if (!rc)
 		rc = lvm_thin_tend(l, rows, err);
 	lvm_drop(l);

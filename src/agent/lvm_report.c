@@ -14,7 +14,7 @@
 /* Beside what lvs shows by itself. Times as seconds since the epoch. */
 static const char lv_fields[] = "lv_name,lv_size,lv_attr,lv_tags,lv_time,pool_lv,origin,origin_"
 				"size,data_percent,metadata_percent,"
-				"lv_metadata_size";
+				"lv_metadata_size,lv_when_full";
 #define PV_FIELDS                                                                                  \
 	"pv_name,pv_size,dev_size,vg_name,vg_size,vg_free,vg_extent_size,vg_missing_pv_count"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The thin pool has as much space as all that is thin in it could need, taken from the group when a volume is made or grows. So within the commit limit of 100 % no write ever waits
- * for space, nothing has to be watched between two writes, and what is not promised to thin volumes is left for thick ones. Beyond 100 % it ends at the size of the disk.
+ * for space, nothing has to be watched between two writes, and what is not promised to thin volumes is left for thick ones. Beyond 100 % it ends at the size of the disk: then writes into
+ * new places fail at once (errorwhenfull), as those of a full native pool do. device-mapper's own way is to let them wait for a minute: longer than a host waits for its I/O.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/lvm.h"
 #include "base/bytes.h"
@@ -53,16 +55,36 @@ static int spare(const struct lvm *l, const json_t *thin, uint64_t *ret, struct 
 	return 0;
 }
 
-static int resize(const struct lvm *l, uint64_t bytes, bool there, struct err *err)
+/* lvcreate has the option and refuses it. */
+static int let_fail_when_full(const struct lvm *l, struct err *err)
+{
+	char name[LVM_PATH_SIZE];
+	const char *const args[] = {"lvchange", "--errorwhenfull", "y", name, NULL};
+
+	(void)snprintf(name, sizeof(name), "%s/%s", l->vg, LVM_THIN);
+	return lvm_do(l, args, err);
+}
+
+static int make(const struct lvm *l, uint64_t bytes, struct err *err)
+{
+	char size[32];
+	const char *const args[] = {"lvcreate", "-y",     "--type",     "thin-pool", "-L",  size,
+				    "-n",       LVM_THIN, "--discards", "passdown",  l->vg, NULL};
+	int rc;
+
+	(void)snprintf(size, sizeof(size), "%" PRIu64 "b", bytes);
+	rc = lvm_do(l, args, err);
+	return rc ? rc : let_fail_when_full(l, err);
+}
+
+static int extend(const struct lvm *l, uint64_t bytes, struct err *err)
 {
 	char size[32], name[LVM_PATH_SIZE];
-	const char *const make[] = {"lvcreate", "-y",     "--type",     "thin-pool", "-L",  size,
-				    "-n",       LVM_THIN, "--discards", "passdown",  l->vg, NULL};
-	const char *const extend[] = {"lvextend", "-y", "-L", size, name, NULL};
+	const char *const args[] = {"lvextend", "-y", "-L", size, name, NULL};
 
 	(void)snprintf(size, sizeof(size), "%" PRIu64 "b", bytes);
 	(void)snprintf(name, sizeof(name), "%s/%s", l->vg, LVM_THIN);
-	return lvm_do(l, there ? extend : make, err);
+	return lvm_do(l, args, err);
 }
 
 int lvm_thin_reserve(const struct lvm *l, const json_t *rows, uint64_t more_bytes, struct err *err)
@@ -79,7 +101,7 @@ int lvm_thin_reserve(const struct lvm *l, const json_t *rows, uint64_t more_byte
 		return rc;
 	want = MIN(want, (have + left) / l->extent * l->extent);
 	if (want > have)
-		return resize(l, want, thin != NULL, err);
+		return thin ? extend(l, want, err) : make(l, want, err);
 	/* More is promised than there is, on purpose. */
 	return thin ? 0
 		    : err_set(err, -ENOSPC,
@@ -107,6 +129,12 @@ int lvm_thin_tend(const struct lvm *l, const json_t *rows, struct err *err)
 		return 0;
 	if (!thin_bytes(rows))
 		return remove_unused(l, err);
+	if (!strcmp(kube_str(thin, "lv_when_full"), "queue")) {
+		int rc = let_fail_when_full(l, err);
+
+		if (rc)
+			return rc;
+	}
 	if (lvm_percent(thin, "metadata_percent") < METADATA_FULL)
 		return 0;
 	(void)snprintf(name, sizeof(name), "%s/%s", l->vg, LVM_THIN);

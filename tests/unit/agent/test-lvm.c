@@ -231,7 +231,10 @@ static void the_thin_pool_is_as_large_as_all_that_is_in_it(void **state)
 
 	group_has(GIB, GIB);
 	assert_int_equal(lvm_thin_reserve(&group, none, 100 * MIB, &err), 0);
-	assert_non_null(strstr(told(), "--type thin-pool -L 104857600b -n thin"));
+	assert_string_equal(told(),
+			    "lvcreate --devices /dev/test -y --type thin-pool -L 104857600b -n "
+			    "thin --discards passdown litepool-u\n"
+			    "lvchange --devices /dev/test --errorwhenfull y litepool-u/thin\n");
 	assert_int_equal(lvm_thin_reserve(&group, one, 1, &err), 0); /* whole extents */
 	assert_string_equal(told(),
 			    "lvextend --devices /dev/test -y -L 109051904b litepool-u/thin\n");
@@ -276,6 +279,23 @@ static void it_goes_with_the_last_volume_and_not_before(void **state)
 				    "litepool-u/thin\n");
 }
 
+static void a_thin_pool_that_lets_writes_wait_is_changed(void **state)
+{
+	_cleanup_json_ json_t *rows =
+		json_pack("[{s:s, s:s, s:s, s:s, s:s}, {s:s, s:s, s:s}]", "lv_name", "thin",
+			  "lv_attr", "twi-aotzD-", "lv_metadata_size", "4194304",
+			  "metadata_percent", "10.00", "lv_when_full", "queue", "lv_name", "vol-1",
+			  "lv_attr", "Vwi-aotz--", "lv_size", "4194304");
+	struct err err = {0};
+
+	assert_int_equal(lvm_thin_tend(&group, rows, &err), 0);
+	assert_string_equal(told(),
+			    "lvchange --devices /dev/test --errorwhenfull y litepool-u/thin\n");
+	(void)json_object_set_new(json_array_get(rows, 0), "lv_when_full", json_string("error"));
+	assert_int_equal(lvm_thin_tend(&group, rows, &err), 0);
+	assert_string_equal(told(), "");
+}
+
 /* ---- filling ---- */
 
 static void a_fill_ends_with_the_agent(void **state)
@@ -304,6 +324,7 @@ int main(void)
 		cmocka_unit_test(the_thin_pool_is_as_large_as_all_that_is_in_it),
 		cmocka_unit_test(it_ends_where_the_space_does),
 		cmocka_unit_test(it_goes_with_the_last_volume_and_not_before),
+		cmocka_unit_test(a_thin_pool_that_lets_writes_wait_is_changed),
 		cmocka_unit_test(what_lvm_says_against_it_is_the_error),
 		cmocka_unit_test(a_fill_ends_with_the_agent),
 	};
