@@ -81,6 +81,10 @@ void up_systemd_state(enum up_part part, char *state, size_t size)
 	(void)snprintf(unit, sizeof(unit), "litepool-%s.service", up_part_names[part]);
 	(void)snprintf(state, size, "unknown");
 	/* Its status is not 0 for all but "active": the word says more. */
-	if (result && command_run(argv, START_MS, result, &err) == 0)
+	if (!result || command_run(argv, START_MS, result, &err) < 0)
+		return;
+	/* A word, and a blank for the end of its line. */
+	result->output[strcspn(result->output, " ")] = '\0';
+	if (result->output[0])
 		(void)snprintf(state, size, "%.30s", result->output);
 }
