@@ -14,7 +14,9 @@ int cli_cmd_pool_check(struct cli *cli, const struct cli_cmd *cmd, json_t *param
 	const json_t *accept = json_object_get(cli->values, "accept-data-loss");
 	const char *names[ACCEPT_MAX];
 	struct fsck_check_opts opts = {.path = cli_text(cli, "DEVICE"),
+				       .socket = cli->socket,
 				       .repair = cli_given(cli, "repair"),
+				       .data = cli_given(cli, "data"),
 				       .accept = names,
 				       .json = cli->json};
 	const json_t *name;
@@ -26,6 +28,10 @@ int cli_cmd_pool_check(struct cli *cli, const struct cli_cmd *cmd, json_t *param
 	cli->status = 8;
 	if (opts.n_accept && !opts.repair)
 		return err_set(&cli->err, -EINVAL, "--accept-data-loss is for --repair");
+	if (opts.data && opts.repair)
+		return err_set(
+			&cli->err, -EINVAL,
+			"--data only looks: mend with --repair first, then look at the data");
 	cli->status = fsck_check(cli->out, &opts, &cli->err);
 	return cli->err.code;
 }

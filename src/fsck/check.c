@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "fsck/fsck.h"
+#include "fsck/notes.h"
 #include "fsck/session.h"
 
 struct checking {
@@ -17,6 +18,8 @@ struct checking {
 	FILE *out;
 	json_t *findings;
 	unsigned round;
+	struct fsck_notes notes;
+	unsigned tenths; /* of the data, told */
 };
 
 static void print_finding(struct checking *c, unsigned round, const struct check_finding *f)
@@ -50,15 +53,31 @@ static void finding(void *ctx, unsigned round, const struct check_finding *f)
 	json_array_append_new(c->findings, json);
 }
 
+/* For people who wait; hours, perhaps. */
+static void progress(void *ctx, uint64_t clusters, uint64_t of)
+{
+	struct checking *c = ctx;
+	unsigned tenths = (unsigned)(clusters * 10 / of);
+	char size[16];
+
+	for (; c->tenths < tenths; c->tenths++)
+		fprintf(stderr, "data: %u %% of %s\n", (c->tenths + 1) * 10,
+			str_size(of * LAYOUT_CLUSTER, size, sizeof(size)));
+}
+
 static void begin(struct session *session)
 {
 	struct checking *c = container_of(session, struct checking, session);
 	struct check_opts opts = {.repair = c->opts->repair,
 				  .accept = c->opts->accept,
 				  .n_accept = c->opts->n_accept,
+				  .data = c->opts->data,
 				  .finding = finding,
+				  .progress = progress,
 				  .ctx = c};
 
+	if (fsck_notes_init(&c->notes, c->opts->socket))
+		opts.memory = &c->notes.memory;
 	pool_check(&session->env, session->dev, &opts, &c->result, session_done, session);
 }
 
@@ -72,6 +91,18 @@ static const char *verdict(int status)
 	default:
 		return "damaged";
 	}
+}
+
+static void print_data(const struct checking *c)
+{
+	const struct check_numbers *n = &c->result.numbers;
+	char read[16];
+
+	fprintf(c->out,
+		"%s of data read, %" PRIu64 " blocks held against their sums; %" PRIu64
+		" clusters were open, and have none that count\n",
+		str_size(n->blocks_read * LAYOUT_PAGE, read, sizeof(read)), n->blocks_compared,
+		n->clusters_open);
 }
 
 static void print_summary(const struct checking *c, int status)
@@ -97,31 +128,38 @@ static void print_summary(const struct checking *c, int status)
 			" good pages, %" PRIu64 " left by what was deleted\n",
 			n->segments, n->pairs_used, n->pages_good, n->pairs_left);
 	}
-	fprintf(c->out, "%s: %u mended; left: %u damage, %u loss, %u hopeless; %u notes\n",
+	if (n->blocks_read)
+		print_data(c);
+	fprintf(c->out,
+		"%s: %u mended; left: %u damage, %u loss, %u hopeless, %u wrong; %u notes\n",
 		verdict(status), r->mended, r->found[CHECK_MENDABLE], r->found[CHECK_LOSS],
-		r->found[CHECK_HOPELESS], r->found[CHECK_NOTE]);
+		r->found[CHECK_HOPELESS], r->found[CHECK_WRONG], r->found[CHECK_NOTE]);
 }
 
 static json_t *numbers_json(const struct check_numbers *n)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-			 "journal_blocks", (json_int_t)n->journal_blocks, "volumes",
-			 (json_int_t)n->volumes, "snapshots", (json_int_t)n->snapshots, "layers",
-			 (json_int_t)n->layers, "clusters", (json_int_t)n->clusters,
-			 "clusters_mapped", (json_int_t)n->clusters_mapped, "clusters_free",
-			 (json_int_t)n->clusters_free, "segments", (json_int_t)n->segments,
-			 "pairs_used", (json_int_t)n->pairs_used, "pages_good",
-			 (json_int_t)n->pages_good, "pairs_left", (json_int_t)n->pairs_left);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I}",
+		"journal_blocks", (json_int_t)n->journal_blocks, "volumes", (json_int_t)n->volumes,
+		"snapshots", (json_int_t)n->snapshots, "layers", (json_int_t)n->layers, "clusters",
+		(json_int_t)n->clusters, "clusters_mapped", (json_int_t)n->clusters_mapped,
+		"clusters_free", (json_int_t)n->clusters_free, "segments", (json_int_t)n->segments,
+		"pairs_used", (json_int_t)n->pairs_used, "pages_good", (json_int_t)n->pages_good,
+		"pairs_left", (json_int_t)n->pairs_left, "noted_clusters", (json_int_t)n->notes,
+		"open_clusters", (json_int_t)n->clusters_open, "blocks_read",
+		(json_int_t)n->blocks_read, "blocks_compared", (json_int_t)n->blocks_compared);
 }
 
 static void print_json(const struct checking *c, int status)
 {
 	const struct check_result *r = &c->result;
-	json_t *json = json_pack(
-		"{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:O}", "verdict", verdict(status), "exit",
-		status, "mended", (int)r->mended, "damage", (int)r->found[CHECK_MENDABLE], "loss",
-		(int)r->found[CHECK_LOSS], "hopeless", (int)r->found[CHECK_HOPELESS], "notes",
-		(int)r->found[CHECK_NOTE], "findings", c->findings);
+	json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:O}", "verdict",
+				 verdict(status), "exit", status, "mended", (int)r->mended,
+				 "damage", (int)r->found[CHECK_MENDABLE], "loss",
+				 (int)r->found[CHECK_LOSS], "hopeless",
+				 (int)r->found[CHECK_HOPELESS], "wrong", (int)r->found[CHECK_WRONG],
+				 "notes", (int)r->found[CHECK_NOTE], "findings", c->findings);
 
 	if (json && r->loaded) {
 		json_object_set_new(json, "pool", json_string(r->sb.name));

@@ -12,8 +12,10 @@
 #include "base/err.h"
 
 struct fsck_check_opts {
-	const char *path; /* a file or block device */
+	const char *path;   /* a file or block device */
+	const char *socket; /* an engine's, beside which its notes are */
 	bool repair;
+	bool data; /* every block of data is read, and held against its sum; progress goes to stderr */
 	const char *const *accept; /* volumes and snapshots whose loss is accepted */
 	unsigned n_accept;
 	bool json;

@@ -81,7 +81,7 @@ void note_head_init(struct note_head *head, const struct note_identity *id, uint
 	head->crc = head_crc(head);
 }
 
-static bool head_is_whole(const struct note_head *head, size_t size)
+bool note_head_whole(const struct note_head *head, size_t size)
 {
 	return size >= NOTE_HEAD && head->magic == NOTE_MAGIC && head->crc == head_crc(head) &&
 	       head->regions <= NOTE_REGIONS_MAX && head->records <= NOTE_RECORDS_MAX &&
@@ -90,7 +90,7 @@ static bool head_is_whole(const struct note_head *head, size_t size)
 
 bool note_head_counts(const struct note_head *head, size_t size, const struct note_identity *id)
 {
-	return head_is_whole(head, size) && uuid_equal(&head->boot, &id->boot) &&
+	return note_head_whole(head, size) && uuid_equal(&head->boot, &id->boot) &&
 	       uuid_equal(&head->pool, &id->pool) &&
 	       (owner_is(&head->owner, id) || owner_is(&head->claim[0], id) ||
 		owner_is(&head->claim[1], id));

@@ -85,6 +85,8 @@ void note_head_init(struct note_head *head, const struct note_identity *id, uint
 		    uint32_t records);
 /* Nobody shall read these notes again. */
 void note_head_end(struct note_head *head);
+/* Whether the memory (size bytes, anything) begins with a head that is whole and fits into it, whosever it is. */
+bool note_head_whole(const struct note_head *head, size_t size);
 /* Whether the memory (size bytes, anything) holds notes that belong to the pool as it is. */
 bool note_head_counts(const struct note_head *head, size_t size, const struct note_identity *id);
 /* now, for whom the notes count, is about to become next: they count for both from here on. */

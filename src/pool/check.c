@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A look: SUPER -> LOAD (pool_open() tells all problems and goes on) -> RING, HEAD, SEGMENTS (read again, for what the loader does not keep) -> JUDGE -> CLOSE -> DECIDE
+ * A look: SUPER -> LOAD (pool_open() tells all problems and goes on) -> RING, HEAD, SEGMENTS (read again, for what the loader does not keep) -> JUDGE -> DATA (check_data.c) -> CLOSE -> DECIDE
  *
  * With repair, DECIDE goes to WRITE (blocks that lose nothing), or to LOSE (accepted losses: the pool is opened without those pages and writes them anew), and then to another
  * look; it ends when there is nothing left that it may do, or after ROUNDS.
@@ -20,14 +20,15 @@
 
 #define ROUNDS 32u
 
-const char *const check_severity_name[CHECK_SEVERITIES] = {"note", "damage", "loss", "hopeless"};
+const char *const check_severity_name[CHECK_SEVERITIES] = {"note", "damage", "loss", "hopeless",
+							   "wrong"};
 
 int check_exit_code(int res, const struct check_result *result)
 {
 	if (res)
 		return CHECK_EXIT_FAILED;
 	if (result->found[CHECK_MENDABLE] || result->found[CHECK_LOSS] ||
-	    result->found[CHECK_HOPELESS])
+	    result->found[CHECK_HOPELESS] || result->found[CHECK_WRONG])
 		return CHECK_EXIT_DAMAGED;
 	return result->mended ? CHECK_EXIT_MENDED : CHECK_EXIT_CLEAN;
 }
@@ -89,6 +90,7 @@ static void forget_look(struct check *c)
 		free(c->bad[i].page);
 	for (size_t i = 0; i < c->n_writes; i++)
 		free(c->write[i].page);
+	check_data_free(c);
 	c->n_announced = c->n_problems = c->n_bad = c->n_writes = c->n_good = c->n_lost = 0;
 	load_set_fini(&c->reported);
 	c->reported = (struct load_set){0};
@@ -315,6 +317,14 @@ static void judge(struct check *c)
 	check_judge_pages(c);
 	check_problems(c);
 	check_state(c);
+	check_notes(c);
+	c->step++;
+	run(c);
+}
+
+void check_data_end(struct check *c)
+{
+	check_data_free(c);
 	c->step++;
 	run(c);
 }
@@ -387,7 +397,11 @@ static void step_done(void *ctx, int res, const struct err *err)
 static void lose(struct check *c)
 {
 	struct pool_open_opts opts = {
-		.problem = ignore_problem, .repair = true, .lost = c->lost, .n_lost = c->n_lost};
+		.problem = ignore_problem,
+		.repair = true,
+		.lost = c->lost,
+		.n_lost = c->n_lost,
+		.memory = c->opts.memory /* a new epoch: what the notes have comes along */};
 
 	c->result->mended += (unsigned)c->n_lost;
 	pool_open(c->env, c->dev, &opts, &c->pool, step_done, c);
@@ -425,6 +439,9 @@ static void run(struct check *c)
 		return;
 	case CHECK_JUDGE:
 		judge(c);
+		return;
+	case CHECK_DATA:
+		check_data(c);
 		return;
 	case CHECK_CLOSE:
 		pool_close(c->pool, closed, c);
@@ -481,6 +498,10 @@ void pool_check(const struct pool_env *env, struct blk_dev *dev, const struct ch
 	c->env = env;
 	c->dev = dev;
 	c->opts = *opts;
+	if (opts->memory) {
+		c->memory = *opts->memory;
+		c->opts.memory = &c->memory;
+	}
 	c->result = result;
 	c->done = done;
 	c->ctx = ctx;

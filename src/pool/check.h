@@ -20,17 +20,18 @@ enum check_severity {
 	CHECK_MENDABLE, /* damage; mending it loses nothing */
 	CHECK_LOSS,     /* damage; mending it loses what it says */
 	CHECK_HOPELESS, /* damage that this program cannot mend */
+	CHECK_WRONG, /* metadata is sound, and something that volumes hold is wrong, gone or cannot be verified: writing it anew mends it */
 	CHECK_SEVERITIES,
 };
 extern const char *const check_severity_name[CHECK_SEVERITIES]; /* "note", "damage", "loss", ... */
 
 struct check_finding {
 	enum check_severity severity;
-	const char *kind; /* as pool_problem.kind, and "space", "export" */
+	const char *kind; /* as pool_problem.kind, and "space", "export", "notes", "sums", "data" */
 	uint64_t place;   /* device offset / 4096; UINT64_MAX: at no single place */
 	const char *text; /* one sentence: what is wrong */
 	const char *plan; /* what --repair does about it; NULL: nothing */
-	/* CHECK_LOSS: the names of volumes and snapshots that lose something, separated by blanks. */
+	/* CHECK_LOSS, CHECK_WRONG of data: the names of volumes and snapshots that lose something, separated by blanks. */
 	const char *volumes;
 };
 
@@ -39,6 +40,9 @@ struct check_numbers { /* of a pool that could be read */
 	uint64_t journal_blocks; /* that replay needs */
 	uint64_t layers, volumes, snapshots;
 	uint64_t clusters, clusters_mapped, clusters_free;
+	uint64_t notes; /* clusters that the next opening puts as notes say (FORMAT.md §8) */
+	uint64_t clusters_open; /* their sums do not count: they were being written (§9) */
+	uint64_t blocks_read, blocks_compared; /* of data */
 };
 struct check_result {
 	bool loaded; /* else the numbers say nothing */
@@ -50,6 +54,13 @@ struct check_result {
 
 struct check_opts {
 	bool repair;
+	bool data; /* every block of data is read and held against its sum, if the pool has sums; else only as many as the table of sums is judged by */
+	/*
+	 * Where the engine's notes are; NULL: they are not looked at. get() with 0 bytes: to look at, whatever is there, not to be changed; -ENOENT: none; with more: for the opening that mends. Copied.
+	 */
+	const struct pool_memory *memory;
+	/* With data: so many of all mapped clusters are done. May be NULL. */
+	void (*progress)(void *ctx, uint64_t clusters, uint64_t of);
 	const char *const *accept; /* names whose loss is accepted; borrowed until done */
 	unsigned n_accept;
 	/* Every finding of the first look (round 0), and again of each look after something was mended. Its texts live until it returns. */

@@ -44,6 +44,8 @@ struct check_write { /* what mending puts there */
 	uint8_t *page;
 };
 
+struct check_data;
+
 struct check {
 	enum check_step {
 		CHECK_SUPER,
@@ -52,6 +54,7 @@ struct check {
 		CHECK_HEAD,
 		CHECK_SEGMENTS, /* one after the other */
 		CHECK_JUDGE,
+		CHECK_DATA,
 		CHECK_CLOSE,
 		CHECK_DECIDE,
 		CHECK_WRITE, /* what loses nothing */
@@ -65,6 +68,7 @@ struct check {
 	const struct pool_env *env;
 	struct blk_dev *dev;
 	struct check_opts opts;
+	struct pool_memory memory; /* opts.memory points here */
 	struct check_result *result;
 	pool_done_fn done;
 	void *ctx;
@@ -96,6 +100,7 @@ struct check {
 	size_t n_writes, writes_room;
 	struct page_id *lost; /* accepted */
 	size_t n_lost, lost_room;
+	struct check_data *data;  /* check_data.c */
 	struct load_set reported; /* mask pages whose loss was told: a hash of each */
 	bool no_memory;
 };
@@ -129,5 +134,13 @@ void check_problems(struct check *c);
 void check_state(struct check *c);
 /* Names of the objects whose chain has the layer, separated by blanks; free(). Empty: none. NULL: no memory. */
 char *check_affected(const struct check *c, uint64_t layer);
+/* Damage of metadata was found in this look. */
+bool check_any_damage(const struct check *c);
+/* check_notes.c: what is noted and not in the journal (FORMAT.md §8). */
+void check_notes(struct check *c);
+/* check_data.c: the table of sums, and data with opts.data; leads to check_data_end() (check.c). */
+void check_data(struct check *c);
+void check_data_end(struct check *c);
+void check_data_free(struct check *c);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* ---- what the loader said ---- */
 
-static bool any_damage(const struct check *c)
+bool check_any_damage(const struct check *c)
 {
 	return c->result->found[CHECK_MENDABLE] || c->result->found[CHECK_LOSS] ||
 	       c->result->found[CHECK_HOPELESS];
@@ -37,7 +37,7 @@ static bool seen_here(const struct check_problem *p)
 
 void check_problems(struct check *c)
 {
-	bool follows = any_damage(c);
+	bool follows = check_any_damage(c);
 
 	for (size_t i = 0; i < c->n_problems; i++) {
 		const struct check_problem *p = &c->problem[i];
@@ -157,7 +157,7 @@ static void look_space(struct check *c)
 	n->clusters_free = info.free;
 	n->volumes = info.volumes;
 	n->snapshots = info.snapshots;
-	if (!any_damage(c) && n->clusters_mapped + info.metadata + info.free != n->clusters)
+	if (!check_any_damage(c) && n->clusters_mapped + info.metadata + info.free != n->clusters)
 		check_tell(c, CHECK_HOPELESS, "space", CHECK_NO_PLACE, NULL, NULL,
 			   "%" PRIu64 " clusters mapped, %" PRIu64 " of metadata and %" PRIu64
 			   " free are not the %" PRIu64 " that there are",

@@ -167,6 +167,8 @@ int load_check(struct pool_opening *o);
 int load_owners(struct pool_opening *o);
 /* load_notes.c */
 int load_notes(struct pool_opening *o);
+/* Whether a note that counts can be true of this pool: its layer is there and takes writes, and its cluster has no other owner. */
+bool load_note_fits(const struct pool *pool, const struct note *note);
 void load_notes_claim(struct pool_opening *o, const struct superblock *next);
 int load_settle(struct pool_opening *o);
 int load_noting(struct pool_opening *o);

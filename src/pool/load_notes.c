@@ -16,66 +16,26 @@
 
 #include "base/log.h"
 #include "pool/load.h"
+#include "pool/notes_pile.h"
 
 #define TRIES  500u /* 5 s */
 #define TRY_NS (10 * NSEC_PER_MSEC)
 
-struct pile { /* notes that count, by layer, cluster, seq */
-	const struct note **note;
-	size_t n, capacity;
-};
-
-static int pile_add(struct pile *pile, const struct note *note)
-{
-	if (pile->n == pile->capacity) {
-		size_t capacity = pile->capacity ? pile->capacity * 2 : 1024;
-		const struct note **p =
-			(const struct note **)reallocarray(pile->note, capacity, sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		pile->note = p;
-		pile->capacity = capacity;
-	}
-	pile->note[pile->n++] = note;
-	return 0;
-}
-
-static int by_place(const void *pa, const void *pb)
-{
-	const struct note *a = *(const struct note *const *)pa,
-			  *b = *(const struct note *const *)pb;
-
-	if (a->layer != b->layer)
-		return a->layer < b->layer ? -1 : 1;
-	if (a->cluster != b->cluster)
-		return a->cluster < b->cluster ? -1 : 1;
-	return a->seq < b->seq ? -1 : a->seq > b->seq;
-}
-
 /* The notes of a generation, unless the journal has all that they say. Else they count until OPEN_NOTING, wherever the journal gets to meanwhile: LSNs behind its end are given out anew. */
 static int take_generation(struct pool_opening *o, struct note_head *head, unsigned g,
-			   struct pile *pile)
+			   struct notes_pile *pile)
 {
-	uint64_t number = atomic_load(&head->generation[g].number);
-	int rc = 0;
+	int rc = notes_pile_add(pile, head, g, o->scan.commit.lsn, &o->pool->rules);
 
-	if (atomic_load(&head->generation[g].cover) <= o->scan.commit.lsn)
-		return 0;
-	atomic_store(&head->generation[g].cover, NOTE_UNCOVERED);
-	for (uint32_t r = 0; r < head->regions; r++)
-		for (uint32_t i = 0; i < head->records && !rc; i++) {
-			const struct note *note = note_at(head, r, g, i);
-
-			if (note_good(note, number, &o->pool->rules))
-				rc = pile_add(pile, note);
-		}
-	return rc;
+	if (!rc)
+		atomic_store(&head->generation[g].cover, NOTE_UNCOVERED);
+	return rc < 0 ? rc : 0;
 }
 
 /* A cluster that has another owner was given out again, which a note that counts cannot say (notes.h, 3): it is no note of ours. */
-static bool fits(const struct pool *pool, const struct pool_layer *layer, const struct note *note)
+bool load_note_fits(const struct pool *pool, const struct note *note)
 {
+	const struct pool_layer *layer = pool_layer_find(pool, note->layer);
 	uint64_t phys = map_phys(note->entry);
 
 	if (!layer || layer->disk.flags & LAYER_READ_ONLY ||
@@ -92,7 +52,7 @@ static int apply(struct pool_opening *o, const struct note *note)
 	uint64_t phys = map_phys(note->entry), had;
 	struct block_mask mask = note->mask;
 
-	if (!fits(pool, layer, note))
+	if (!load_note_fits(pool, note))
 		return 0;
 	had = map_phys(map_get(layer->map, note->cluster, NULL));
 	if (map_put(layer->map, note->cluster, note->entry, &mask))
@@ -107,20 +67,13 @@ static int apply(struct pool_opening *o, const struct note *note)
 	return 0;
 }
 
-static int apply_all(struct pool_opening *o, struct pile *pile)
+static int apply_all(struct pool_opening *o, struct notes_pile *pile)
 {
 	int rc = 0;
 
-	if (pile->n)
-		qsort((void *)pile->note, pile->n, sizeof(*pile->note), by_place);
-	for (size_t i = 0; i < pile->n && !rc; i++) {
-		const struct note *note = pile->note[i], *next = NULL;
-
-		if (i + 1 < pile->n)
-			next = pile->note[i + 1];
-		if (!next || next->layer != note->layer || next->cluster != note->cluster)
-			rc = apply(o, note);
-	}
+	notes_pile_newest(pile);
+	for (size_t i = 0; i < pile->n && !rc; i++)
+		rc = apply(o, pile->note[i]);
 	return rc;
 }
 
@@ -142,7 +95,7 @@ static int get_memory(struct pool_opening *o)
 {
 	struct pool *pool = o->pool;
 
-	if (!pool->memory.get || o->read_only || o->opts.problem)
+	if (!pool->memory.get || o->read_only)
 		return LOAD_NEXT;
 	if (notes_get(pool, o->notes_tries == TRIES) != -EBUSY || o->notes_tries == TRIES)
 		return LOAD_NEXT;
@@ -156,7 +109,7 @@ int load_notes(struct pool_opening *o)
 {
 	struct pool *pool = o->pool;
 	struct note_identity id = identity(o, &pool->super.now);
-	struct pile pile = {0};
+	struct notes_pile pile = {0};
 	struct note_head *head;
 	int rc;
 
@@ -173,7 +126,7 @@ int load_notes(struct pool_opening *o)
 		(void)err_set(&o->err, rc, "no memory to open a pool");
 	else
 		rc = apply_all(o, &pile);
-	free((void *)pile.note);
+	notes_pile_fini(&pile);
 	return rc ? rc : LOAD_NEXT;
 }
 

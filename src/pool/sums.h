@@ -74,6 +74,11 @@ struct sums_check {
 };
 void sums_check(struct pool *pool, struct sums_check *check);
 
+/* ---- Checking a pool that was opened read-only ---- */
+/* Where the sums of a cluster are that count, and in the journal: what they are. Not known: it was open when the engine ended. */
+enum sums_known { SUMS_IN_TABLE, SUMS_IN_JOURNAL, SUMS_NOT_KNOWN };
+enum sums_known sums_where(struct pool *pool, uint64_t phys, uint32_t sum[LAYOUT_CLUSTER_BLOCKS]);
+
 json_t *sums_stats_json(const struct pool *pool); /* NULL: the pool has none */
 
 #endif

@@ -67,6 +67,22 @@ static struct sums_cluster *next_of(struct sums *s, struct list *list, enum sums
 	return c;
 }
 
+enum sums_known sums_where(struct pool *pool, uint64_t phys, uint32_t sum[LAYOUT_CLUSTER_BLOCKS])
+{
+	struct sums *s = pool->sums;
+	enum sums_known known = SUMS_IN_TABLE;
+	const struct sums_cluster *c;
+
+	spin_lock(&s->lock);
+	c = sums_find(s, phys);
+	if (c) {
+		known = c->state == SUMS_CLOSED ? SUMS_IN_JOURNAL : SUMS_NOT_KNOWN;
+		memcpy(sum, c->sum, sizeof(c->sum));
+	}
+	spin_unlock(&s->lock);
+	return known;
+}
+
 /* ---- summing anew ---- */
 
 static void again_next(struct sums *s);

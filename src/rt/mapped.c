@@ -41,6 +41,28 @@ int mapped_open(const char *path, size_t bytes, struct mapped *ret, struct err *
 	return 0;
 }
 
+int mapped_look(const char *path, struct mapped *ret, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct mapped m = {.fd = -1};
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || !st.st_size)
+		return err_set(err, -ENOENT, "%s is not a file with something in it", path);
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return err_set(err, errno == EWOULDBLOCK ? -EBUSY : -errno, "%s: %s", path,
+			       errno == EWOULDBLOCK ? "another process uses it" : strerror(errno));
+	m.size = (size_t)st.st_size;
+	m.memory = mmap(NULL, m.size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (m.memory == MAP_FAILED)
+		return err_set(err, -errno, "mapping %s: %s", path, strerror(errno));
+	m.fd = TAKE_FD(fd);
+	*ret = m;
+	return 0;
+}
+
 void mapped_close(struct mapped *m, const char *remove)
 {
 	(void)munmap(m->memory, m->size);

@@ -22,6 +22,8 @@ struct mapped {
  * Blocks shortly. -EBUSY: another process has it; another negative errno; with err.
  */
 int mapped_open(const char *path, size_t bytes, struct mapped *ret, struct err *err);
+/* Maps what is at path as it is: what the caller changes in it stays his own. -ENOENT: nothing; -EBUSY as above. */
+int mapped_look(const char *path, struct mapped *ret, struct err *err);
 /* remove not NULL: the path, which goes too. */
 void mapped_close(struct mapped *m, const char *remove);
 /* Of the kernel that runs: another one after each start of the machine. */

@@ -93,6 +93,26 @@ check "the engine opens it" start_engine
 check "with all volumes" same "$(volumes)" "a b s"
 check "stop" stop_engine
 
+check "all data of a pool without checksums is read" exits 0 pool check --data "$disk"
+refused "--data only looks" "data only looks" pool check --data --repair "$disk"
+
+# Checksums of data, and what only the notes have when the engine dies.
+sums=$work/sums
+check "a disk for checksums" truncate -s 128M "$sums"
+check "start" start_engine
+check "a disk" lp bdev create-file disk1 "$sums"
+check "a pool with checksums" rpc bdev_lvol_create_lvstore '{"bdev_name":"disk1","lvs_name":"p1","checksums":true}'
+check "a volume" rpc bdev_lvol_create '{"lvs_name":"p1","lvol_name":"c","size":33554432,"thin_provision":true}'
+check "is exported" lp ns add $nqn p1/c
+check "written to" load --port "$(port_of $nqn)" --nqn $nqn --nsid 2 --size 16M --mix 0 --qd 8 --ios 2000 --verify
+check "stop" stop_engine
+check "what it holds is right" exits 0 pool check --data "$sums"
+check "the progress is told" has "$(pool check --data "$sums" 2>&1 > /dev/null)" "data: 100 % of "
+check "blocks were compared" same "$(pool check --data -o json "$sums" 2> /dev/null | json 'j["numbers"]["blocks_compared"] > 1000 and j["numbers"]["blocks_compared"] == j["numbers"]["blocks_read"]')" True
+phys=$(pool dump -o json "$sums" --maps | json '[m["phys"] for m in j["maps"] if m["phys"]][0]')
+disk=$sums check "a byte of it rots" flip $((phys * 1048576 + 5))
+check "that is found" exits 4 pool check --data "$sums"
+check "with its volume" has "$(pool check --data "$sums" 2> /dev/null)" "^wrong data: blocks of c that do not match their sums: 1;"
 check "no pool" truncate -s 64M "$work/empty"
 check "is no clean pool" exits 8 pool check "$work/empty"
 refused "and says so" "no pool|not a pool|no LitePool|superblock" pool check "$work/empty"

@@ -165,6 +165,7 @@ static void finding(void *ctx, unsigned round, const struct check_finding *f)
 	ASSERT(f->severity != CHECK_LOSS || f->volumes);
 }
 
+static const struct pool_memory *check_memory; /* NULL: none */
 static struct check_opts check_opts;
 static struct check_result check_result;
 
@@ -178,7 +179,8 @@ static int check(bool repair, bool accept)
 	static const char *const names[] = {"v0", "v1", "s0"};
 	int res;
 
-	check_opts = (struct check_opts){.repair = repair, .finding = finding};
+	check_opts =
+		(struct check_opts){.repair = repair, .memory = check_memory, .finding = finding};
 	check_opts.accept = names;
 	check_opts.n_accept = accept ? 3 : 0;
 	res = rig_run(&rig, call_check);
@@ -290,6 +292,9 @@ static void open_with_notes(void)
 {
 	const struct pool_object *s0;
 
+	check_memory = &notes_memory;
+	ASSERT(check(false, false) != CHECK_EXIT_FAILED && !disk.writes);
+	check_memory = NULL;
 	rig.open = (struct pool_open_opts){.memory = &notes_memory};
 	ASSERT(rig_open(&rig) == 0);
 	s0 = pool_object_by_name(rig.pool, "s0");
