@@ -9,11 +9,21 @@ metadata_certificate() {
 }
 # What tells backup programs where to ask, and the account of one: bound in the namespace "default", and nowhere else.
 metadata_service() {
-    kubectl apply -f - << END && kubectl create serviceaccount backup && kubectl create rolebinding backup --clusterrole=litepool-snapshot-metadata-client --serviceaccount=default:backup && kubectl create serviceaccount stranger
+    kubectl apply -f - << END
 apiVersion: cbt.storage.k8s.io/v1beta1
 kind: SnapshotMetadataService
 metadata: {name: csi.litepool.io}
 spec: {address: "$METADATA_HOST:6443", audience: litepool-backup, caCert: $(base64 -w 0 < "$S/metadata.crt")}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: backup, namespace: default}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: stranger, namespace: default}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: backup, namespace: default}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: litepool-snapshot-metadata-client}
+subjects: [{kind: ServiceAccount, name: backup, namespace: default}]
 END
 }
 # sidecar ACCOUNT AUDIENCE BASE SNAPSHOT: bytes that differ; "none" for BASE: that the snapshot has. No kube-proxy here, so the pod's address stands for the service's.
