@@ -96,6 +96,10 @@ static void call_follow_exact(struct run *run)
 	res = pool_save(run->pool, &hand.saved, &at.saved_bytes);
 	ASSERT(!res);
 	at.saved = hand.saved;
+	if (hand.saved && chance(run, 25)) { /* a successor that does not know of it */
+		at.saved = NULL;
+		at.saved_bytes = 0;
+	}
 	pool_follow(hand.pool, &at, run_done, run);
 }
 
