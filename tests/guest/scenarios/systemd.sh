@@ -4,8 +4,8 @@
 # needs: litepool supervisor engine litepool-engine.service
 # disks: data=268435456
 # suites: none
-unit=litepool-engine system=/usr/lib/systemd/system
-by_serial() { local d; for d in /sys/block/vd*; do [ "$(cat "$d/serial")" != "$1" ] || echo "/dev/${d##*/}"; done; }
+# with: systemd-lib.sh
+unit=litepool-engine
 data=$(by_serial data)
 cp /job/in/litepool-engine /job/in/litepool-supervisor /usr/sbin/
 cp /job/in/litepool /usr/bin/
@@ -18,25 +18,8 @@ Environment=LD_LIBRARY_PATH=/job/in/lib
 StandardOutput=append:/tmp/unit.log
 StandardError=append:/tmp/unit.log
 END
-# Of the system's own services none is wanted here.
-rm -f $system/*.target.wants/*
-echo 0123456789abcdef0123456789abcdef > /etc/machine-id
 : > /tmp/unit.log
-cat > /tmp/systemd.sh << 'END'
-mkdir -p /sys/fs/cgroup/machine
-echo $$ > /sys/fs/cgroup/machine/cgroup.procs
-exec unshare --pid --fork --mount --cgroup --propagation private bash -c '
-    mount -t proc proc /proc
-    umount -l /sys/fs/cgroup
-    mount -t cgroup2 cgroup /sys/fs/cgroup
-    mount -t tmpfs run /run
-    exec env -i container=guest PATH=/usr/sbin:/usr/bin /usr/lib/systemd/systemd --unit=basic.target --log-target=console'
-END
-setsid bash /tmp/systemd.sh > /tmp/systemd.log 2>&1 &
-init() { pgrep -x systemd | head -n 1; }
-sd() { nsenter -t "$(init)" -p -m -C -- "$@"; }
-there() { sd systemctl is-system-running 2>&1 | grep -qE 'running|degraded'; }
-check "systemd runs" wait_for 120 there || tail -n 20 /tmp/systemd.log
+systemd_runs
 shows() { sd systemctl show -P "$1" $unit; }
 lp() { sd env LD_LIBRARY_PATH=/job/in/lib litepool --timeout 60 engine "$@"; }
 engine_pid() { lp rpc litepool_engine_status | sed -n 's/^ *"pid": \([0-9]*\),.*/\1/p' | head -n 1; } # as its pid namespace has it
