@@ -29,9 +29,11 @@ static void random_bytes(void *buf, size_t len)
 	assert_int_equal(getrandom(buf, len, 0), len);
 }
 
+void (*fixture_random)(void *buf, size_t len) = random_bytes;
+
 static void open_both(struct fixture *f)
 {
-	struct api_config config = {.wall_ns = wall_ns, .random_bytes = random_bytes};
+	struct api_config config = {.wall_ns = wall_ns, .random_bytes = fixture_random};
 	struct err err = {0};
 
 	if (store_open(&f->config, &f->store, &err))

@@ -25,6 +25,8 @@ struct fixture {
 };
 
 extern uint64_t fixture_now_ns;
+/* Where UIDs come from, in fixtures that are opened from now on. The host's random numbers, if the test says nothing. */
+extern void (*fixture_random)(void *buf, size_t len);
 
 void fixture_open(struct fixture *f, uint32_t history_keep, uint64_t max_bytes);
 /* name NULL: nobody. */

@@ -49,10 +49,24 @@ uint64_t world_now_ms(void)
 	return now_ms;
 }
 
+static struct rng world_rng;
+
+/* UIDs come from the seed, too: what a seed shows, it shows again. */
+static void seeded_bytes(void *buf, size_t len)
+{
+	uint8_t *bytes = buf;
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)rng_below(&world_rng, 256);
+}
+
 void world_open(struct world *w, uint64_t seed)
 {
 	*w = (struct world){.seed = seed, .places = json_object()};
 	now_ms = 1000;
+	fixture_now_ns = (uint64_t)1800000000 * NSEC_PER_SEC;
+	rng_seed(&world_rng, seed);
+	fixture_random = seeded_bytes;
 	/* What is on the disk is the API server's own tests' business. */
 	fixture_open(&w->fx, 0, 0);
 	fixture_shut(&w->fx);
@@ -246,7 +260,7 @@ struct agent *world_node(struct world *w, const char *name, uint64_t gib)
 
 /* ---- time ---- */
 
-static bool step(struct world *w)
+bool world_step(struct world *w)
 {
 	bool any = false;
 
@@ -260,6 +274,8 @@ static bool step(struct world *w)
 	}
 	for (unsigned i = 0; i < w->n_agents; i++)
 		any |= agent_step(&w->agents[i], now_ms, fixture_now_ns);
+	if (w->more)
+		any |= w->more(w->more_ctx);
 	return any;
 }
 
@@ -267,7 +283,7 @@ void world_settle(struct world *w)
 {
 	unsigned rounds = 0;
 
-	while (step(w))
+	while (world_step(w))
 		assert_true(rounds++ < SETTLE_MAX);
 	world_check(w);
 }
@@ -277,7 +293,7 @@ void world_run(struct world *w, uint64_t ms)
 	for (uint64_t end = now_ms + ms; now_ms < end;) {
 		now_ms += STEP_MS;
 		fixture_now_ns += STEP_MS * NSEC_PER_MSEC;
-		for (unsigned i = 0; i < 8 && step(w); i++)
+		for (unsigned i = 0; i < 8 && world_step(w); i++)
 			;
 		world_check(w);
 	}

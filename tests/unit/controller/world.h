@@ -28,6 +28,9 @@ struct world {
 	uint64_t seed;
 	const char *placement_path;
 	json_t *places; /* uid -> pool where it is or was */
+	/* Has a part in each step, and says whether it did anything; NULL: nobody. */
+	bool (*more)(void *ctx);
+	void *more_ctx;
 };
 
 void world_open(struct world *w, uint64_t seed);
@@ -52,6 +55,8 @@ void world_delete(struct world *w, const char *kind, const char *name);
 json_t *world_get(struct world *w, const char *kind, const char *name);
 json_t *world_list(struct world *w, const char *kind);
 
+/* One round of everybody. True: somebody did something. */
+bool world_step(struct world *w);
 /* All that is to do at this moment is done. */
 void world_settle(struct world *w);
 /* Time passes, in steps. */
