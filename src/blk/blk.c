@@ -135,6 +135,8 @@ static int range_check(const struct blk_dev *dev, const struct blk_io *io)
 
 static int buf_check(const struct blk_dev *dev, const struct blk_io *io)
 {
+	if (io->buf && io->op == BLK_WRITE && dev->caps & BLK_CAP_TAKES)
+		return 0;
 	if (io->buf)
 		return (uintptr_t)io->buf % BUF_ALIGN ? -EINVAL : 0;
 	return io->op == BLK_READ && io->flags & BLK_LOAN_OK && dev->caps & BLK_CAP_LOAN ? 0

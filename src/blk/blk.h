@@ -35,7 +35,8 @@ struct blk_io {
 	/* Bytes, multiples of the device's block size; flush: 0, 0. From submit to done the offset is the driver's: blk_forward() changes it meanwhile. */
 	uint64_t offset, length;
 	void *buf; /* read and write: length bytes, 4 KiB aligned (may be NULL for a read with
-		      BLK_LOAN_OK on a device whose caps have BLK_CAP_LOAN) */
+		      BLK_LOAN_OK on a device whose caps have BLK_CAP_LOAN; any for a write
+		      to a device with BLK_CAP_TAKES) */
 	/*
 	 * With BLK_LOAN_OK a device with BLK_CAP_LOAN does not fill buf but says here where the
 	 * data lies; it may be read until the caller's pass ends or until a later write to the same
@@ -69,6 +70,8 @@ enum {
 	BLK_CAP_LOAN = 4,
 	BLK_CAP_READ_ONLY = 8,
 	BLK_CAP_VOLATILE_CACHE = 16, /* a completed write is durable only after a flush */
+	/* What is to be written may lie anywhere, and is the caller's again when blk_submit() returns. */
+	BLK_CAP_TAKES = 32,
 };
 
 struct blk_ops {

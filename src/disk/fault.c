@@ -299,10 +299,10 @@ int disk_fault_new(const struct disk_fault_opts *opts, struct blk_dev **ret, str
 		return err_set(err, -ENOMEM, "no memory for a fault disk");
 	if (!base)
 		return err_set(err, -EINVAL, "%s: a fault disk needs a base disk", opts->name);
-	/* Memory of the base is not lent: a reader must see what the rules do to its copy. */
+	/* Memory of the base is not lent: a reader must see what the rules do to its copy. What is delayed or torn is not taken at once. */
 	rc = blk_dev_init(&disk->dev, &disk_fault_ops, opts->name, &opts->uuid,
 			  atomic_load(&base->size_bytes), base->block_size,
-			  base->caps & ~BLK_CAP_LOAN, err);
+			  base->caps & ~(unsigned)(BLK_CAP_LOAN | BLK_CAP_TAKES), err);
 	if (rc)
 		return rc;
 	disk->rules = fault_rules_none();

@@ -84,9 +84,9 @@ int disk_null_new(const struct disk_null_opts *opts, struct blk_dev **ret, struc
 
 	if (!disk)
 		return err_set(err, -ENOMEM, "no memory for a null disk");
-	rc = blk_dev_init(&disk->dev, &null_ops, opts->name, &opts->uuid, opts->size_bytes,
-			  opts->block_size, BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN,
-			  err);
+	rc = blk_dev_init(
+		&disk->dev, &null_ops, opts->name, &opts->uuid, opts->size_bytes, opts->block_size,
+		BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN | BLK_CAP_TAKES, err);
 	if (rc)
 		return rc;
 	disk->zeroes = mmap(NULL, IOBUF_MAX_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "disk/copy_cold.h"
 #include "disk/disk.h"
 #include "disk/pass.h"
 #include "disk/ram_memory.h"
@@ -65,7 +66,7 @@ static void ram_submit(struct blk_dev *dev, struct blk_io *io)
 		ram_read(disk, io);
 		break;
 	case BLK_WRITE:
-		memcpy(disk->mem + io->offset, io->buf, io->length);
+		copy_cold(disk->mem + io->offset, io->buf, io->length);
 		break;
 	case BLK_FLUSH:
 		break;
@@ -144,9 +145,9 @@ static void ram_freep(struct disk_ram **disk)
 /* Takes fd, also on errors. */
 static int ram_new(const struct disk_ram_opts *opts, int fd, struct disk_ram *disk, struct err *err)
 {
-	int res = blk_dev_init(&disk->dev, &ram_ops, opts->name, &opts->uuid, opts->size_bytes,
-			       opts->block_size,
-			       BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN, err);
+	int res = blk_dev_init(
+		&disk->dev, &ram_ops, opts->name, &opts->uuid, opts->size_bytes, opts->block_size,
+		BLK_CAP_DISCARD | BLK_CAP_WRITE_ZEROES | BLK_CAP_LOAN | BLK_CAP_TAKES, err);
 
 	disk->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	if (!res && fd < 0)

@@ -231,11 +231,25 @@ static void write_done(struct blk_io *io, int res)
 	nvme_req_end(req, nvme_status_from_errno(res, io->op));
 }
 
+/* What is lent is passed on to a disk that takes it at once. */
+static void *write_data(struct nvme_req *req)
+{
+	void *lent = (void *)(uintptr_t)req->lent;
+
+	if (!lent || !req->takes) {
+		nvme_req_own(req);
+		return nvme_req_buf(req);
+	}
+	req->lent = NULL;
+	return lent;
+}
+
 static void write_start(struct nvme_req *req)
 {
+	req->takes = req->nsv->dev->caps & BLK_CAP_TAKES;
 	if (nvme_gate_enter(req))
 		submit(req, BLK_WRITE, fua_flag(req), req->lba << req->nsv->block_shift,
-		       req->data_len, nvme_req_buf(req), write_done);
+		       req->data_len, write_data(req), write_done);
 }
 
 static void write_zeroes_start(struct nvme_req *req)

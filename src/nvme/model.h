@@ -267,6 +267,8 @@ void nvme_aer_cancel(struct nvme_req *req); /* takes a held one off */
 void nvme_req_done(struct nvme_req *req, uint16_t status);
 /* The same for callers that are surely outside of every call of the transport (disk completions): answers at once. */
 void nvme_req_end(struct nvme_req *req, uint16_t status);
+/* What is still lent is copied into buf. */
+void nvme_req_own(struct nvme_req *req);
 
 /* io_cmd.c: state EXECUTE of an I/O queue's command, and its checks in state NEW. */
 uint16_t nvme_io_prepare(struct nvme_req *req, enum nvme_xfer *ret_xfer, uint32_t *ret_len);

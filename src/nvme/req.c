@@ -9,7 +9,8 @@
  *  4. A request holds at most one data buffer. In-capsule buffers never wait for the host: a fused first half in one is copied out.
  *  5. A fused pair is one request to the switch: the first half runs, the second stands in FUSED (or FETCH) and is answered after it.
  *  6. While the reactor is frozen nothing begins to execute: what gets here is parked (freeze.c), with what it has, and goes on later.
- *  7. A first half that waits alone holds a buffer, which others may be waiting for: it waits for a bounded time (req_pair.c).
+ *  7. What is lent is not looked at after the call that began the request: who waits, for whatever, does so with the data in its buffer.
+ *  8. A first half that waits alone holds a buffer, which others may be waiting for: it waits for a bounded time (req_pair.c).
  */
 #include "nvme/req.h"
 
@@ -449,7 +450,7 @@ void req_init(struct nvme_req *req)
 	req->loan = NULL;
 	req->cqe = (struct nvme_cqe){};
 	req->is_admin = req->qp->state != NVME_QP_READY || req->qp->qid == 0;
-	req->carried = false;
+	req->carried = req->takes = false;
 	req->cancelled = req->throttled = req->admitted = req->counted = false;
 	req->fetched = req->in_capsule;
 	req->status = NVME_SC_SUCCESS;
@@ -466,7 +467,7 @@ void req_init(struct nvme_req *req)
 	req->priv = NULL;
 }
 
-void nvme_req_start(struct nvme_req *req)
+static void begin(struct nvme_req *req)
 {
 	struct nvme_qpair *qp = req->qp;
 	const unsigned fuse = req->sqe.flags & NVME_SQE_FUSE_MASK;
@@ -495,6 +496,20 @@ void nvme_req_start(struct nvme_req *req)
 		}
 	}
 	req_run(req, true);
+}
+
+void nvme_req_own(struct nvme_req *req)
+{
+	if (!req->lent)
+		return;
+	memcpy(nvme_req_buf(req), req->lent, req->xfer_len);
+	req->lent = NULL;
+}
+
+void nvme_req_start(struct nvme_req *req)
+{
+	begin(req);
+	nvme_req_own(req);
 }
 
 /* The second half of a pair is cancelled: with it the first, if that still waits. */

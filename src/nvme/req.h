@@ -58,6 +58,11 @@ struct nvme_req {
 	bool sgl_bad; /* the transport refuses the SGL, or the command id is in use: complete with sgl_status */
 	uint16_t sgl_status;
 	bool loan_ok; /* the transport can send from the disk's memory */
+	/*
+	 * Of a plain Write in_capsule: its xfer_len bytes lie here, at any alignment, and not in buf yet, until the call that begins the request returns. By then a disk
+	 * that takes them at once has done so, or they are in buf; either way it is NULL. NULL: they are in buf.
+	 */
+	const void *lent;
 
 	/* nvme's; valid for the transport from fetch (buf, data_len) or complete (cqe, data) on. */
 	enum nvme_req_state state, parked_state;
@@ -79,6 +84,7 @@ struct nvme_req {
 	bool fetched;       /* host data is in buf */
 	bool carried;       /* came from another engine: nothing of it was checked here yet */
 	bool counted;       /* as executing, in its reactor's freeze state */
+	bool takes;         /* a write to a disk with BLK_CAP_TAKES */
 	uint8_t gate_epoch; /* fused.c: where this write is counted */
 	uint16_t status;
 	struct ns_view *nsv;    /* NULL: admin, or no namespace */

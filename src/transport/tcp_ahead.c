@@ -54,13 +54,13 @@ static uint32_t pairs_wanted(const struct tcp_conn *c, size_t lead, size_t gap)
 	return MIN(n, share > c->capsules ? share - c->capsules : 0);
 }
 
-/* Bytes from what is received next in the chunk to the payload of the next command. 0: no guess. */
+/* Bytes from what is received next in the chunk to the payload of the next command. 0: no guess, or no need of one: from the chunk it goes to the disk without a copy. */
 static size_t pattern_lead(const struct tcp_conn *c)
 {
 	const struct tcp_pattern *p = &c->pattern;
 	int to_next, lead;
 
-	if (c->state != TCP_CONN_READY || p->run < PATTERN_RUN || c->r2ts ||
+	if (c->state != TCP_CONN_READY || c->lends || p->run < PATTERN_RUN || c->r2ts ||
 	    p->payload < PAYLOAD_MIN || p->payload > iobuf_class_size[IOBUF_CAPSULE])
 		return 0;
 	if (!wire_rx_next_pdu(&c->rx, &to_next))

@@ -99,9 +99,10 @@ struct tcp_stats {                          /* writer: the reactor */
 	counter loans_copied, loans_kept;
 	counter ahead_taken; /* payloads that were received into their buffers before their command was known */
 	counter ahead_copied; /* payloads where that guess was wrong */
+	counter capsules_lent; /* payloads that went to the disk, or to their buffer, from the chunk */
 };
 /* They have nothing but counters. In this order they are handed over (TCP_CARRY_COUNTERS): it is for ever, and new ones come at the end. */
-#define TCP_STATS 22u
+#define TCP_STATS 23u
 static_assert(sizeof(struct tcp_stats) == TCP_STATS * sizeof(counter), "each is in tcp_stat[]");
 struct tcp_stat {
 	const char *name;
@@ -283,7 +284,8 @@ struct tcp_conn {
 
 	struct wire_rx rx;
 	struct tcp_pattern pattern;
-	struct wire_in in;   /* not parsed yet: in chunk */
+	bool lends;        /* the last write in a capsule went to a disk that takes data at once */
+	struct wire_in in; /* not parsed yet: in chunk */
 	struct iobuf *chunk; /* held between two events only while in is not empty */
 	enum tcp_stall stall;
 	struct tcp_req *rx_req; /* whose data is being received, or waits for a buffer */

@@ -30,6 +30,7 @@
 
 static void resume_run(struct task *task);
 static void capsule_ready(struct iobuf_waiter *waiter, struct iobuf *buf);
+static void on_data(struct tcp_conn *c);
 
 void tcp_rx_init(struct tcp_conn *c)
 {
@@ -88,6 +89,8 @@ static void start(struct tcp_conn *c, struct tcp_req *treq, bool digest_ok)
 		nvme_req_start(&treq->req);
 	else
 		nvme_req_fail(&treq->req, NVME_SC_TRANSIENT_TRANSPORT);
+	if (treq->req.in_capsule && treq->req.sqe.opcode == NVME_IO_WRITE)
+		c->lends = treq->req.takes;
 }
 
 void tcp_rx_start(struct tcp_conn *c, struct tcp_req *treq)
@@ -106,13 +109,18 @@ uint32_t tcp_capsule_share(const struct tcp_conn *c)
 	return tr->capsule_share;
 }
 
-static void set_capsule(struct tcp_conn *c, struct iobuf *buf)
+static void take_capsule(struct tcp_conn *c, struct iobuf *buf)
 {
 	struct tcp_req *treq = c->rx_req;
 
 	treq->req.buf = buf;
 	treq->capsule = true;
 	c->capsules++;
+}
+
+static void set_capsule(struct tcp_conn *c, struct iobuf *buf)
+{
+	take_capsule(c, buf);
 	wire_rx_dest(&c->rx, buf->data);
 }
 
@@ -137,6 +145,39 @@ static void place_capsule(struct tcp_conn *c)
 		counter_add(&c->tr->stats.stalls, 1);
 }
 
+/*
+ * The write before went to a disk that takes data at once, and all of this one's payload is in the chunk: then it goes from there to the disk, begun here and now. The
+ * buffer is for the case that the guess is wrong or the command has to wait, and is not touched otherwise.
+ */
+static bool can_lend(const struct tcp_conn *c)
+{
+	const struct nvme_sqe *sqe = &c->rx_req->req.sqe;
+	const size_t rest = (size_t)c->rx.pad_left + c->rx.data_len +
+			    (c->fmt.ddgst ? (size_t)PDU_DIGEST_LEN : 0);
+
+	return c->lends && !c->tr->ahead.n && sqe->opcode == NVME_IO_WRITE &&
+	       !(sqe->flags & NVME_SQE_FUSE_MASK) && (size_t)(c->in.end - c->in.p) >= rest &&
+	       c->capsules < tcp_capsule_share(c);
+}
+
+/* False: for want of a buffer. */
+static bool lend_capsule(struct tcp_conn *c)
+{
+	struct iobuf *buf = iobuf_get(tcp_pool(c), IOBUF_CAPSULE, NULL);
+	enum wire_event event;
+
+	if (!buf)
+		return false;
+	take_capsule(c, buf);
+	c->rx_req->req.lent = c->in.p + c->rx.pad_left;
+	counter_add(&c->tr->stats.capsules_lent, 1);
+	wire_rx_dest(&c->rx, NULL); /* passed over, but for its digest */
+	event = wire_rx_step(&c->rx, &c->in);
+	ASSERT(event == WIRE_EV_DATA);
+	on_data(c);
+	return true;
+}
+
 /* What the transport has to say of a command, before nvme sees it. */
 static void fill_req(struct tcp_conn *c, struct tcp_req *treq, const struct wire_xfer *xfer)
 {
@@ -153,6 +194,7 @@ static void fill_req(struct tcp_conn *c, struct tcp_req *treq, const struct wire
 	req->buf = NULL;
 	req->buf_off = 0;
 	req->loan = NULL;
+	req->lent = NULL;
 	req->toff = 0;
 	if (!tcp_reqs_find(&c->reqs, cid)) {
 		tcp_reqs_hash(&c->reqs, treq, cid);
@@ -191,10 +233,10 @@ static void on_command(struct tcp_conn *c)
 		return;
 	}
 	c->rx_req = treq;
-	if (treq->req.in_capsule)
-		place_capsule(c);
-	else
+	if (!treq->req.in_capsule)
 		wire_rx_dest(&c->rx, NULL); /* the SGL is refused: its data is read and dropped */
+	else if (!can_lend(c) || !lend_capsule(c))
+		place_capsule(c);
 }
 
 static void on_h2c_data(struct tcp_conn *c)

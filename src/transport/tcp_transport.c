@@ -183,6 +183,7 @@ const struct tcp_stat tcp_stat[TCP_STATS] = {
 	STAT("sends_partial", sends_partial),
 	STAT("loans_copied", loans_copied),
 	STAT("loans_kept", loans_kept),
+	STAT("capsules_lent", capsules_lent),
 };
 
 counter *tcp_stat_of(struct tcp_reactor *tr, unsigned i)

@@ -55,6 +55,39 @@ static void every_reactor_sees_what_another_wrote(void **state)
 	blk_world_fini(&w);
 }
 
+static void what_is_written_may_lie_anywhere(void **state)
+{
+	static uint8_t from[64 + 8 * 512];
+	struct blk_world w;
+	struct blk_dev *dev = ram_new(SIZE, 512);
+
+	assert_true(dev->caps & BLK_CAP_TAKES);
+	blk_world_init(&w, 1);
+	for (unsigned shift = 0; shift < 64; shift++) {
+		const uint64_t offset = (uint64_t)(1 + shift * 9) * 512;
+		const uint64_t length = (uint64_t)(1 + shift % 8) * 512;
+		struct world_io out = {.io = {.op = BLK_WRITE,
+					      .offset = offset,
+					      .length = length,
+					      .buf = from + shift}};
+		struct world_io in = {.io = {.op = BLK_READ,
+					     .flags = BLK_LOAN_OK,
+					     .offset = offset,
+					     .length = length}};
+		const uint8_t *disk;
+
+		for (size_t i = 0; i < sizeof(from); i++)
+			from[i] = (uint8_t)(i * 7 + shift);
+		assert_int_equal(world_io_run(&w, 0, dev, &out), 0);
+		assert_int_equal(world_io_run(&w, 0, dev, &in), 0);
+		disk = in.io.loan;
+		for (size_t i = 0; i < length; i++)
+			assert_int_equal(disk[i], (uint8_t)((i + shift) * 7 + shift));
+	}
+	dev->ops->destroy(dev);
+	blk_world_fini(&w);
+}
+
 static void a_loan_shows_the_data_where_it_lies(void **state)
 {
 	struct blk_world w;
@@ -287,6 +320,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_and_the_rest_is_zero),
+		cmocka_unit_test(what_is_written_may_lie_anywhere),
 		cmocka_unit_test(every_reactor_sees_what_another_wrote),
 		cmocka_unit_test(a_loan_shows_the_data_where_it_lies),
 		cmocka_unit_test(discard_and_write_zeroes_give_memory_back_and_read_zero),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiving payloads by the pattern of the last commands (transport/tcp_ahead.c): right guesses, wrong ones at every place, streams cut
- * anywhere, too few buffers, the end of the connection in the middle. What counts is that the commands and their data are the same
- * however they were received.
+ * Receiving payloads by the pattern of the last commands (transport/tcp_ahead.c), and writes that go to a disk straight from where they were received (lend_capsule() in
+ * tcp_rx.c): right guesses, wrong ones at every place, streams cut anywhere, too few buffers, the end of the connection in the middle. What counts is that the commands
+ * and their data are the same however they were received. Namespace 1 takes data at once, namespace 2 does not.
  */
 #include "rig.h"
 
@@ -17,11 +17,14 @@
 #define STREAM_MAX ((size_t)OPS_MAX * (4 * RIG_BLOCK + 256))
 #define DATA_BYTES ((size_t)OPS_MAX * OP_BLOCKS * RIG_BLOCK)
 
+enum { TAKES = 1, ALIGNED = 2 }; /* namespaces */
+
 enum op_kind { OP_WRITE, OP_READ, OP_FLUSH, OP_BAD_NS, OP_BAD_DIGEST, OP_R2T, OP_KINDS };
 
 struct op {
 	enum op_kind kind;
 	uint32_t blocks;
+	uint32_t nsid;
 	bool answered;
 };
 
@@ -32,13 +35,14 @@ struct script {
 	size_t len;
 	uint8_t *stream, *data;
 	unsigned lba_base;
+	uint32_t nsid; /* of the next commands */
 };
 
 static void script_init(struct script *s, uint32_t seed)
 {
 	struct rng rng;
 
-	*s = (struct script){.stream = malloc(STREAM_MAX)};
+	*s = (struct script){.stream = malloc(STREAM_MAX), .nsid = ALIGNED};
 	s->data = malloc(DATA_BYTES);
 	assert_non_null(s->stream);
 	assert_non_null(s->data);
@@ -81,7 +85,8 @@ static void append_op(struct script *s, const struct pdu_format *fmt, enum op_ki
 	uint8_t digest[PDU_DIGEST_LEN];
 
 	assert_true(i < OPS_MAX);
-	s->op[i] = (struct op){.kind = kind, .blocks = blocks};
+	s->op[i] = (struct op){.kind = kind, .blocks = blocks, .nsid = s->nsid};
+	put_le32(&sqe.nsid, s->nsid);
 	if (kind == OP_BAD_NS)
 		put_le32(&sqe.nsid, 99);
 	if (kind == OP_FLUSH) {
@@ -165,6 +170,7 @@ static void check_disk(struct client *c, struct script *s)
 
 		if (!is_written(c, op))
 			continue;
+		put_le32(&sqe.nsid, op->nsid);
 		client_command(c, &sqe, NULL, 0);
 		assert_int_equal(client_next(c), PDU_C2H_DATA);
 		assert_int_equal(c->payload_len, op->blocks * RIG_BLOCK);
@@ -214,6 +220,59 @@ static void equal_writes_go_straight_to_their_buffers(void **state)
 	rig_free(rig);
 }
 
+static void writes_to_a_disk_that_takes_them_at_once_are_not_copied(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct rig *rig = rig_new(&opts);
+
+	for (unsigned i = 0; i < 16; i++) {
+		uint64_t lent = rig_stat(rig, "capsules_lent");
+		struct client *admin, *io;
+		struct script s;
+
+		client_pair(rig, i & 3, 127, false, &admin, &io);
+		script_init(&s, i);
+		s.nsid = TAKES;
+		for (unsigned n = 0; n < 100; n++)
+			append_op(&s, &io->fmt, OP_WRITE, 1 + i / 4);
+		send_script(io, &s, NULL, 0);
+		take_answers(io, &s);
+		check_disk(io, &s);
+		/* those that a chunk ends in are copied */
+		assert_true(rig_stat(rig, "capsules_lent") >= lent + 50);
+		script_fini(&s);
+		client_free(io);
+		client_free(admin);
+	}
+	rig_free(rig);
+}
+
+/* A disk that delays its writes has what was sent, not what is received over it meanwhile. */
+static void a_disk_that_does_not_take_them_at_once_gets_copies(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct rig *rig = rig_new(&opts);
+	struct client *admin, *io;
+	struct script s;
+	uint64_t lent;
+
+	client_pair(rig, 0, 127, false, &admin, &io);
+	script_init(&s, 1);
+	for (unsigned n = 0; n < 120; n++) {
+		s.nsid = n % 3 ? TAKES : ALIGNED;
+		append_op(&s, &io->fmt, OP_WRITE, 1);
+	}
+	lent = rig_stat(rig, "capsules_lent");
+	send_script(io, &s, NULL, 0);
+	take_answers(io, &s);
+	check_disk(io, &s);
+	assert_true(rig_stat(rig, "capsules_lent") > lent);
+	script_fini(&s);
+	client_free(io);
+	client_free(admin);
+	rig_free(rig);
+}
+
 /* Equal writes, then at each place in turn one thing of another kind or size, then equal writes. */
 static void a_wrong_guess_at_any_place_changes_nothing(void **state)
 {
@@ -221,13 +280,14 @@ static void a_wrong_guess_at_any_place_changes_nothing(void **state)
 	struct rig *rig = rig_new(&opts);
 	struct client *admin, *io;
 
-	for (unsigned dgst = 0; dgst < 4; dgst++) {
-		client_pair(rig, (uint8_t)dgst, 127, false, &admin, &io);
-		for (unsigned place = 0; place < 50; place++) {
+	for (unsigned how = 0; how < 8; how++) {
+		client_pair(rig, how & 3, 127, false, &admin, &io);
+		for (unsigned place = 0; place < 50; place += how < 4 ? 1 : 7) {
 			for (unsigned kind = 0; kind < OP_KINDS; kind++) {
 				struct script s;
 
 				script_init(&s, place);
+				s.nsid = how < 4 ? ALIGNED : TAKES;
 				for (unsigned n = 0; n < 70; n++) {
 					bool other = n == 12 + place;
 
@@ -258,6 +318,7 @@ static void append_random(struct script *s, const struct pdu_format *fmt, struct
 		unsigned run = 1 + (unsigned)rng_below(rng, 25);
 
 		run = MIN(n, run);
+		s->nsid = rng_below(rng, 2) ? TAKES : ALIGNED;
 		for (unsigned i = 0; i < run; i++)
 			append_op(s, fmt, kind, blocks);
 		n -= run;
@@ -315,8 +376,10 @@ static void a_connection_that_ends_in_a_pattern_leaves_nothing_behind(void **sta
 
 	client_pair(rig, 3, 127, false, &admin, &io);
 	script_init(&s, 1);
-	for (unsigned n = 0; n < 60; n++)
+	for (unsigned n = 0; n < 60; n++) {
+		s.nsid = n < 30 ? TAKES : ALIGNED;
 		append_op(&s, &io->fmt, OP_WRITE, 1);
+	}
 	conns = rig_conns(rig);
 	for (size_t cut = 20000; cut < s.len; cut += 1237) {
 		struct client *c = client_new(rig);
@@ -356,6 +419,7 @@ static void a_bad_pdu_in_a_pattern_ends_its_connection_alone(void **state)
 		client_ic(c, place & 3, 0);
 		client_connect(c, 2, 127, false, admin->cntlid ? admin->cntlid : 1);
 		script_init(&s, place);
+		s.nsid = place & 4 ? TAKES : ALIGNED;
 		for (unsigned n = 0; n < place; n++)
 			append_op(&s, &c->fmt, OP_WRITE, 1);
 		append(&s, "\xff\x00\x48\x00\x48\x00\x00\x00", 8);
@@ -381,6 +445,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_writes_go_straight_to_their_buffers),
+		cmocka_unit_test(writes_to_a_disk_that_takes_them_at_once_are_not_copied),
+		cmocka_unit_test(a_disk_that_does_not_take_them_at_once_gets_copies),
 		cmocka_unit_test(a_wrong_guess_at_any_place_changes_nothing),
 		cmocka_unit_test(any_stream_cut_anywhere_does_the_same),
 		cmocka_unit_test(a_connection_that_ends_in_a_pattern_leaves_nothing_behind),
