@@ -374,7 +374,8 @@ void fleet_open(struct fleet *f, uint64_t seed)
 	for (unsigned i = 0; i < FLEET_NODES; i++) {
 		struct node *n = &f->nodes[i];
 
-		node_open(n, f->w.fx.api, f->dir, i + 1, seed * 1000 + 100 * i, world_now_ms);
+		node_open(n, f->w.fx.api, f->dir, i + 1, seed * 1000 + UINT64_C(100) * i,
+			  world_now_ms);
 		n->between = fleet_between;
 		n->model.watch = watch;
 		n->ctx = n->model.ctx = f;

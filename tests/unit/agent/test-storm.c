@@ -294,7 +294,7 @@ static void round_of(struct storm *s)
 		disturb_something(s);
 		break;
 	}
-	fleet_run(&s->f, 200 * (1 + pick(s, 5)));
+	fleet_run(&s->f, UINT64_C(200) * (1 + pick(s, 5)));
 }
 
 /* The digest of what engines were asked for. */
