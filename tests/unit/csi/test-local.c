@@ -17,10 +17,11 @@
 #include "csi/local.h"
 #include "rt/fs.h"
 
-#define POOL  "11111111-2222-4333-8444-555555555555"
-#define UID   "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
-#define OTHER "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeee0"
-#define PATH  "/dev/litepool-" POOL "/vol-" UID
+#define POOL        "11111111-2222-4333-8444-555555555555"
+#define POOL_FOLDER "/dev/litepool-" POOL
+#define UID         "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+#define OTHER       "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeee0"
+#define PATH        POOL_FOLDER "/vol-" UID
 
 static char root[64];
 static struct uuid uid;
@@ -39,7 +40,7 @@ static int begin(void **state)
 
 	(void)snprintf(root, sizeof(root), "/tmp/lp-local.XXXXXX");
 	return mkdtemp(root) && uuid_parse(UID, &uid) &&
-			       fs_make_dir(below("/dev/litepool-" POOL), 0755, &err) == 0
+			       fs_make_dir(below(POOL_FOLDER), 0755, &err) == 0
 		       ? 0
 		       : -1;
 }
@@ -47,8 +48,8 @@ static int begin(void **state)
 static int end(void **state)
 {
 	static const char *const files[] = {PATH, "/run/litepool/local/" UID};
-	static const char *const folders[] = {"/dev/litepool-" POOL, "/dev", "/run/litepool/local",
-					      "/run/litepool",       "/run", ""};
+	static const char *const folders[] = {POOL_FOLDER,     "/dev", "/run/litepool/local",
+					      "/run/litepool", "/run", ""};
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		(void)unlink(below(files[i]));
@@ -70,12 +71,12 @@ static void only_the_volumes_own_path_is_taken(void **state)
 		"",
 		"/dev/sda",
 		"/dev/litepool-",
-		"/dev/litepool-" POOL,
-		"/dev/litepool-" POOL "/vol-",
-		"/dev/litepool-" POOL "/vol-" OTHER,
-		"/dev/litepool-" POOL "/vol-" UID "x",
-		"/dev/litepool-" POOL "/new-" UID,
-		"/dev/litepool-" POOL "/../vol-" UID,
+		POOL_FOLDER,
+		POOL_FOLDER "/vol-",
+		POOL_FOLDER "/vol-" OTHER,
+		POOL_FOLDER "/vol-" UID "x",
+		POOL_FOLDER "/new-" UID,
+		POOL_FOLDER "/../vol-" UID,
 		"/dev/litepool-../../../../../../../../../../../../vol-" UID,
 		"/dev/litepool-11111111-2222-4333-8444-55555555555/vol-" UID,
 		"/tmp/litepool-" POOL "/vol-" UID,
