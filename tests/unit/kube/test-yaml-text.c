@@ -46,8 +46,8 @@ static void what_is_written_is_read_again(void **state)
 		"\x7f",
 		"\xc2\x80",
 		"\xc2\x85 next line",
-		"a\xe2\x80\xa8"
-		"b\xe2\x80\xa9",
+		"\xe2\x80\xa8 line",
+		"\xe2\x80\xa9 paragraph",
 		"\xef\xbb\xbf",
 		"\xef\xbf\xbf",
 		"\xf0\x9f\x98\x80 grin",
