@@ -29,4 +29,24 @@ refused "host 1 cannot write any more" nvme write $n1 -s 0 -c 7 -z 4096 -d /tmp/
 check "host 2 writes" nvme write $n2 -s 0 -c 7 -z 4096 -d /tmp/data
 check "host 2 releases" nvme resv-release $n2 --crkey=0x22 --rtype=1 --rrela=0 -n 1
 check "host 1 writes again" nvme write $n1 -s 0 -c 7 -z 4096 -d /tmp/data
+
+# On a volume a reservation that was asked to persist outlives the engine: the volume's record has it.
+setup pool 1073741824
+setup lvol kept 67108864
+setup add $NQN p/kept 2
+dev_of() { local d; for d in /sys/block/nvme"$1"n*; do [ "$(cat "$d/nsid")" != "$2" ] || echo "/dev/${d##*/}"; done; }
+both_have_it() { [ -b "$(dev_of 0 2)" ] && [ -b "$(dev_of 1 2)" ]; }
+check "both hosts have the volume" wait_for 20 both_have_it
+v1=$(dev_of 0 2) v2=$(dev_of 1 2)
+check "host 1 registers for good" nvme resv-register $v1 --nrkey=0x11 --rrega=0 --cptpl=3 -n 2
+check "host 2 registers" nvme resv-register $v2 --nrkey=0x22 --rrega=0 -n 2
+check "host 1 acquires write exclusive" nvme resv-acquire $v1 --crkey=0x11 --rtype=1 --racqa=0 -n 2
+holder_writes() { nvme write $v1 -s 0 -c 0 -z 4096 -d /tmp/data; }
+conflict() { nvme write $v2 -s 0 -c 0 -z 4096 -d /tmp/data 2>&1 | grep -qi 'reservation.conflict'; }
+check "the other is told of the conflict" conflict
+check "the engine dies and comes back" host restart
+check "the holder writes" wait_for 60 holder_writes
+check "the other is told of the conflict, as before" wait_for 60 conflict
+check "the holder releases" nvme resv-release $v1 --crkey=0x11 --rtype=1 --rrela=0 -n 2
+check "the other writes" nvme write $v2 -s 0 -c 0 -z 4096 -d /tmp/data
 EXPECT_DMESG='nvme\|reservation\|I/O error'
