@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Prometheus sees. Numbers of the engine under the names of objects: volume, namespace and PVC (out of the labels and annotations that CSI writes), pool, host.
+ * What Prometheus sees. Numbers of the engine under the names of objects: volume, namespace and PVC (out of the annotation that litepool-csi writes), pool, host.
  * Counters begin again when the engine does, as Prometheus expects. One scrape is one call to the engine and one for each attached volume.
  */
 #include "agent/metrics.h"
@@ -25,8 +25,7 @@
 #include "rt/pages.h"
 
 #define LABELS_SIZE 1400
-#define PVC         "csi.storage.k8s.io/pvc/name"
-#define PVC_NS      "csi.storage.k8s.io/pvc/namespace"
+#define NOTE_CLAIM  "csi.litepool.io/claim" /* NAMESPACE/NAME of the claim, by litepool-csi */
 
 static void head(FILE *out, const char *name, const char *type, const char *help)
 {
@@ -66,24 +65,21 @@ static void put(FILE *out, const char *name, const char *labels, double value)
 	(void)fprintf(out, "%s{%s} %.17g\n", name, labels, value);
 }
 
-static const char *note(const json_t *obj, const char *name)
-{
-	const char *text =
-		json_string_value(json_object_get(kube_at(obj, "metadata.annotations"), name));
-
-	if (!text)
-		text = json_string_value(json_object_get(kube_at(obj, "metadata.labels"), name));
-	return text ? text : "";
-}
-
 static void volume_labels(const struct agent *a, const json_t *volume, char *labels)
 {
+	const char *claim = json_string_value(
+		json_object_get(kube_at(volume, "metadata.annotations"), NOTE_CLAIM));
+	const char *slash = claim ? strchr(claim, '/') : NULL;
+	char namespace[KUBE_NAME_MAX + 1] = "";
+
+	if (slash)
+		(void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - claim), claim);
 	labels[0] = '\0';
 	put_label(labels, "node", a->node);
 	put_label(labels, "pool", kube_str(volume, "status.poolName"));
 	put_label(labels, "volume", kube_name(volume));
-	put_label(labels, "namespace", note(volume, PVC_NS));
-	put_label(labels, "persistentvolumeclaim", note(volume, PVC));
+	put_label(labels, "namespace", namespace);
+	put_label(labels, "persistentvolumeclaim", slash ? slash + 1 : "");
 }
 
 /* ---- agent and engine ---- */

@@ -221,6 +221,13 @@ def _():
     assert not v.accessible_topology and delete(v) == "OK"
 
 
+@check("a volume knows its claim, by the annotation that the agent's metrics read")
+def _():
+    v = create("pvc-claim", parameters={"csi.storage.k8s.io/pvc/name": "data-0", "csi.storage.k8s.io/pvc/namespace": "shop"})
+    assert obj("storagevolumes", "pvc-claim")["metadata"]["annotations"]["csi.litepool.io/claim"] == "shop/data-0"
+    assert delete(v) == "OK"
+
+
 @check("of an lvm pool their node gets the device itself, and while it has that nobody else may have them")
 def _():
     where = pb.TopologyRequirement(preferred=[pb.Topology(segments={"topology.litepool.io/node": "node2"})])

@@ -103,7 +103,7 @@ metrics() { curl -s --max-time 20 --unix-socket "$work/metrics.sock" http://x/me
 check "metrics" metrics
 check "of volumes" grep -q 'litepool_volume_ops_total{node="node-1",pool="p1",volume="a",.*op="write"} [1-9]' "$work/metrics.txt"
 check "with latencies" grep -q 'litepool_volume_latency_seconds_bucket{.*volume="a".*le="+Inf"} [1-9]' "$work/metrics.txt"
-check "a claim's volume" patch volume a '{"metadata":{"annotations":{"csi.storage.k8s.io/pvc/name":"data-0","csi.storage.k8s.io/pvc/namespace":"shop"}}}'
+check "a claim's volume" patch volume a '{"metadata":{"annotations":{"csi.litepool.io/claim":"shop/data-0"}}}'
 of_claim() { metrics && grep -q 'litepool_volume_bytes_total{node="node-1",pool="p1",volume="a",namespace="shop",persistentvolumeclaim="data-0",op="write"} [1-9]' "$work/metrics.txt"; }
 check "has the claim's name on its numbers" wait_for of_claim
 check "of pools" grep -q 'litepool_pool_ready{node="node-1",pool="p1"} 1' "$work/metrics.txt"
