@@ -169,8 +169,11 @@ static bool same_map(struct run *run, const struct pool_layer *a, const struct p
 
 		if (in_a == in_b && (!(in_a & MAP_PARTIAL) || !memcmp(&x, &y, sizeof(x))))
 			continue;
-		/* A cluster of which nothing is valid yet: that is in RAM alone. (One that was cleared came by a record: both have it, at the same place.) */
-		if (!in_b && in_a & MAP_PARTIAL && !(in_a & MAP_HIDE) &&
+		/*
+		 * A cluster of which nothing is valid yet: its place is in RAM alone, and reads are the same without it, whether the parent is hidden or not. (One that was
+		 * cleared came by a record: both have it, at the same place.)
+		 */
+		if (in_b == (in_a & MAP_HIDE) && in_a & MAP_PARTIAL &&
 		    layout_is_zero(&x, sizeof(x)))
 			continue;
 		run_fail(run,
