@@ -76,6 +76,11 @@ struct block_mask { /* bit i: block i of the cluster is here */
 };
 static_assert(sizeof(struct block_mask) == 32, "a mask");
 
+static inline bool block_mask_has(const struct block_mask *mask, unsigned i)
+{
+	return mask->word[i / 64] >> (i % 64) & 1;
+}
+
 /* Layers. */
 enum {
 	LAYER_READ_ONLY = 1, /* a snapshot's; heads are writable */

@@ -53,11 +53,6 @@ struct check_data {
 
 static void next(struct check_data *d);
 
-static bool mask_has(const struct block_mask *mask, unsigned i)
-{
-	return mask->word[i / 64] >> (i % 64) & 1;
-}
-
 /* ---- who owns what ---- */
 
 static int by_phys(const void *pa, const void *pb)
@@ -180,7 +175,7 @@ static bool sums_of(const struct check_data *d, const struct owned *o, uint32_t 
 	case SUMS_IN_TABLE:
 		break;
 	}
-	if (mask_has(&d->home_lost, home_block(o)))
+	if (block_mask_has(&d->home_lost, home_block(o)))
 		return false;
 	for (unsigned i = 0; i < LAYOUT_CLUSTER_BLOCKS; i++)
 		sum[i] = get_le32((const le32 *)(const void *)(at + (size_t)i * 4));
@@ -298,7 +293,7 @@ static void read_samples(struct check_data *d)
 
 		if (home_block(o) == last || !sums_of(d, o, sum))
 			continue;
-		while (block < LAYOUT_CLUSTER_BLOCKS && !mask_has(&valid, block))
+		while (block < LAYOUT_CLUSTER_BLOCKS && !block_mask_has(&valid, block))
 			block++;
 		if (block == LAYOUT_CLUSTER_BLOCKS)
 			continue;
@@ -315,7 +310,7 @@ static void read_cluster(struct check_data *d)
 
 	d->n_items = 0;
 	for (unsigned i = 0; i < LAYOUT_CLUSTER_BLOCKS; i++)
-		if (mask_has(&valid, i))
+		if (block_mask_has(&valid, i))
 			add_item(d, o, i);
 	read_items(d, d->buf, judge_items);
 }

@@ -223,7 +223,7 @@ void scrub_sums(struct pool_scrub *s, const struct block_mask *bad)
 		uint64_t place = s->cluster * LAYOUT_CLUSTER_BLOCKS + i;
 		struct map_run run;
 
-		if (!(bad->word[i / 64] >> (i % 64) & 1))
+		if (!block_mask_has(bad, i))
 			continue;
 		if (!l)
 			l = find_layer(s->pool, s->cluster, &cluster);

@@ -145,7 +145,7 @@ static bool block_fits(const struct sums_io *r, unsigned i)
 {
 	unsigned block = r->first + i;
 
-	if (r->unsure.word[block / 64] >> (block % 64) & 1)
+	if (block_mask_has(&r->unsure, block))
 		return true;
 	return layout_block_sum(piece_place(r) + i, piece_data(r) + (size_t)i * LAYOUT_PAGE) ==
 	       r->sum[i];

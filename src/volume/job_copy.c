@@ -7,11 +7,6 @@
 
 #include "volume/job.h"
 
-static bool fill_test(const struct block_mask *mask, unsigned i)
-{
-	return mask->word[i / 64] >> (i % 64) & 1;
-}
-
 /* Where block is for the target, below the target's own layer; false: nowhere, it is zeros. */
 static bool below_find(const struct volume_job *job, uint64_t block, uint64_t *ret_place)
 {
@@ -70,9 +65,9 @@ int job_plan_write(struct volume_job *job, unsigned *ret_n)
 	}
 	for (unsigned i = 0, end; i < LAYOUT_CLUSTER_BLOCKS; i = end) {
 		end = i + 1;
-		if (!fill_test(&job->fill, i))
+		if (!block_mask_has(&job->fill, i))
 			continue;
-		while (end < LAYOUT_CLUSTER_BLOCKS && fill_test(&job->fill, end))
+		while (end < LAYOUT_CLUSTER_BLOCKS && block_mask_has(&job->fill, end))
 			end++;
 		job->xfer[n++] = (struct batch_xfer){
 			(phys * LAYOUT_CLUSTER_BLOCKS + i) * LAYOUT_PAGE, (end - i) * LAYOUT_PAGE,
@@ -86,9 +81,9 @@ void job_copied(struct volume_job *job)
 {
 	for (unsigned i = 0, end; i < LAYOUT_CLUSTER_BLOCKS; i = end) {
 		end = i + 1;
-		if (!fill_test(&job->fill, i))
+		if (!block_mask_has(&job->fill, i))
 			continue;
-		while (end < LAYOUT_CLUSTER_BLOCKS && fill_test(&job->fill, end))
+		while (end < LAYOUT_CLUSTER_BLOCKS && block_mask_has(&job->fill, end))
 			end++;
 		map_set_valid(&job->c[job->at].claim, i, end - i);
 	}
