@@ -18,7 +18,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "fleet.h"
 #include "kube/meta.h"
 #include "kube/text.h"
@@ -37,15 +36,6 @@ static unsigned pick(struct storm *s, unsigned n)
 	return (unsigned)rng_below(&s->rng, n);
 }
 
-/* The name of any object of the kind; false when there is none. */
-static bool any_of(struct storm *s, const char *kind, char name[64])
-{
-	_cleanup_json_ json_t *all = world_list(&s->f.w, kind);
-	size_t n = json_array_size(all);
-
-	return n && str_copy(name, 64, kube_name(json_array_get(all, pick(s, (unsigned)n))));
-}
-
 /* ---- users ---- */
 
 static void make_something(struct storm *s)
@@ -55,20 +45,20 @@ static void make_something(struct storm *s)
 
 	switch (pick(s, 6)) {
 	case 0:
-		if (any_of(s, "StorageVolume", source))
+		if (world_any(&s->f.w, &s->rng, "StorageVolume", source))
 			world_make(&s->f.w, "StorageSnapshot",
 				   "{'metadata': {'name': 's%u'}, 'spec': {'volumeName': '%s'}}",
 				   number, source);
 		break;
 	case 1:
-		if (any_of(s, "StorageSnapshot", source))
+		if (world_any(&s->f.w, &s->rng, "StorageSnapshot", source))
 			world_make(&s->f.w, "StorageVolume",
 				   "{'metadata': {'name': 'v%u'}, 'spec': {'size': '%uMi', "
 				   "'source': {'snapshotName': '%s'}}}",
 				   number, mib, source);
 		break;
 	case 2:
-		if (any_of(s, "StorageVolume", source))
+		if (world_any(&s->f.w, &s->rng, "StorageVolume", source))
 			world_make(&s->f.w, "StorageVolume",
 				   "{'metadata': {'name': 'v%u'}, 'spec': {'size': '%uMi', "
 				   "'source': {'volumeName': '%s'}}}",
@@ -90,7 +80,7 @@ static void grow_something(struct storm *s)
 	char name[64];
 	uint64_t size;
 
-	if (!any_of(s, "StorageVolume", name))
+	if (!world_any(&s->f.w, &s->rng, "StorageVolume", name))
 		return;
 	obj = world_get(&s->f.w, "StorageVolume", name);
 	if (kube_deleting(obj) || !kube_size_parse(kube_at(obj, "spec.size"), &size, &why))
@@ -106,18 +96,18 @@ static void change_something(struct storm *s)
 
 	switch (pick(s, 6)) {
 	case 0:
-		if (any_of(s, "StorageVolume", name))
+		if (world_any(&s->f.w, &s->rng, "StorageVolume", name))
 			world_delete(&s->f.w, "StorageVolume", name);
 		break;
 	case 1:
-		if (any_of(s, "StorageSnapshot", name))
+		if (world_any(&s->f.w, &s->rng, "StorageSnapshot", name))
 			world_delete(&s->f.w, "StorageSnapshot", name);
 		break;
 	case 2:
 		grow_something(s);
 		break;
 	default:
-		if (any_of(s, "StorageVolume", name))
+		if (world_any(&s->f.w, &s->rng, "StorageVolume", name))
 			fleet_attach(&s->f, name, pick(s, 8), pick(s, 4) ? 0 : 1 + pick(s, 7));
 		break;
 	}
@@ -265,15 +255,7 @@ static void detach_deleted(struct storm *s)
 
 static void calm(struct storm *s)
 {
-	for (unsigned i = 0; i < WORLD_CONTROLLERS; i++) {
-		struct world_controller *c = &s->f.w.controllers[i];
-
-		if (!c->control)
-			world_start(&s->f.w, i);
-		c->stopped = false;
-		c->chaos->cut_off = false;
-		c->chaos->lost_percent = 0;
-	}
+	world_calm(&s->f.w);
 	for (unsigned i = 0; i < FLEET_NODES; i++)
 		calm_node(&s->f.nodes[i]);
 	detach_deleted(s);
@@ -327,17 +309,9 @@ static uint64_t storm(uint64_t seed, unsigned rounds)
 	return trace;
 }
 
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	uint64_t n;
-
-	return text && str_to_u64(text, 0, UINT64_MAX, &n) ? n : otherwise;
-}
-
 static void desired_is_actual_when_faults_stop(void **state)
 {
-	uint64_t seed = number_of("LITEPOOL_SEED", 1), n = number_of("LITEPOOL_SEEDS", 2);
+	uint64_t seed = world_number("LITEPOOL_SEED", 1), n = world_number("LITEPOOL_SEEDS", 2);
 
 	for (uint64_t i = 0; i < n; i++)
 		(void)storm(seed + i, ROUNDS);

@@ -17,7 +17,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "kube/meta.h"
 #include "kube/text.h"
 #include "world.h"
@@ -35,15 +34,6 @@ static unsigned pick(struct storm *s, unsigned n)
 	return (unsigned)rng_below(&s->rng, n);
 }
 
-/* The name of any object of the kind; false when there is none. */
-static bool any_of(struct storm *s, const char *kind, char name[64])
-{
-	_cleanup_json_ json_t *all = world_list(&s->w, kind);
-	size_t n = json_array_size(all);
-
-	return n && str_copy(name, 64, kube_name(json_array_get(all, pick(s, (unsigned)n))));
-}
-
 /* ---- users ---- */
 
 static void make_something(struct storm *s)
@@ -57,20 +47,20 @@ static void make_something(struct storm *s)
 			   "{'metadata': {'name': 'r%u'}, 'spec': {'size': '%uGi'}}", number, gib);
 		break;
 	case 1:
-		if (any_of(s, "StorageVolume", source))
+		if (world_any(&s->w, &s->rng, "StorageVolume", source))
 			world_make(&s->w, "StorageSnapshot",
 				   "{'metadata': {'name': 's%u'}, 'spec': {'volumeName': '%s'}}",
 				   number, source);
 		break;
 	case 2:
-		if (any_of(s, "StorageSnapshot", source))
+		if (world_any(&s->w, &s->rng, "StorageSnapshot", source))
 			world_make(&s->w, "StorageVolume",
 				   "{'metadata': {'name': 'v%u'}, 'spec': {'size': '%uGi', "
 				   "'source': {'snapshotName': '%s'}}}",
 				   number, gib, source);
 		break;
 	case 3:
-		if (any_of(s, "StorageReservation", source))
+		if (world_any(&s->w, &s->rng, "StorageReservation", source))
 			world_make(&s->w, "StorageVolume",
 				   "{'metadata': {'name': 'v%u'}, 'spec': {'size': '%uGi', "
 				   "'reservationName': '%s'}}",
@@ -99,7 +89,7 @@ static void change_something(struct storm *s)
 	const char *why;
 	uint64_t size;
 
-	if (!any_of(s, kind, name))
+	if (!world_any(&s->w, &s->rng, kind, name))
 		return;
 	if (pick(s, 2)) {
 		world_delete(&s->w, kind, name);
@@ -174,16 +164,10 @@ static void disturb_agent(struct storm *s)
 
 static void calm(struct storm *s)
 {
+	world_calm(&s->w);
 	for (unsigned i = 0; i < WORLD_CONTROLLERS; i++) {
-		struct world_controller *c = &s->w.controllers[i];
-
-		if (!c->control)
-			world_start(&s->w, i);
-		c->stopped = false;
-		c->chaos->cut_off = false;
-		c->chaos->lost_percent = 0;
-		c->chaos->hold_next = false;
-		(void)chaos_release(c->client);
+		s->w.controllers[i].chaos->hold_next = false;
+		(void)chaos_release(s->w.controllers[i].client);
 	}
 	for (unsigned i = 0; i < s->w.n_agents; i++) {
 		s->w.agents[i].dead = false;
@@ -237,17 +221,9 @@ static void storm(uint64_t seed)
 	world_close(&s.w);
 }
 
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	uint64_t n;
-
-	return text && str_to_u64(text, 0, UINT64_MAX, &n) ? n : otherwise;
-}
-
 static void desired_is_actual_when_faults_stop(void **state)
 {
-	uint64_t seed = number_of("LITEPOOL_SEED", 1), n = number_of("LITEPOOL_SEEDS", 3);
+	uint64_t seed = world_number("LITEPOOL_SEED", 1), n = world_number("LITEPOOL_SEEDS", 3);
 
 	for (uint64_t i = 0; i < n; i++)
 		storm(seed + i);

@@ -197,6 +197,35 @@ json_t *world_list(struct world *w, const char *kind)
 	return list.items;
 }
 
+bool world_any(struct world *w, struct rng *rng, const char *kind, char name[64])
+{
+	_cleanup_json_ json_t *all = world_list(w, kind);
+	size_t n = json_array_size(all);
+
+	return n && str_copy(name, 64, kube_name(json_array_get(all, rng_below(rng, n))));
+}
+
+void world_calm(struct world *w)
+{
+	for (unsigned i = 0; i < WORLD_CONTROLLERS; i++) {
+		struct world_controller *c = &w->controllers[i];
+
+		if (!c->control)
+			world_start(w, i);
+		c->stopped = false;
+		c->chaos->cut_off = false;
+		c->chaos->lost_percent = 0;
+	}
+}
+
+uint64_t world_number(const char *variable, uint64_t otherwise)
+{
+	const char *text = getenv(variable);
+	uint64_t n;
+
+	return text && str_to_u64(text, 0, UINT64_MAX, &n) ? n : otherwise;
+}
+
 const char *world_phase(struct world *w, const char *kind, const char *name)
 {
 	static char phase[64];

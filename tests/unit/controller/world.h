@@ -54,6 +54,12 @@ void world_delete(struct world *w, const char *kind, const char *name);
 /* New reference; NULL when it is not there. */
 json_t *world_get(struct world *w, const char *kind, const char *name);
 json_t *world_list(struct world *w, const char *kind);
+/* The name of any object of the kind, drawn from rng; false when there is none. */
+bool world_any(struct world *w, struct rng *rng, const char *kind, char name[64]);
+/* All controllers run, reach the API, and lose nothing. What is held back stays so. */
+void world_calm(struct world *w);
+/* Out of the environment, for seeds and counts. */
+uint64_t world_number(const char *variable, uint64_t otherwise);
 
 /* One round of everybody. True: somebody did something. */
 bool world_step(struct world *w);
