@@ -335,8 +335,9 @@ static void round_begin(struct pool *pool)
 	}
 	log->n_blocks = journal_finish(&log->builder, log->durable.lsn - 1);
 	if (!log->n_blocks && log->leaves) {
-		/* The ring is full: the checkpoint, when it has moved the tail, kicks. */
+		/* The ring is full: the checkpoint, when it has moved the tail, kicks. If its last look was in this round, it had nothing to announce. */
 		list_splice_back(&log->commits, &log->commits_in_round);
+		checkpoint_round_durable(pool);
 		hold_check_journal(pool);
 		checkpoint_start(pool, NULL, NULL);
 		return;
