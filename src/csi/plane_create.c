@@ -288,6 +288,14 @@ static enum grpc_code wait_served(struct creation *c, json_t **volume)
 	}
 }
 
+/* Nobody says where pods will be: those of a volume that only its own node may use go where it is. */
+static bool follow_data(struct creation *c)
+{
+	if (!c->klass.only_node || c->req->preferred.n || c->req->requisite.n)
+		return true;
+	return json_object_set_new(c->klass.spec, "position", json_string("Any")) == 0;
+}
+
 static enum grpc_code prepare(struct creation *c)
 {
 	enum grpc_code code = plane_class_read(c->op, &c->req->parameters, false, &c->klass);
@@ -301,6 +309,8 @@ static enum grpc_code prepare(struct creation *c)
 		code = choose_size(c);
 	if (code != GRPC_OK)
 		return code;
+	if (!follow_data(c))
+		return plane_no_memory(c->op);
 	position = kube_str(c->klass.spec, "position");
 	if (strncmp(position, "Must", 4) == 0 && !user_node(c->req)[0])
 		return csi_fail(c->op, GRPC_INVALID_ARGUMENT,

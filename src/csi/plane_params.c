@@ -60,8 +60,9 @@ static const struct row rows[] = {
 	 false,
 	 {"any", "node"},
 	 "from where it may be used: any node, by network; or only from the node that has its "
-	 "data, which implies position MustLocal, and of an lvm pool its device itself, without "
-	 "the engine, as long as it has no limits. Default: any"},
+	 "data (position MustLocal; with volumeBindingMode Immediate pods go where the data is), "
+	 "and of an lvm pool its device itself, without the engine, as long as it has no limits. "
+	 "Default: any"},
 	{"nodeSelector",
 	 KIND_SELECTOR,
 	 "nodeSelector",

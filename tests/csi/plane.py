@@ -219,6 +219,17 @@ def _():
     assert delete(v) == "OK"
     v = create("pvc-any", accessibility_requirements=where)
     assert not v.accessible_topology and delete(v) == "OK"
+    v = create("pvc-follow", parameters={"access": "node"})  # nobody says where pods will be: they go where it is
+    there = obj("storagevolumes", "pvc-follow")["status"]["nodeName"]
+    assert there and dict(v.accessible_topology[0].segments) == {"topology.litepool.io/node": there}
+    assert create("pvc-follow", parameters={"access": "node"}).volume_id == v.volume_id and delete(v) == "OK"
+    for refused in ({"parameters": {"position": "MustLocal"}},
+                    {"parameters": {"access": "node"}, "accessibility_requirements": pb.TopologyRequirement(requisite=[pb.Topology(segments={"topology.litepool.io/zone": "z"})])}):
+        try:
+            create("pvc-nowhere", **refused)
+            raise AssertionError("it was made")
+        except grpc.RpcError as e:
+            assert e.code().name == "INVALID_ARGUMENT" and "WaitForFirstConsumer" in e.details(), e
 
 
 @check("a volume knows its claim, by the annotation that the agent's metrics read")
