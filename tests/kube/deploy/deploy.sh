@@ -11,6 +11,7 @@ check "it is taken with strict validation" kubectl apply --server-side --validat
 check "the CRDs are served" wait_for kubectl wait --for=condition=Established --timeout=1s -f "$source/deploy/crds"
 check "taken again it changes nothing" bash -c "! $bin/kubectl --kubeconfig '$work/kubeconfig' --cache-dir '$work/cache' diff --server-side -f '$source/deploy/litepool.yaml' | grep '^[+-] '"
 check "the option of snapshot metadata" bash -c "$bin/kubectl kustomize --load-restrictor LoadRestrictionsNone '$source/tests/kube/cluster/overlay' | $bin/kubectl --kubeconfig '$work/kubeconfig' --cache-dir '$work/cache' apply --server-side --dry-run=server --validate=strict -f -"
+check "and as the chart has it" bash -c "'$source/tools/gen-chart' --render snapshotMetadata=true | $bin/kubectl --kubeconfig '$work/kubeconfig' --cache-dir '$work/cache' apply --server-side --dry-run=server --validate=strict -f -"
 check "a pool of the examples" kubectl apply --validate=strict -f "$source/deploy/examples/pool.yaml"
 crd=$(find "${GOPATH:-${HOME:-/root}/go}/pkg/mod/github.com/kubernetes-csi" -name snapshot.storage.k8s.io_volumesnapshotclasses.yaml 2> /dev/null | sort | tail -n 1)
 if [ -n "$crd" ]; then # beside the sidecars that the Kubernetes tools were built from
