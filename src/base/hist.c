@@ -75,3 +75,31 @@ uint64_t hist_quantile(const struct hist *h, double q)
 	/* The upper end of the bucket: the fraction q lies below it for certain. */
 	return hist_bucket_floor(i + 1);
 }
+
+size_t hist_pack(const struct hist *h, uint8_t *buf)
+{
+	uint8_t *at = buf + 8;
+
+	put_le64(buf, counter_get(&h->sum_ns));
+	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
+		uint64_t n = counter_get(&h->bucket[i]);
+
+		if (!n)
+			continue;
+		put_le64(at, i);
+		put_le64(at + 8, n);
+		at += 16;
+	}
+	return (size_t)(at - buf);
+}
+
+bool hist_unpack(struct hist *h, const uint8_t *buf, size_t len)
+{
+	if (len < 8 || (len - 8) % 16 || len > HIST_PACKED_MAX)
+		return false;
+	counter_add(&h->sum_ns, get_le64(buf));
+	for (size_t at = 8; at < len; at += 16)
+		counter_add(&h->bucket[MIN(get_le64(buf + at), (uint64_t)HIST_BUCKETS - 1)],
+			    get_le64(buf + at + 8));
+	return true;
+}

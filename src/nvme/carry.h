@@ -72,6 +72,10 @@ enum nvme_carry_type {
 	NVME_CARRY_CONNECTED = 0x1156,
 	NVME_CARRY_ERROR_COUNT = 0x1157,
 	NVME_CARRY_ERRORS = 0x1158,
+	/* In the document of counters, not in the state: */
+	NVME_CARRY_LATENCY = 0x1170,      /* nest: NQN, NSID, */
+	NVME_CARRY_READ_LATENCY = 0x1171, /* as of hist_pack() */
+	NVME_CARRY_WRITE_LATENCY = 0x1172,
 	NVME_CARRY_QUEUE = 0x1180, /* M: in a connection's nest */
 };
 
@@ -87,6 +91,14 @@ void nvme_target_number(struct nvme_target *t);
 void nvme_target_save(struct nvme_target *t, struct tlv_writer *w);
 /* More than it will take as things stand, in bytes. */
 size_t nvme_target_save_size(struct nvme_target *t);
+/*
+ * carry_stats.c: histograms of latency, which go along when hosts are served again: one LATENCY record for each namespace that has some, and what becomes of it here. A namespace that
+ * is not there (it was removed meanwhile) is left out. Control thread. -EBADMSG, -EOPNOTSUPP.
+ */
+void nvme_target_save_latency(const struct nvme_target *t, struct tlv_writer *w);
+int nvme_target_restore_latency(struct nvme_target *t, const struct tlv *rec, struct err *err);
+/* Memory that the controllers take in the engine that they come to, about, in bytes. */
+size_t nvme_target_heap_size(struct nvme_target *t);
 /* The QUEUE record of a queue pair that has a controller. Any thread: all is frozen. */
 void nvme_qpair_save(const struct nvme_qpair *qp, struct tlv_writer *w);
 /* A port's number in the PORT records. */

@@ -246,6 +246,19 @@ size_t nvme_target_save_size(struct nvme_target *t)
 	return bytes;
 }
 
+size_t nvme_target_heap_size(struct nvme_target *t)
+{
+	size_t bytes = 0;
+
+	list_for_each (it, &t->subsystems) {
+		const struct nvme_subsystem *ss = list_entry(it, struct nvme_subsystem, link);
+
+		list_for_each (at, &ss->ctrlrs)
+			bytes += sizeof(struct nvme_ctrlr) + carry_changed_ns_bytes(ss);
+	}
+	return bytes;
+}
+
 void nvme_target_number(struct nvme_target *t)
 {
 	uint32_t n = 0;

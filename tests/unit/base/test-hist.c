@@ -92,9 +92,51 @@ static void merging_adds_up(void **state)
 		assert_int_equal(counter_get(&a.bucket[i]), counter_get(&both.bucket[i]));
 }
 
+static void what_is_packed_comes_back(void **state)
+{
+	static struct hist h, again, none;
+	uint8_t buf[HIST_PACKED_MAX];
+	size_t len;
+
+	assert_int_equal(hist_pack(&none, buf), 8);
+	assert_true(hist_unpack(&again, buf, 8));
+	assert_memory_equal(&again, &none, sizeof(none));
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		for (unsigned k = 0; k < i % 3; k++)
+			hist_add(&h, hist_bucket_floor(i));
+	len = hist_pack(&h, buf);
+	assert_in_range(len, 9, sizeof(buf));
+	assert_true(hist_unpack(&again, buf, len));
+	assert_memory_equal(&again, &h, sizeof(h));
+	assert_true(hist_unpack(&again, buf, len));
+	assert_int_equal(hist_count(&again), 2 * hist_count(&h));
+}
+
+static void what_nobody_packed_is_refused(void **state)
+{
+	static struct hist h;
+	static uint8_t buf[HIST_PACKED_MAX + 16];
+
+	memset(buf, 0xff, sizeof(buf));
+	assert_false(hist_unpack(&h, buf, 0));
+	assert_false(hist_unpack(&h, buf, 7));
+	assert_false(hist_unpack(&h, buf, 20));
+	assert_false(hist_unpack(&h, buf, sizeof(buf)));
+	assert_int_equal(hist_count(&h), 0);
+	memset(buf, 0, 16);
+	buf[8] = buf[9] = 0xff; /* a bucket of a finer histogram */
+	buf[16] = 5;
+	memset(buf + 17, 0, 7);
+	memset(buf + 10, 0, 6);
+	assert_true(hist_unpack(&h, buf, 24));
+	assert_int_equal(counter_get(&h.bucket[HIST_BUCKETS - 1]), 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_packed_comes_back),
+		cmocka_unit_test(what_nobody_packed_is_refused),
 		cmocka_unit_test(floors_rise_and_open_their_own_bucket),
 		cmocka_unit_test(too_long_counts_into_the_last),
 		cmocka_unit_test(quantiles_err_by_an_eighth_at_most),

@@ -2,6 +2,7 @@
 /* The dispatcher against a driver that completes inside submit, or keeps what it gets. */
 #include <errno.h>
 
+#include "blk/stats.h"
 #include "unit/disk/blk_world.h"
 
 #define SIZE (1 * MIB)
@@ -243,6 +244,114 @@ static void the_statistics_of_all_reactors_add_up(void **state)
 	teardown(&f);
 }
 
+/* As in a hot upgrade: what one device has counted, another has counted, too. */
+static void counters_go_to_another_engine(void **state)
+{
+	struct blk_stats *stats = calloc(3, sizeof(*stats));
+	struct fixture f;
+	struct tlv_writer w;
+	struct tlv_reader r;
+	struct tlv rec;
+	struct uuid uuid = {{0}};
+	struct err err;
+
+	assert_non_null(stats);
+	setup(&f);
+	tlv_writer_init(&w);
+	blk_stats_save(&f.fake.dev, &w);
+	assert_int_equal(w.len, 0); /* nothing was counted */
+	counter_add(&stats->ops[BLK_WRITE], 3);
+	counter_add(&stats->bytes[BLK_WRITE], 4096);
+	counter_add(&stats->errors[BLK_WRITE], 1);
+	hist_add(&stats->latency[BLK_WRITE], 1000);
+	assert_int_equal(blk_stats_add(&f.fake.dev, f.w.r[0], stats), 0);
+	blk_stats_save(&f.fake.dev, &w);
+	tlv_reader_init(&r, w.buf, w.len);
+	assert_int_equal(tlv_next(&r, &rec), 1);
+	assert_int_equal(rec.type, BLK_CARRY_DEV);
+	assert_int_equal(blk_stats_read(&rec, &uuid, &stats[1], &err), 0);
+	assert_true(uuid_equal(&uuid, &f.fake.dev.uuid));
+	assert_memory_equal(&stats[1], &stats[0], sizeof(*stats));
+	assert_int_equal(blk_stats_add(&f.fake.dev, f.w.r[0], &stats[1]), 0);
+	blk_stats_sum(&f.fake.dev, &stats[2]);
+	assert_int_equal(counter_get(&stats[2].ops[BLK_WRITE]), 6);
+	assert_int_equal(hist_count(&stats[2].latency[BLK_WRITE]), 2);
+	tlv_writer_fini(&w);
+	teardown(&f);
+	free(stats);
+}
+
+static int read_of(void (*fill)(struct tlv_writer *w))
+{
+	struct blk_stats *stats = calloc(1, sizeof(*stats));
+	struct uuid uuid;
+	struct tlv_writer w;
+	struct tlv_reader r;
+	struct tlv rec;
+	struct err err = {0};
+	int rc;
+
+	assert_non_null(stats);
+	tlv_writer_init(&w);
+	tlv_begin(&w, BLK_CARRY_DEV, 0);
+	fill(&w);
+	tlv_end(&w);
+	tlv_reader_init(&r, w.buf, w.len);
+	assert_int_equal(tlv_next(&r, &rec), 1);
+	rc = blk_stats_read(&rec, &uuid, stats, &err);
+	assert_true(rc == 0 || err.text[0]);
+	tlv_writer_fini(&w);
+	free(stats);
+	return rc;
+}
+
+static void of_nobody(struct tlv_writer *w)
+{
+	static const uint8_t op[40];
+
+	tlv_put(w, BLK_CARRY_OP, 0, op, sizeof(op));
+}
+
+static void with_short_uuid(struct tlv_writer *w)
+{
+	tlv_put(w, BLK_CARRY_UUID, 0, "uuid", 4);
+}
+
+static void with_short_op(struct tlv_writer *w)
+{
+	static const uint8_t op[31];
+
+	tlv_put(w, BLK_CARRY_UUID, 0, op, 16);
+	tlv_put(w, BLK_CARRY_OP, 0, op, sizeof(op));
+}
+
+static void with_torn_latency(struct tlv_writer *w)
+{
+	static const uint8_t op[47];
+
+	tlv_put(w, BLK_CARRY_UUID, 0, op, 16);
+	tlv_put(w, BLK_CARRY_OP, 0, op, sizeof(op));
+}
+
+static void with_news(struct tlv_writer *w)
+{
+	static const uint8_t op[40] = {
+		99}; /* a kind of request, and a record, of a later version */
+
+	tlv_put(w, BLK_CARRY_UUID, 0, op, 16);
+	tlv_put(w, BLK_CARRY_OP, 0, op, sizeof(op));
+	tlv_put(w, 0x012f, 0, op, sizeof(op));
+}
+
+static void counters_that_are_none_are_refused(void **state)
+{
+	assert_int_equal(read_of(of_nobody), -EBADMSG);
+	assert_int_equal(read_of(with_short_uuid), -EBADMSG);
+	assert_int_equal(read_of(with_short_op), -EBADMSG);
+	assert_int_equal(read_of(with_torn_latency), -EBADMSG);
+	assert_int_equal(read_of(with_news), 0);
+}
+
 /* A layer that is the second half of the fake disk. */
 struct half {
 	struct blk_dev dev;
@@ -385,6 +494,8 @@ int main(void)
 		cmocka_unit_test(a_completion_inside_submit_comes_after_it_in_the_same_pass),
 		cmocka_unit_test(a_completion_outside_submit_comes_at_once),
 		cmocka_unit_test(the_statistics_of_all_reactors_add_up),
+		cmocka_unit_test(counters_go_to_another_engine),
+		cmocka_unit_test(counters_that_are_none_are_refused),
 		cmocka_unit_test(what_a_layer_passes_on_is_counted_by_both_and_ends_once),
 		cmocka_unit_test(
 			what_is_passed_on_is_under_way_at_both_and_goes_to_the_place_below),
