@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "handover/peer.h"
 #include "rpc/rpc.h"
+#include "rt/proc.h"
 #include "rt/reactor.h"
 #include "rt/sock.h"
 
@@ -47,6 +48,8 @@ int handover_wire_open(struct handover_wire *wire, struct reactor *r, int fd, pi
 /* Also when it is not open. Bags are kept. */
 void handover_wire_close(struct handover_wire *wire);
 int handover_wire_fd(const struct handover_wire *wire);
+/* Takes the messages that are there already, before something else is said of the peer; its end is told later, as always. */
+void handover_wire_drain(struct handover_wire *wire);
 /* One message of which only the type, code, step and text matter; a peer that does not take it will be found gone. */
 __attribute__((format(printf, 5, 6))) void handover_say(struct handover_wire *wire,
 							enum handover_type type, int code,
@@ -62,7 +65,8 @@ bool handover_fail_pass(struct engine *e, const char *side, const char *step);
 /* ---- what is told of an upgrade ---- */
 
 struct handover_report {
-	json_t *json; /* {state, step, error, binary, from, to, dry_run, steps: {name: ms}, stop_ms, stop_us: {part: us}, ...}; NULL: there was none */
+	struct proc_cpu cpu; /* of this engine's threads */
+	json_t *json; /* {state, step, error, binary, from, to, dry_run, steps: {name: ms}, stop_ms, stop_us: {part: us}, stop_cpu_us: {side: us}, ...}; NULL: there was none */
 	uint64_t step_ns; /* when the present step began */
 };
 void handover_report_begin(struct engine *e, const char *binary, bool dry_run);
@@ -70,6 +74,8 @@ void handover_report_begin(struct engine *e, const char *binary, bool dry_run);
 void handover_report_step(struct engine *e, const char *step, bool in_stop);
 /* A part of the stop, by either side: its parts together are the stop. */
 void handover_report_part(struct engine *e, const char *part, uint64_t ns);
+/* CPU time that one side ("old", "new") has spent in the stop, all threads. */
+void handover_report_cpu(struct engine *e, const char *side, uint64_t ns);
 /* ns of the parts that are told already. */
 uint64_t handover_report_parts(struct engine *e);
 /* What the successor says it has built. */
@@ -101,6 +107,7 @@ enum handover_old_state {
 	OLD_PREPARE,      /* bag 0 is being sent: configuration, listeners, disks, locks */
 	OLD_WARM,         /* the successor builds all that costs time */
 	OLD_HOLD_RPC,     /* no call begins any more; those under way end */
+	OLD_CALM,         /* the reactors' passes become short */
 	OLD_FREEZE,       /* the stop begins: connections stand still, commands end */
 	OLD_FREEZE_POOLS, /* background ends, a last round of the journal */
 	OLD_SAVE,         /* connections are written down, on all reactors */
@@ -119,10 +126,11 @@ struct handover_old {
 	pid_t successor;
 	uint64_t deadline_ns; /* of the state; in the stop, of all of it */
 	uint64_t stop_ns;     /* when the stop began */
+	uint64_t stop_cpu_ns; /* proc_cpu_ns() then */
 	uint64_t saved_ns;    /* when all was written down */
 	struct timer timer;
 	struct task task;
-	bool frozen_net, held_pools, warmed, ready;
+	bool calmed_net, held_pools, warmed, ready;
 	bool saving, stop_wanted; /* SAVE: its memory is in use; the engine is to be stopped then */
 	struct err give_up;       /* ... and the upgrade given up; code 0: no */
 	json_t *plan;             /* of the pools */
@@ -153,6 +161,14 @@ void handover_old_pools_frozen(void *ctx, int res, const json_t *state, const st
 void handover_old_saved(struct engine *e, int res, const struct err *err);
 __attribute__((noreturn)) void handover_old_leave(struct engine *e);
 
+/* ---- counters that follow the stop (handover_stats.c) ---- */
+
+/* Old side, DONE has come: sends them, or logs why not. */
+void handover_stats_send(struct engine *e);
+/* New side: counts them, too. Devices and namespaces that are not there are left out. An error: some of them are missing. */
+int handover_stats_read(struct engine *e, struct handover_bag *bag, uint64_t bytes,
+			struct err *err);
+
 /* ---- the new side ---- */
 
 enum handover_new_state {
@@ -166,6 +182,7 @@ enum handover_new_state {
 	NEW_RESTORE,   /* connections are built */
 	NEW_READY,     /* the word is awaited */
 	NEW_TAKE_OVER, /* pools become ours */
+	NEW_STATS,     /* hosts are served; the old engine's counters are awaited */
 	NEW_SERVING,
 };
 
@@ -179,9 +196,11 @@ struct handover_new {
 	unsigned follows;
 	uint64_t begin_ns, step_ns, stop_at_ns, restore_ns;
 	uint64_t mark_ns; /* where the last part of the stop ended */
+	uint64_t cpu_ns;  /* proc_cpu_ns() when the state came */
 	double stop_ms;
 	bool stop_wanted;
-	bool old_gone; /* its process has ended without GO, after STATE */
+	bool stats_over; /* they have come, or never will */
+	bool old_gone;   /* its process has ended without GO, after STATE */
 	char version[32];
 	unsigned conns;
 	int lock_fd;

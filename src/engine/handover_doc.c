@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/handover_net.h"
 #include "engine/store_handover.h"
+#include "nvme/carry.h"
 
 size_t handover_state_types(uint16_t *ret, size_t max)
 {
@@ -21,6 +22,15 @@ size_t handover_state_types(uint16_t *ret, size_t max)
 
 	memcpy(ret, own, sizeof(own));
 	return n + handover_net_types(ret + n, max - n);
+}
+
+void handover_doc_drop(struct handover_old *o)
+{
+	for (unsigned i = 0; i < o->own_fds; i++)
+		(void)close(o->fds[i]);
+	free(o->fds);
+	o->fds = NULL;
+	o->n_fds = o->sent_fds = o->own_fds = 0;
 }
 
 static int bag_room(struct handover_old *o, unsigned n, struct err *err)
@@ -50,12 +60,13 @@ struct plan_fds {
 
 static json_t *plan_json(struct engine *e, const struct plan_fds *p)
 {
-	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:O*, s:O, s:i, s:i, s:o*}", "format",
+	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:O*, s:O, s:i, s:i, s:o*, s:I}", "format",
 			 PLAN_FORMAT, "version", LITEPOOL_VERSION, "state_dir", e->opts->state_dir,
 			 "rpc_socket", e->opts->rpc_socket, "config", engine_config_json(e),
 			 "pools", e->old.plan, "disks", p->disks, "n_listeners",
 			 (int)p->n_listeners, "n_disks", (int)p->n_disks, "queues",
-			 handover_net_queues(e));
+			 handover_net_queues(e), "ctrlr_bytes",
+			 (json_int_t)nvme_target_heap_size(e->target));
 }
 
 static int plan_descriptors(struct engine *e, struct plan_fds *p, struct err *err)

@@ -34,6 +34,9 @@ size_t handover_state_types(uint16_t *ret, size_t max);
 int handover_doc_plan(struct engine *e, struct err *err);
 int handover_doc_state(struct engine *e, struct err *err);
 
+/* They are sent, or never will be. */
+void handover_doc_drop(struct handover_old *o);
+
 /* New side. */
 int handover_doc_plan_read(struct engine *e, struct handover_bag *bag, uint64_t bytes,
 			   struct err *err);

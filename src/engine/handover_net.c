@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "base/counter.h"
 #include "engine/engine.h"
 #include "handover/peer.h"
 #include "rt/proc.h"
@@ -20,6 +21,7 @@
 	((size_t)256 << 10) /* of a part, for hosts that connect between the plan and the stop */
 #define SPARE_FDS   128u
 #define SPARE_CONNS 8u
+#define SPARE_HEAP  512u /* bytes for a connection, besides its own memory */
 
 static void net_told(struct task *task)
 {
@@ -175,6 +177,29 @@ static void net_done(void *ctx, int res)
 	e->net.done(e, res, &err);
 }
 
+static uint64_t passes_of(struct reactor *r)
+{
+	return counter_get(&reactor_stats(r)->passes);
+}
+
+void handover_net_calm(struct engine *e)
+{
+	if (e->tcp)
+		tcp_transport_calm(e->tcp, true);
+	for (unsigned i = 0; i < e->n_data; i++)
+		e->net.passes[i] = passes_of(e->data[i]);
+	handover_net_spin(e, false); /* wakes them, too */
+}
+
+/* The pass that was under way then has ended. */
+bool handover_net_is_calm(struct engine *e)
+{
+	for (unsigned i = 0; i < e->n_data; i++)
+		if (passes_of(e->data[i]) == e->net.passes[i])
+			return false;
+	return true;
+}
+
 void handover_net_freeze(struct engine *e, handover_net_fn done)
 {
 	e->net.done = done;
@@ -187,8 +212,11 @@ void handover_net_freeze(struct engine *e, handover_net_fn done)
 void handover_net_thaw(struct engine *e)
 {
 	task_cancel(&e->net.task);
-	if (e->tcp)
-		tcp_transport_thaw(e->tcp);
+	handover_net_spin(e, true);
+	if (!e->tcp)
+		return;
+	tcp_transport_calm(e->tcp, false);
+	tcp_transport_thaw(e->tcp);
 }
 
 void handover_net_save(struct engine *e, handover_net_fn done)
@@ -257,8 +285,10 @@ static uint32_t number_at(const json_t *array, size_t i)
 	return n < 0 || n > HANDOVER_FD_MAX ? 0 : (uint32_t)n;
 }
 
-void handover_net_expect(struct engine *e, const json_t *queues)
+void handover_net_expect(struct engine *e, const json_t *plan)
 {
+	const json_t *queues = json_object_get(plan, "queues");
+	const json_int_t ctrlrs = json_integer_value(json_object_get(plan, "ctrlr_bytes"));
 	uint32_t total = 0;
 
 	for (size_t i = 0; i < json_array_size(queues) && total < HANDOVER_FD_MAX; i++) {
@@ -271,6 +301,8 @@ void handover_net_expect(struct engine *e, const json_t *queues)
 			tcp_transport_expect(e->tcp, number_at(one, 0), n);
 	}
 	proc_reserve_fds(e->successor.pidfd, total + SPARE_FDS);
+	proc_reserve_memory((size_t)total * SPARE_HEAP + SPARE_BYTES +
+			    (ctrlrs > 0 ? (size_t)ctrlrs : 0));
 }
 
 static void net_restored(void *ctx, int res)
@@ -296,6 +328,11 @@ void handover_net_serve(struct engine *e, handover_net_fn done)
 		tcp_transport_serve(e->tcp, net_done, e);
 	else
 		reactor_defer(e->control, &e->net.task);
+}
+
+uint64_t handover_net_served_ns(struct engine *e)
+{
+	return e->tcp ? tcp_transport_served_ns(e->tcp) : reactor_now_exact(e->control);
 }
 
 void handover_net_pass(struct engine *e, handover_net_fn done)

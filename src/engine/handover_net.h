@@ -6,6 +6,7 @@
 #define LITEPOOL_ENGINE_HANDOVER_NET_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct handover_net {
 	struct task task; /* tells done, where nothing is to be waited for */
 	/* The old side. */
 	struct carry_out out[HANDOVER_PARTS_MAX];
+	uint64_t passes[ENGINE_DATA_MAX]; /* of the data reactors, when they were to be calm */
 	/* The new side. */
 	struct carry_in in[HANDOVER_PARTS_MAX];
 	int *in_fds[HANDOVER_PARTS_MAX];
@@ -51,6 +53,11 @@ size_t handover_net_types(uint16_t *ret, size_t max);
 json_t *handover_net_queues(struct engine *e);
 /* The listening sockets, borrowed, into fds[]; at most max. How many. */
 unsigned handover_net_listeners(struct engine *e, int *fds, unsigned max);
+/*
+ * Before the stop: reactors spin no more and make short passes, so that they are soon still. is_calm: all of them do (to be asked again and again). thaw ends it, too.
+ */
+void handover_net_calm(struct engine *e);
+bool handover_net_is_calm(struct engine *e);
 /* The stop: when done, every connection stands still and no command is under way. thaw: at any time, also before done, which does not come then. */
 void handover_net_freeze(struct engine *e, handover_net_fn done);
 void handover_net_thaw(struct engine *e);
@@ -69,12 +76,14 @@ int handover_net_transport(struct engine *e, struct err *err);
 /* Part i of the state; takes the descriptors in fds and the array. data stays. */
 int handover_net_part(struct engine *e, unsigned i, const void *data, size_t len, int *fds,
 		      unsigned n_fds, struct err *err);
-/* Before that, while the old engine serves: memory for as many connections as its plan counts (queues, below), and room for their descriptors. */
-void handover_net_expect(struct engine *e, const json_t *queues);
+/* Before that, while the old engine serves: memory for as many connections as its plan counts (queues, ctrlr_bytes), and room for their descriptors. */
+void handover_net_expect(struct engine *e, const json_t *plan);
 /* Builds connections and controllers of all parts, served by nobody. */
 void handover_net_restore(struct engine *e, handover_net_fn done);
 /* Accepts, receives, answers. */
 void handover_net_serve(struct engine *e, handover_net_fn done);
+/* In its done: when the last reactor had begun to. */
+uint64_t handover_net_served_ns(struct engine *e);
 /* Then: every reactor has come round, so the first commands that waited are served. */
 void handover_net_pass(struct engine *e, handover_net_fn done);
 

@@ -2,7 +2,7 @@
 /*
  * The new side of a hot upgrade: one machine (enum handover_new_state) on the control thread of an engine that was started with --take-over.
  *
- *   CONNECT -> OFFER -> PLAN -> REPLAY -> FOLLOW -> WARMED -> FOLLOW_TO -> RESTORE -> READY -> TAKE_OVER -> SERVING
+ *   CONNECT -> OFFER -> PLAN -> REPLAY -> FOLLOW -> WARMED -> FOLLOW_TO -> RESTORE -> READY -> TAKE_OVER -> STATS -> SERVING
  *      |_________|_______|________|_________|_________|___________|___________|________|
  *                     new_end(): tells why, and ends the process; nothing was written
  *
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -31,12 +32,13 @@
 #define GONE_MS      30000  /* the old process has closed its socket: until it is gone, too */
 #define GONE_LOOK_MS 1
 #define FOLLOW_TIMES 3
+#define STATS_MS     1000 /* for the old engine's counters; calls wait as long */
 
 static const char *const step_name[] = {
 	[NEW_CONNECT] = "connect",     [NEW_OFFER] = "offer",     [NEW_PLAN] = "plan",
 	[NEW_REPLAY] = "replay",       [NEW_FOLLOW] = "follow",   [NEW_WARMED] = "warmed",
 	[NEW_FOLLOW_TO] = "follow-to", [NEW_RESTORE] = "restore", [NEW_READY] = "ready",
-	[NEW_TAKE_OVER] = "take-over", [NEW_SERVING] = "serving",
+	[NEW_TAKE_OVER] = "take-over", [NEW_STATS] = "stats",     [NEW_SERVING] = "serving",
 };
 
 static void new_go(struct engine *e);
@@ -63,8 +65,10 @@ static void new_enter(struct engine *e, enum handover_new_state state)
 	struct handover_new *n = &e->successor;
 	uint64_t now = reactor_now_exact(e->control);
 
-	log_info("handover.new", "step=%s ms=%.3f", step_name[n->state],
-		 (double)(now - n->step_ns) / 1e6);
+	/* In the stop nothing is written: its parts are told when it is over. */
+	if (n->state < NEW_WARMED || n->state > NEW_TAKE_OVER)
+		log_info("handover.new", "step=%s ms=%.3f", step_name[n->state],
+			 (double)(now - n->step_ns) / 1e6);
 	n->step_ns = now;
 	n->state = state;
 	if (!handover_fail_pass(e, "new", step_name[state]) && state < NEW_TAKE_OVER)
@@ -72,14 +76,19 @@ static void new_enter(struct engine *e, enum handover_new_state state)
 	(void)timer_start(e->control, &n->timer, now + PATIENCE_MS * MS);
 }
 
-/* A part of the stop ends here and the next begins. */
-static void new_part(struct engine *e, const char *part)
+/* A part of the stop has ended then, and the next began. */
+static void new_part_at(struct engine *e, const char *part, uint64_t ns)
 {
 	struct handover_new *n = &e->successor;
-	uint64_t now = reactor_now_exact(e->control);
 
-	handover_report_part(e, part, now - n->mark_ns);
-	n->mark_ns = now;
+	ns = MAX(ns, n->mark_ns);
+	handover_report_part(e, part, ns - n->mark_ns);
+	n->mark_ns = ns;
+}
+
+static void new_part(struct engine *e, const char *part)
+{
+	new_part_at(e, part, reactor_now_exact(e->control));
 }
 
 /* ---- words ---- */
@@ -164,7 +173,8 @@ static void replayed(struct engine *e, int res)
 		new_end(e, -ENODEV,
 			"%u disks of the old engine could not be made here; see the log above",
 			left);
-	handover_net_expect(e, json_object_get(e->successor.plan, "queues"));
+	handover_net_expect(e, e->successor.plan);
+	proc_cpu_note(&e->upgrade.cpu);
 	new_enter(e, NEW_FOLLOW);
 	store_follow(e, NULL, followed, e);
 }
@@ -253,12 +263,14 @@ static void new_state(struct engine *e, const struct handover_message *msg)
 
 	n->stop_at_ns = msg->stop_at_ns;
 	n->restore_ns = reactor_now_exact(e->control);
+	n->cpu_ns = proc_cpu_ns(&e->upgrade.cpu);
 	new_enter(e, NEW_FOLLOW_TO);
 	/* Hosts may have made reservations persist while we warmed up. */
 	if (resv_store_load(&e->resv, &err) < 0 ||
 	    handover_doc_state_read(e, &n->wire.bags[1], msg->bytes, &err) < 0)
 		new_end(e, err.code, "%s", err.text);
 	sent_parts(e, msg->saved_at_ns, msg->sent_at_ns);
+	handover_report_cpu(e, "old", msg->stop_cpu_ns);
 	new_part(e, "decode");
 	store_follow(e, n->pool_state, followed_to, e);
 }
@@ -278,19 +290,18 @@ static void new_report(struct engine *e)
 		 n->version, n->stop_ms, n->conns);
 }
 
-/* Behind the stop: the first commands have been served. */
-static void passed(struct engine *e, int res, const struct err *err)
+/* The last step: calls are answered again. */
+static void new_serving(struct engine *e)
 {
 	struct handover_new *n = &e->successor;
 
-	new_part(e, "first-pass");
 	new_report(e);
 	rpc_server_set_state(e->rpc, RPC_RUNTIME);
 	rpc_server_thaw(e->rpc);
 	new_enter(e, NEW_SERVING);
 	timer_stop(&n->timer);
-	handover_bag_fini(&n->wire.bags[0]);
-	handover_bag_fini(&n->wire.bags[1]);
+	for (unsigned i = 0; i < HANDOVER_BAGS; i++)
+		handover_bag_fini(&n->wire.bags[i]);
 	handover_net_fini(&e->net);
 	json_decref(n->plan);
 	json_decref(n->pool_state);
@@ -300,6 +311,49 @@ static void passed(struct engine *e, int res, const struct err *err)
 		engine_stop(e);
 }
 
+static void stats_over(struct engine *e)
+{
+	e->successor.stats_over = true;
+	if (e->successor.state == NEW_STATS)
+		new_serving(e);
+}
+
+static void new_stats(struct engine *e, uint64_t bytes)
+{
+	struct err err = {0};
+
+	if (handover_stats_read(e, &e->successor.wire.bags[HANDOVER_BAG_STATS], bytes, &err) < 0)
+		log_warn("handover.stats_lost", "reason=\"%s\"", err.text);
+	stats_over(e);
+}
+
+/* Behind the stop: the first commands have been served. */
+static void passed(struct engine *e, int res, const struct err *err)
+{
+	struct handover_new *n = &e->successor;
+
+	new_part(e, "first-pass");
+	if (n->stats_over) {
+		new_serving(e);
+		return;
+	}
+	new_enter(e, NEW_STATS);
+	(void)timer_start(e->control, &n->timer, reactor_now_exact(e->control) + STATS_MS * MS);
+}
+
+static void new_done(struct engine *e)
+{
+	struct handover_new *n = &e->successor;
+	struct handover_message *msg = calloc(1, sizeof(*msg));
+
+	n->stats_over = !msg || !n->wire.sock; /* no memory, or it has died: without */
+	if (!msg)
+		return;
+	msg->type = HANDOVER_DONE;
+	msg->wants_stats = true;
+	new_say(e, msg);
+}
+
 static void served(struct engine *e, int res, const struct err *err)
 {
 	struct handover_new *n = &e->successor;
@@ -307,9 +361,10 @@ static void served(struct engine *e, int res, const struct err *err)
 	if (res < 0)
 		log_error("handover.not_all_served", "reason=\"%s\"", err->text);
 	e->state = ENGINE_RUNNING;
-	new_part(e, "serve");
+	new_part_at(e, "serve", handover_net_served_ns(e));
+	handover_report_cpu(e, "new", proc_cpu_ns(&e->upgrade.cpu) - n->cpu_ns);
 	n->stop_ms = (double)(n->mark_ns - n->stop_at_ns) / 1e6;
-	handover_say(&n->wire, HANDOVER_DONE, 0, "", "%s", "");
+	new_done(e);
 	handover_net_pass(e, passed);
 }
 
@@ -363,6 +418,9 @@ static void new_got(struct handover_wire *wire)
 		new_state(e, msg);
 	} else if (msg->type == HANDOVER_GO && n->state == NEW_READY) {
 		new_go(e);
+	} else if (msg->type == HANDOVER_STATS &&
+		   (n->state == NEW_TAKE_OVER || n->state == NEW_STATS)) {
+		new_stats(e, msg->bytes);
 	} else if (n->state < NEW_TAKE_OVER) {
 		new_end(e, -EPROTO, "the old engine said '%s' when it was not its turn",
 			handover_type_name[msg->type]);
@@ -375,8 +433,11 @@ static void new_ended(struct handover_wire *wire, int res, const struct err *err
 	struct engine *e = container_of(wire, struct engine, successor.wire);
 	struct handover_new *n = &e->successor;
 
-	if (n->state >= NEW_TAKE_OVER)
+	if (n->state >= NEW_TAKE_OVER) {
+		if (n->state < NEW_SERVING)
+			stats_over(e);
 		return;
+	}
 	if (res < 0)
 		new_end(e, res, "%s", err->text);
 	if (n->state < NEW_FOLLOW_TO)
@@ -395,7 +456,11 @@ static void new_late(struct timer *timer)
 {
 	struct engine *e = container_of(timer, struct engine, successor.timer);
 
-	if (e->successor.state < NEW_TAKE_OVER)
+	if (e->successor.state == NEW_STATS) {
+		log_warn("handover.stats_lost", "reason=\"they have not come within %d ms\"",
+			 STATS_MS);
+		stats_over(e);
+	} else if (e->successor.state < NEW_TAKE_OVER)
 		new_end(e, -ETIMEDOUT, "the old engine has said nothing for %d s",
 			PATIENCE_MS / 1000);
 }
@@ -431,6 +496,6 @@ bool handover_new_stop(struct engine *e)
 
 	if (n->state < NEW_TAKE_OVER)
 		new_end(e, -ECANCELED, "it is being stopped");
-	n->stop_wanted = n->state == NEW_TAKE_OVER;
+	n->stop_wanted = n->state < NEW_SERVING;
 	return !n->stop_wanted;
 }

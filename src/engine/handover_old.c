@@ -2,7 +2,7 @@
 /*
  * The old side of a hot upgrade: one machine (enum handover_old_state, old_step) on the control thread.
  *
- *   IDLE -> SPAWN -> CONNECT -> HOLD_CALLS -> HOLD_POOLS -> PREPARE -> WARM -> HOLD_RPC -> FREEZE -> FREEZE_POOLS -> SAVE -> STATE -> READY -> GO
+ *   IDLE -> SPAWN -> CONNECT -> HOLD_CALLS -> HOLD_POOLS -> PREPARE -> WARM -> HOLD_RPC -> CALM -> FREEZE -> FREEZE_POOLS -> SAVE -> STATE -> READY -> GO
  *     ^        |________|___________|_____________|____________|_________|________|___________|___________|____________|_______|_______|      |
  *     |______________________________________________ old_abort(): undone in the reverse order _______________________________|              ends
  *
@@ -45,6 +45,7 @@ static const struct step steps[] = {
 	[OLD_PREPARE] = {"prepare", 10000},
 	[OLD_WARM] = {"warm", 120000},
 	[OLD_HOLD_RPC] = {"hold-rpc", 10000},
+	[OLD_CALM] = {"calm", 10000},
 	[OLD_FREEZE] = {"freeze", 0},
 	[OLD_FREEZE_POOLS] = {"freeze-pools", 0},
 	[OLD_SAVE] = {"save", 0},
@@ -84,6 +85,7 @@ static bool old_enter(struct engine *e, enum handover_old_state state)
 	o->state = state;
 	if (state == OLD_FREEZE) {
 		o->stop_ns = now;
+		o->stop_cpu_ns = proc_cpu_ns(&e->upgrade.cpu);
 		if (o->start.deadline_ms == HANDOVER_DEADLINE_AUTO)
 			o->start.deadline_ms = handover_deadline_ms(e);
 		o->deadline_ns = now + o->start.deadline_ms * MS;
@@ -188,20 +190,15 @@ void handover_old_successor_ended(struct engine *e, const struct handover_messag
 
 	if (o->state == OLD_IDLE || o->state == OLD_GO || (pid_t)msg->pid != o->successor)
 		return;
+	/* Its own reason, which came by another socket, says more than how it ended. */
+	handover_wire_drain(&o->wire);
+	if (o->state == OLD_IDLE || o->state == OLD_GO)
+		return;
 	old_abort(e, -ECHILD, "the new engine ended by itself: %s; its last words are in the log",
 		  msg->text);
 }
 
 /* ---- the end ---- */
-
-static void bag_drop(struct handover_old *o)
-{
-	for (unsigned i = 0; i < o->own_fds; i++)
-		(void)close(o->fds[i]);
-	free(o->fds);
-	o->fds = NULL;
-	o->n_fds = o->sent_fds = o->own_fds = 0;
-}
 
 static void old_abort(struct engine *e, int code, const char *fmt, ...)
 {
@@ -223,19 +220,17 @@ static void old_abort(struct engine *e, int code, const char *fmt, ...)
 	}
 	handover_say(&o->wire, HANDOVER_REFUSE, code, step, "%s", err.text);
 	handover_wire_close(&o->wire);
-	if (o->frozen_net) {
-		handover_net_spin(e, true);
+	if (o->calmed_net)
 		handover_net_thaw(e);
-	}
 	store_unhold(e);
 	rpc_server_thaw(e->rpc);
 	engine_link_stop(e);
-	bag_drop(o);
+	handover_doc_drop(o);
 	handover_net_fini(&e->net);
 	json_decref(o->plan);
 	json_decref(o->pool_state);
 	o->plan = o->pool_state = NULL;
-	o->frozen_net = o->held_pools = false;
+	o->calmed_net = o->held_pools = false;
 	timer_stop(&o->timer);
 	o->state = OLD_IDLE;
 	e->fail_at[0] = '\0';
@@ -314,6 +309,8 @@ static void old_got(struct handover_wire *wire)
 		o->ready = true;
 		old_step(e);
 	} else if (msg->type == HANDOVER_DONE && o->state == OLD_GO) {
+		if (msg->wants_stats)
+			handover_stats_send(e);
 		handover_old_leave(e);
 	} else if (o->state != OLD_GO) {
 		old_abort(e, -EPROTO, "the new engine said '%s' when it was not its turn",
@@ -435,12 +432,13 @@ static bool bag_sent(struct engine *e, unsigned bag, enum handover_type type)
 		msg->bytes = o->document_bytes;
 		msg->stop_at_ns = o->stop_ns;
 		msg->saved_at_ns = o->saved_ns;
+		msg->stop_cpu_ns = bag ? proc_cpu_ns(&e->upgrade.cpu) - o->stop_cpu_ns : 0;
 		msg->sent_at_ns = reactor_now_exact(e->control);
 		res = handover_send(fd, msg, NULL, 0);
 	}
 	free(msg);
 	if (res == 0) {
-		bag_drop(o);
+		handover_doc_drop(o);
 		return true;
 	}
 	if (res == -EAGAIN)
@@ -464,7 +462,6 @@ static void old_prepare(struct engine *e)
 static void old_warm(struct engine *e)
 {
 	char text[160];
-
 	struct err err = {0};
 
 	if (!e->old.start.dry_run) {
@@ -481,11 +478,18 @@ static void old_warm(struct engine *e)
 	old_abort(e, 0, "%s", text);
 }
 
+static void old_calm(struct engine *e)
+{
+	if (!old_enter(e, OLD_CALM))
+		return;
+	e->old.calmed_net = true;
+	proc_cpu_note(&e->upgrade.cpu);
+	handover_net_calm(e);
+}
+
 static void old_freeze(struct engine *e)
 {
 	rpc_server_freeze(e->rpc);
-	handover_net_spin(e, false);
-	e->old.frozen_net = true;
 	if (!old_enter(e, OLD_FREEZE))
 		return;
 	old_later(e, UINT32_MAX);
@@ -517,6 +521,9 @@ static void old_expired(struct engine *e)
 	else if ((o->state == OLD_HOLD_CALLS || o->state == OLD_HOLD_RPC) &&
 		 !calls_idle(e, &method))
 		old_abort(e, -ETIMEDOUT, "%s is still under way after %u s", method,
+			  steps[o->state].limit_ms / 1000);
+	else if (o->state == OLD_CALM)
+		old_abort(e, -ETIMEDOUT, "a thread of this engine has not come round within %u s",
 			  steps[o->state].limit_ms / 1000);
 	else if (stopped(o))
 		old_abort(e, -ETIMEDOUT,
@@ -564,6 +571,10 @@ static void old_step(struct engine *e)
 		break;
 	case OLD_HOLD_RPC:
 		if (calls_idle(e, &method))
+			old_calm(e);
+		break;
+	case OLD_CALM:
+		if (handover_net_is_calm(e))
 			old_freeze(e);
 		break;
 	case OLD_STATE:

@@ -23,9 +23,10 @@ void handover_report_begin(struct engine *e, const char *binary, bool dry_run)
 	struct handover_report *report = &e->upgrade;
 
 	json_decref(report->json);
-	report->json = json_pack("{s:s, s:s, s:s, s:b, s:I, s:{}, s:{}}", "state", "running",
-				 "from", LITEPOOL_VERSION, "binary", binary, "dry_run", dry_run,
-				 "from_pid", (json_int_t)getpid(), "steps", "stop_us");
+	report->json =
+		json_pack("{s:s, s:s, s:s, s:b, s:I, s:{}, s:{}, s:{}}", "state", "running", "from",
+			  LITEPOOL_VERSION, "binary", binary, "dry_run", dry_run, "from_pid",
+			  (json_int_t)getpid(), "steps", "stop_us", "stop_cpu_us");
 	report->step_ns = reactor_now_exact(e->control);
 	log_info("handover.begin", "binary=%s dry_run=%d", binary[0] ? binary : "same", dry_run);
 }
@@ -33,6 +34,12 @@ void handover_report_begin(struct engine *e, const char *binary, bool dry_run)
 void handover_report_part(struct engine *e, const char *part, uint64_t ns)
 {
 	(void)json_object_set_new(json_object_get(e->upgrade.json, "stop_us"), part,
+				  json_integer((json_int_t)((ns + 500) / 1000)));
+}
+
+void handover_report_cpu(struct engine *e, const char *side, uint64_t ns)
+{
+	(void)json_object_set_new(json_object_get(e->upgrade.json, "stop_cpu_us"), side,
 				  json_integer((json_int_t)((ns + 500) / 1000)));
 }
 
@@ -53,8 +60,10 @@ void handover_report_step(struct engine *e, const char *step, bool in_stop)
 	double ms = (double)(now - report->step_ns) / 1e6;
 	char event[40];
 
+	/* In the stop nothing is written: the new engine tells its parts when it is over. */
 	(void)snprintf(event, sizeof(event), "handover.%s", step);
-	log_info(event, "ms=%.3f", ms);
+	if (!in_stop)
+		log_info(event, "ms=%.3f", ms);
 	(void)json_object_set_new(json_object_get(report->json, "steps"), step, json_real(ms));
 	if (in_stop)
 		handover_report_part(e, step, now - report->step_ns);
@@ -112,9 +121,24 @@ void handover_estimate(struct engine *e, char *text, size_t size)
 		conns, e->bdevs.count, pools, ms);
 }
 
+/* " freeze_us=90 save_us=110 ...": the parts of the stop, if there was one. */
+static const char *parts_text(struct engine *e, char *text, size_t size)
+{
+	json_t *parts = json_object_get(e->upgrade.json, "stop_us");
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (void *it = json_object_iter(parts); it && len < size;
+	     it = json_object_iter_next(parts, it))
+		len += (size_t)snprintf(text + len, size - len, " %s_us=%lld",
+					json_object_iter_key(it),
+					(long long)json_integer_value(json_object_iter_value(it)));
+	return text;
+}
+
 void handover_report_end(struct engine *e, const char *state, const char *step, const char *error)
 {
-	char quoted[640];
+	char quoted[640], parts[400];
 
 	put_text(e->upgrade.json, "state", state);
 	put_text(e->upgrade.json, "step", step);
@@ -123,7 +147,8 @@ void handover_report_end(struct engine *e, const char *state, const char *step, 
 		log_error("handover.aborted", "step=%s reason=%s", step,
 			  log_quote(error, quoted, sizeof(quoted)));
 	else
-		log_info("handover.ended", "state=%s", state);
+		log_info("handover.ended", "state=%s%s", state,
+			 parts_text(e, parts, sizeof(parts)));
 }
 
 /* ---- fail points ---- */

@@ -56,17 +56,32 @@ static void wire_wait(struct handover_wire *wire)
 	}
 }
 
+/* As handover_recv(): 1: there may be more. */
+static int take_messages(struct handover_wire *wire, struct err *err)
+{
+	int res = 1;
+
+	for (int i = 0; i < MESSAGES_PER_EVENT && res == 1 && wire->sock; i++) {
+		res = handover_recv(handover_wire_fd(wire), &wire->msg, wire->bags, err);
+		if (res == 1 && wire->msg.type != HANDOVER_FDS)
+			wire->got(wire);
+	}
+	return res;
+}
+
+void handover_wire_drain(struct handover_wire *wire)
+{
+	struct err err = {0};
+
+	(void)take_messages(wire, &err);
+}
+
 static void wire_event(void *ctx, unsigned events)
 {
 	struct handover_wire *wire = ctx;
 	struct err err = {0};
-	int res = 1;
+	int res = take_messages(wire, &err);
 
-	for (int i = 0; i < MESSAGES_PER_EVENT && res == 1 && wire->sock; i++) {
-		res = handover_recv(handover_wire_fd(wire), &wire->msg, wire->bags, &err);
-		if (res == 1 && wire->msg.type != HANDOVER_FDS)
-			wire->got(wire);
-	}
 	if (!wire->sock)
 		return;
 	if (res == 1 || res == -EAGAIN) {

@@ -44,7 +44,8 @@ static const struct field fields[] = {
 	FIELD(12, KIND_U32, bag, 0),
 	FIELD(13, KIND_U32, bag_first, 0),
 	FIELD(14, KIND_U32, bag_total, BIT(HANDOVER_FDS)),
-	FIELD(15, KIND_U64, bytes, BIT(HANDOVER_PREPARE) | BIT(HANDOVER_STATE)),
+	FIELD(15, KIND_U64, bytes,
+	      BIT(HANDOVER_PREPARE) | BIT(HANDOVER_STATE) | BIT(HANDOVER_STATS)),
 	FIELD(16, KIND_U64, warm_ns, 0),
 	FIELD(17, KIND_U64, restore_ns, 0),
 	FIELD(18, KIND_U64, stop_at_ns, 0),
@@ -57,6 +58,8 @@ static const struct field fields[] = {
 	FIELD(25, KIND_BEATS, beats, BIT(HANDOVER_BEAT)),
 	FIELD(26, KIND_U64, saved_at_ns, 0),
 	FIELD(27, KIND_U64, sent_at_ns, 0),
+	FIELD(28, KIND_U64, stop_cpu_ns, 0),
+	FIELD(29, KIND_BOOL, wants_stats, 0),
 };
 
 #define BEAT_BYTES 24u
@@ -70,7 +73,7 @@ const char *const handover_type_name[HANDOVER_TYPE_END] = {
 	[HANDOVER_LINK] = "link",       [HANDOVER_WELCOME] = "welcome",
 	[HANDOVER_BEAT] = "beat",       [HANDOVER_START] = "start",
 	[HANDOVER_STARTED] = "started", [HANDOVER_ENDED] = "ended",
-	[HANDOVER_STOP] = "stop",
+	[HANDOVER_STOP] = "stop",       [HANDOVER_STATS] = "stats",
 };
 
 static void put_types(struct tlv_writer *w, const struct field *f, uint16_t flags,

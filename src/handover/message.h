@@ -36,6 +36,8 @@ enum handover_type {
 	HANDOVER_STARTED, /* supervisor: its pid, or why not */
 	HANDOVER_ENDED,   /* supervisor: the successor has ended */
 	HANDOVER_STOP,    /* engine: end the successor */
+	/* Between engines, since there are numbers above. */
+	HANDOVER_STATS, /* old: bag 2 is complete: the counters that were asked for */
 	HANDOVER_TYPE_END,
 };
 extern const char *const handover_type_name[HANDOVER_TYPE_END];
@@ -57,11 +59,11 @@ struct handover_message {
 	int32_t code;   /* negative errno; 0: well */
 	uint32_t pid;
 	uint32_t format; /* HANDOVER_FORMAT of the sender */
-	bool dry_run, serving;
+	bool dry_run, serving, wants_stats;
 	uint32_t bag, bag_first,
 		bag_total; /* FDS: these descriptors are bag_first ... of bag_total of that bag */
 	uint64_t bytes;    /* of the document, descriptor 0 of the bag */
-	uint64_t warm_ns, restore_ns, stop_at_ns, saved_at_ns, sent_at_ns;
+	uint64_t warm_ns, restore_ns, stop_at_ns, saved_at_ns, sent_at_ns, stop_cpu_ns;
 	uint32_t restarts, conns, ctrlrs, bdevs, pools;
 	uint16_t n_types, n_beats;
 	uint16_t types[HANDOVER_TYPES_MAX];

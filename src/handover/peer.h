@@ -6,7 +6,8 @@
 #include "base/err.h"
 #include "handover/message.h"
 
-#define HANDOVER_BAGS   2
+enum { HANDOVER_BAG_PLAN, HANDOVER_BAG_STATE, HANDOVER_BAG_STATS, HANDOVER_BAGS };
+
 #define HANDOVER_FD_MAX 131072u /* descriptors of one bag */
 
 struct handover_bag { /* zeroed: nothing has come */

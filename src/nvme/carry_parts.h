@@ -45,6 +45,7 @@ struct nvme_carry {
 	struct carried_subsystem *subsystems;
 	uint32_t n_subsystems, cap_subsystems;
 	struct list *next; /* of the target's subsystems: the one that comes next, most likely */
+	struct nvme_ctrlr *last; /* of the queue before: the next one is most likely its, too */
 };
 
 /* Runs one() on each record of a nest, and stops at the first error. */

@@ -451,17 +451,29 @@ static int queue_decode(const struct tlv *rec, struct queue_in *q, struct err *e
 	return 0;
 }
 
+/* Queues of a controller come one after another, mostly: a thousand do not each search among a hundred. */
+static struct nvme_ctrlr *find_ctrlr(struct nvme_carry *carry, const struct queue_in *q)
+{
+	const struct nvme_subsystem *ss;
+
+	if (q->subsystem >= carry->n_subsystems)
+		return NULL;
+	ss = carry->subsystems[q->subsystem].ss;
+	if (!carry->last || carry->last->ss != ss || carry->last->cntlid != q->cntlid)
+		carry->last = nvme_ctrlr_find(carry->subsystems[q->subsystem].ss, q->cntlid);
+	return carry->last;
+}
+
 int nvme_carry_qpair(struct nvme_carry *carry, struct nvme_qpair *qp, const struct tlv *rec,
 		     struct reactor *home, struct err *err)
 {
 	struct queue_in q = {0};
-	struct nvme_ctrlr *c = NULL;
+	struct nvme_ctrlr *c;
 	int rc = queue_decode(rec, &q, err);
 
 	if (rc)
 		return rc;
-	if (q.subsystem < carry->n_subsystems)
-		c = nvme_ctrlr_find(carry->subsystems[q.subsystem].ss, q.cntlid);
+	c = find_ctrlr(carry, &q);
 	if (!c || qp->ctrlr || q.qid >= ARRAY_LEN(c->ioq) || (q.qid ? c->ioq[q.qid] : c->admin))
 		return err_set(err, -EBADMSG,
 			       "queue %u of controller %u has no controller, or comes twice", q.qid,

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +15,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/bytes.h"
 
 int proc_open(pid_t pid)
 {
@@ -107,12 +110,76 @@ pid_t proc_tid(void)
 	return gettid();
 }
 
+void proc_cpu_note(struct proc_cpu *cpu)
+{
+	DIR *dir = opendir("/proc/self/task");
+	const struct dirent *entry;
+
+	cpu->n = 0;
+	while (dir && cpu->n < PROC_CPU_THREADS && (entry = readdir(dir))) {
+		cpu->tid[cpu->n] = (pid_t)strtol(entry->d_name, NULL, 10);
+		cpu->n += cpu->tid[cpu->n] > 0;
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* The clock of a thread, as pthread_getcpuclockid(3) makes it: threads of others are named by their number alone. */
+static clockid_t thread_clock(pid_t tid)
+{
+	return (clockid_t)(~(unsigned)tid << 3 | 6u);
+}
+
+uint64_t proc_cpu_ns(const struct proc_cpu *cpu)
+{
+	uint64_t ns = 0;
+
+	for (unsigned i = 0; i < cpu->n; i++) {
+		struct timespec ts;
+
+		if (clock_gettime(thread_clock(cpu->tid[i]), &ts) == 0)
+			ns += (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	}
+	return ns;
+}
+
 void proc_pause_ms(unsigned ms)
 {
 	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
 		;
+}
+
+#define PIECE                                                                                      \
+	((size_t)64                                                                                \
+	 << 10) /* malloc() takes less than 128 KiB from the thread's heap, not by a mapping of its own */
+#define RESERVE_MAX ((size_t)32 << 20)
+#define PAGE        ((size_t)4096)
+
+void proc_reserve_memory(size_t bytes)
+{
+	void **first = NULL;
+
+	bytes = MIN(bytes, RESERVE_MAX);
+	/* Else the kernel would have it back at once. */
+	(void)mallopt(M_TRIM_THRESHOLD, (int)(bytes + 2 * PIECE));
+	for (size_t at = 0; at < bytes; at += PIECE) {
+		volatile char *piece = malloc(PIECE);
+
+		if (!piece)
+			break;
+		for (size_t i = 0; i < PIECE; i += PAGE)
+			piece[i] = 0;
+		*(void **)(uintptr_t)piece = first;
+		first = (void **)(uintptr_t)piece;
+	}
+	while (first) {
+		void **piece = first;
+
+		first = *piece;
+		free(piece);
+	}
 }
 
 void proc_reserve_fds(int fd, unsigned n)
@@ -153,4 +220,11 @@ void proc_retire(void)
 	}
 	if (dir)
 		(void)closedir(dir);
+}
+
+void proc_unretire(void)
+{
+	const struct sched_param param = {0};
+
+	(void)sched_setscheduler(0, SCHED_OTHER, &param);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* A descriptor of the process, which becomes readable when it ends (pidfd_open(2)); or a negative errno. */
@@ -24,13 +25,30 @@ int proc_signal_thread(pid_t pid, pid_t tid, int signo);
 
 /* The calling thread. */
 pid_t proc_tid(void);
+/*
+ * CPU time of the threads that this process has now, up to this moment (the process's own clock is behind by what other threads have used since their last tick). note: which
+ * threads; it reads /proc. ns: cheap.
+ */
+#define PROC_CPU_THREADS 80
+struct proc_cpu {
+	unsigned n;
+	pid_t tid[PROC_CPU_THREADS];
+};
+void proc_cpu_note(struct proc_cpu *cpu);
+uint64_t proc_cpu_ns(const struct proc_cpu *cpu);
 void proc_pause_ms(unsigned ms);
 /*
  * Room for n descriptors more in this process's table; fd is any of its own. The kernel grows the table of a process with threads by waiting for all of the host's cores to come
  * round (10 to 20 ms), at 64, 128, 256 ... descriptors: better now than in the middle of something. What is refused leaves it as it was.
  */
 void proc_reserve_fds(int fd, unsigned n);
+/*
+ * So many bytes, at most 32 MiB, that malloc() gives to the calling thread from now on are mapped and touched already: it would else ask the kernel page after page.
+ */
+void proc_reserve_memory(size_t bytes);
 /* This process has nothing to do any more but end: all its threads leave to others what these want of any core, so that its end delays nobody. */
 void proc_retire(void);
+/* The calling thread has something to do once more, if the system lets it. */
+void proc_unretire(void);
 
 #endif

@@ -375,12 +375,15 @@ static int look_at_import(int fd, int *ret_family, int *ret_listens)
 	return rc;
 }
 
-/* Another process's settings of the descriptor do not come along with certainty: they are made again. */
+/*
+ * Another process's settings of the descriptor do not come along with certainty: they are made again. A TCP connection needs none: it is read and written with MSG_DONTWAIT, and
+ * fdpass_recv() has made it close-on-exec.
+ */
 static int prepare_import(int fd, int *ret_family, int *ret_listens, struct err *err)
 {
 	int rc = look_at_import(fd, ret_family, ret_listens);
 
-	if (!rc &&
+	if (!rc && (*ret_family != AF_INET || *ret_listens) &&
 	    (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0))
 		rc = -errno;
 	return rc ? err_set(err, rc, "what came is not a stream socket: %s", strerror(-rc)) : 0;

@@ -56,6 +56,11 @@ void tcp_transport_free(struct tcp_transport *t);
  * as if nothing had been asked. While it lasts nothing may change in the target, and it must not be stopped.
  */
 void tcp_transport_freeze(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+/*
+ * Before a freeze, so that it is short: while it is on, a pass of a reactor receives from a few sockets only, and the others' turn comes in the passes that follow. It takes hold of the
+ * pass that begins next. Any thread.
+ */
+void tcp_transport_calm(struct tcp_transport *t, bool on);
 void tcp_transport_thaw(struct tcp_transport *t);
 
 /* Connections there are, whatever their state. Control thread. */
@@ -100,8 +105,11 @@ struct tcp_restore_times {
 	uint64_t controllers_ns, connections_ns, commands_ns;
 };
 struct tcp_restore_times tcp_transport_restore_times(const struct tcp_transport *t);
-/* All goes on here. */
+/*
+ * All goes on here. done comes when every reactor serves; they are busy then, so it may come late. served_ns, in done: when the last of them had begun to.
+ */
 void tcp_transport_serve(struct tcp_transport *t, nvme_done_fn done, void *ctx);
+uint64_t tcp_transport_served_ns(const struct tcp_transport *t);
 /* Every reactor comes round once more: done has behind it what the first look at all sockets brought. */
 void tcp_transport_pass(struct tcp_transport *t, nvme_done_fn done, void *ctx);
 /* All that was restored is forgotten; the other engine's connections do not notice. Listeners stay held. */

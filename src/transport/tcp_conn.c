@@ -67,22 +67,26 @@ static void conn_init(struct tcp_conn *c, struct tcp_transport *t)
 	c->progress_ns = reactor_now(t->control);
 }
 
-struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
-				const struct sock_addr *peer)
+struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s)
 {
 	struct tcp_conn *c = tcp_spare_conn(t);
-	struct sock_addr local;
-	uint16_t local_port;
 
 	if (!c)
 		return NULL;
 	conn_init(c, t);
 	c->sock = s;
 	nvme_qpair_init(&c->qp, &qpair_ops, t->target, port, t->control);
-	(void)sock_addr_format(peer, c->qp.peer);
-	if (sock_local_addr(s, &local) || !sock_addr_host(&local, c->qp.local, &local_port))
-		c->qp.local[0] = 0;
 	return c;
+}
+
+void tcp_conn_addrs(struct tcp_conn *c, const struct sock_addr *peer)
+{
+	struct sock_addr local;
+	uint16_t local_port;
+
+	(void)sock_addr_format(peer, c->qp.peer);
+	if (sock_local_addr(c->sock, &local) || !sock_addr_host(&local, c->qp.local, &local_port))
+		c->qp.local[0] = 0;
 }
 
 void tcp_conn_add(struct tcp_conn *c)
@@ -107,11 +111,12 @@ void tcp_conn_deadline(struct tcp_conn *c, uint64_t deadline_ns)
 int tcp_conn_new(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
 		 const struct sock_addr *peer)
 {
-	struct tcp_conn *c = tcp_conn_alloc(t, port, s, peer);
+	struct tcp_conn *c = tcp_conn_alloc(t, port, s);
 	int res;
 
 	if (!c)
 		return -ENOMEM;
+	tcp_conn_addrs(c, peer);
 	c->deadline_ns = c->progress_ns + t->opts.icreq_timeout_ms * NSEC_PER_MSEC;
 	res = tcp_reqs_init(&c->reqs, 1);
 	if (!res)
@@ -158,6 +163,10 @@ void tcp_conn_event(void *ctx, unsigned events)
 	c->read_held = tcp_freeze_holds(c->tr);
 	if (c->read_held)
 		return;
+	if (tcp_freeze_calms(c->tr)) {
+		sock_want_read(c->sock);
+		return;
+	}
 	if (c->state == TCP_CONN_FLUSH)
 		discard(c);
 	else if (tcp_conn_open(c))

@@ -26,6 +26,8 @@
 #include "nvme/freeze.h"
 
 #define PUT_OFF_NS (50 * NSEC_PER_MSEC)
+/* Sockets that are received from in a pass that is to be short. What such a pass has begun is all that a freeze waits for, besides the disks. */
+#define TCP_CALM_TURNS 8u
 
 static void control_check(struct tcp_transport *t);
 
@@ -144,6 +146,20 @@ void tcp_freeze_init(struct tcp_reactor *tr)
 	tr->look.run = look_run;
 }
 
+bool tcp_freeze_calms(struct tcp_reactor *tr)
+{
+	uint64_t pass;
+
+	if (__builtin_expect(!atomic_load_explicit(&tr->calm, memory_order_relaxed), 1))
+		return false;
+	pass = counter_get(&reactor_stats(tr->reactor)->passes);
+	if (pass != tr->calm_pass) {
+		tr->calm_pass = pass;
+		tr->calm_turns = 0;
+	}
+	return tr->calm_turns++ >= TCP_CALM_TURNS;
+}
+
 bool tcp_freeze_puts_off(struct tcp_conn *c, struct timer *timer)
 {
 	struct reactor *r = c->tr->reactor;
@@ -204,6 +220,13 @@ static void control_check(struct tcp_transport *t)
 	}
 	t->flow = TCP_STILL;
 	t->freeze_done(t->freeze_ctx, 0);
+}
+
+void tcp_transport_calm(struct tcp_transport *t, bool on)
+{
+	for (size_t i = 0; i < ARRAY_LEN(t->reactors); i++)
+		if (t->reactors[i])
+			atomic_store(&t->reactors[i]->calm, on);
 }
 
 void tcp_transport_freeze(struct tcp_transport *t, nvme_done_fn done, void *ctx)

@@ -13,6 +13,7 @@ static void job_done(struct msg *msg)
 		t->jobs_err = tr->job.err;
 		t->jobs_err.code = tr->job.res;
 	}
+	t->jobs_end_ns = MAX(t->jobs_end_ns, tr->job.end_ns);
 	ASSERT(t->jobs_missing > 0);
 	if (--t->jobs_missing == 0)
 		t->jobs_done(t->jobs_ctx, t->jobs_err.code);
@@ -24,6 +25,7 @@ static void job_run(struct msg *msg)
 
 	tr->job.err = (struct err){0};
 	tr->job.res = tr->job.run(tr, &tr->job.err);
+	tr->job.end_ns = reactor_now_exact(tr->reactor);
 	msg->run = job_done;
 	reactor_post(tr->transport->control, msg);
 }
@@ -35,6 +37,7 @@ void tcp_jobs_run(struct tcp_transport *t, int (*run)(struct tcp_reactor *tr, st
 	t->jobs_done = done;
 	t->jobs_ctx = ctx;
 	t->jobs_err = (struct err){0};
+	t->jobs_end_ns = 0;
 	for (size_t i = 0; i < ARRAY_LEN(t->reactors); i++) {
 		struct tcp_reactor *tr = t->reactors[i];
 

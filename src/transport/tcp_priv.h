@@ -164,6 +164,7 @@ struct tcp_job { /* saving, restoring, serving: one at a time */
 	struct carry_out *out;
 	int res;
 	struct err err;
+	uint64_t end_ns; /* when it was done */
 };
 
 struct tcp_reactor { /* one per reactor; its own */
@@ -171,7 +172,10 @@ struct tcp_reactor { /* one per reactor; its own */
 	struct reactor *reactor;
 	struct list conns; /* by here_link: those that live here and are not GONE */
 	enum tcp_flow flow;
-	bool held_early;   /* FLOWING: something was held for an order that is on its way */
+	bool held_early;    /* FLOWING: something was held for an order that is on its way */
+	_Atomic bool calm;  /* tcp_transport_calm(); written by the control thread */
+	uint64_t calm_pass; /* the reactor's pass of calm_turns */
+	uint32_t calm_turns;
 	uint64_t order_no; /* the one that was taken last */
 	struct task look;  /* FREEZING: is it still? */
 	struct tcp_order order;
@@ -224,6 +228,7 @@ struct tcp_transport { /* control thread, except opts and the pointers, which do
 	nvme_done_fn jobs_done;
 	void *jobs_ctx;
 	struct err jobs_err;
+	uint64_t jobs_end_ns; /* when the last reactor had done its part */
 	/* a new engine that waits for tcp_transport_serve(): listeners are not attached */
 	bool held;
 	struct list imports; /* struct tcp_import, tcp_listener.c */
@@ -454,8 +459,9 @@ int tcp_spare_reqs(struct tcp_transport *t, struct tcp_reqs *reqs, uint32_t entr
 void tcp_spares_free(struct tcp_transport *t);
 
 /* tcp_conn.c, for tcp_restore.c: a connection in state ICREQ, in no list but the transport's; s (attached nowhere) is its. NULL: no memory. */
-struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s,
-				const struct sock_addr *peer);
+struct tcp_conn *tcp_conn_alloc(struct tcp_transport *t, struct nvme_port *port, struct sock *s);
+/* Fills in the addresses of both ends. */
+void tcp_conn_addrs(struct tcp_conn *c, const struct sock_addr *peer);
 void tcp_conn_add(struct tcp_conn *c);
 void tcp_conn_stranger(struct tcp_conn *c);
 void tcp_conn_deadline(struct tcp_conn *c, uint64_t deadline_ns);
@@ -477,6 +483,8 @@ static inline bool tcp_freeze_holds(struct tcp_reactor *tr)
 	tr->held_early = true;
 	return true;
 }
+/* Whether a READ event is put off to the next pass, because enough sockets had their turn in this one. */
+bool tcp_freeze_calms(struct tcp_reactor *tr);
 /* A timer that ran while its reactor does not flow runs again later: time that passes is not the host's. True if so. */
 bool tcp_freeze_puts_off(struct tcp_conn *c, struct timer *timer);
 

@@ -43,7 +43,7 @@ struct conn_in {
 	uint8_t pda;
 	uint32_t port, rx_command;
 	bool has_queue;
-	struct tlv queue, rx, unparsed, unsent; /* len 0: none */
+	struct tlv queue, rx, unparsed, unsent, peer, local; /* len 0: none */
 };
 
 static int conn_field(struct conn_in *in, const struct tlv *rec, struct err *err)
@@ -76,6 +76,12 @@ static int conn_field(struct conn_in *in, const struct tlv *rec, struct err *err
 		return 0;
 	case TCP_CARRY_UNSENT:
 		in->unsent = *rec;
+		return 0;
+	case TCP_CARRY_PEER:
+		in->peer = *rec;
+		return 0;
+	case TCP_CARRY_LOCAL:
+		in->local = *rec;
 		return 0;
 	case TCP_CARRY_COMMAND: /* tcp_restore_req.c */
 		return 0;
@@ -194,6 +200,33 @@ static struct reactor *old_home(const struct conn_in *in)
 	return part > 0 && in->restore->n_parts == opts->n_data + 1 ? opts->data[part - 1] : NULL;
 }
 
+/* Printable, as it is logged and told. "": not known. */
+static int conn_text(const struct tlv *rec, char text[SOCK_ADDR_TEXT], struct err *err)
+{
+	int rc = rec->len ? tlv_get_str(rec, text, SOCK_ADDR_TEXT, err) : 0;
+
+	for (const char *p = text; !rc && *p; p++)
+		if (*p <= ' ' || *p > '~')
+			rc = err_set(err, -EBADMSG, "a connection's address is no text");
+	return rc;
+}
+
+/* What the other engine knew of its addresses spares two questions to the kernel. */
+static int conn_addrs(struct tcp_conn *c, const struct conn_in *in, struct err *err)
+{
+	struct sock_addr peer;
+	int rc = 0;
+
+	if (in->peer.len) {
+		rc = conn_text(&in->peer, c->qp.peer, err);
+		return rc ? rc : conn_text(&in->local, c->qp.local, err);
+	}
+	if (sock_peer_addr(c->sock, &peer)) /* its peer is gone; the next receive will tell */
+		memset(&peer, 0, sizeof(peer));
+	tcp_conn_addrs(c, &peer);
+	return 0;
+}
+
 /* c is in the transport's list from here on, whatever comes: tcp_transport_discard() ends it. */
 static int conn_build(struct tcp_conn *c, const struct conn_in *in, struct err *err)
 {
@@ -214,6 +247,8 @@ static int conn_build(struct tcp_conn *c, const struct conn_in *in, struct err *
 		atomic_store(&c->qp.reactor, c->qp.home);
 	}
 	tcp_conn_add(c);
+	if (!rc)
+		rc = conn_addrs(c, in, err);
 	if (!rc && tcp_spare_reqs(t, &c->reqs, in->state == TCP_CARRY_READY ? c->qp.qsize : 1))
 		rc = err_set(err, -ENOMEM, "no memory for the commands of a queue");
 	if (!rc)
@@ -227,7 +262,6 @@ static int conn_open(struct conn_in *in, struct tcp_conn **ret, struct err *err)
 {
 	struct tcp_transport *t = in->restore->transport;
 	struct nvme_port *port = nvme_carry_port(in->restore->carry, in->port);
-	struct sock_addr peer;
 	struct sock *s;
 	bool is_listener;
 	int rc;
@@ -240,9 +274,7 @@ static int conn_open(struct conn_in *in, struct tcp_conn **ret, struct err *err)
 		return rc;
 	if (is_listener)
 		rc = err_set(err, -EBADMSG, "a connection's socket is a listener");
-	else if (sock_peer_addr(s, &peer)) /* its peer is gone; the next receive will tell */
-		memset(&peer, 0, sizeof(peer));
-	*ret = rc ? NULL : tcp_conn_alloc(t, port, s, &peer);
+	*ret = rc ? NULL : tcp_conn_alloc(t, port, s);
 	if (*ret)
 		return 0;
 	sock_close(s);
@@ -454,6 +486,11 @@ void tcp_transport_serve(struct tcp_transport *t, nvme_done_fn done, void *ctx)
 	nvme_carry_serve(t->restore->carry);
 	tcp_listeners_serve(t);
 	tcp_jobs_run(t, serve_run, served, t);
+}
+
+uint64_t tcp_transport_served_ns(const struct tcp_transport *t)
+{
+	return t->jobs_end_ns;
 }
 
 void tcp_transport_pass(struct tcp_transport *t, nvme_done_fn done, void *ctx)

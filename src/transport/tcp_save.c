@@ -231,6 +231,8 @@ static void save_conn(const struct tcp_conn *c, struct carry_out *out)
 	tlv_put_u64(w, TCP_CARRY_FLAGS, 0, flags_of(c));
 	tlv_put_u64(w, TCP_CARRY_PDA, 0, c->fmt.pda);
 	tlv_put_u64(w, TCP_CARRY_PORT, 0, nvme_port_number(c->qp.port));
+	tlv_put_str(w, TCP_CARRY_PEER, 0, c->qp.peer);
+	tlv_put_str(w, TCP_CARRY_LOCAL, 0, c->qp.local);
 	if (c->qp.ctrlr)
 		nvme_qpair_save(&c->qp, w);
 	if (c->state == TCP_CONN_ICREQ || (c->state == TCP_CONN_CONNECT && !c->connect_ok))

@@ -26,6 +26,8 @@ pid=$(serving_pid)
 back() { local now; now=$(serving_pid) && [ "$now" != "$pid" ] && rpc bdev_get_bdevs | grep -q '"n0"'; }
 check "the engine is killed" kill -9 "$pid"
 check "another serves the same" wait_for back
+at_once() { ! grep "event=supervisor.pause" "$work/engine.log"; }
+check "... which was started at once, as the first to end is" at_once
 pid=$(serving_pid)
 check "the supervisor is killed" kill_supervisor
 check "the engine serves on" same "$(serving_pid)" "$pid"

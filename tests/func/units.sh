@@ -50,5 +50,8 @@ check "... and outlives it" same "$(value litepool-engine KillMode)" process
 check "... which alone speaks for the service" same "$(value litepool-engine Type)$(value litepool-engine NotifyAccess)" notify
 check "... and ends an engine in less time than systemd waits" [ "$(value litepool-engine TimeoutStopSec)" -gt 20 ]
 check "the sockets stay when the supervisor is replaced" same "$(value litepool-engine RuntimeDirectoryPreserve)" yes
+# What dies is back within a second: systemd gives up on nobody, and waits a tenth of it at most.
+check "systemd starts the supervisor again for ever" same "$(value litepool-engine Restart)$(value litepool-engine StartLimitIntervalSec)" always0
+check "... and soon" has "$(value litepool-engine RestartSec)" '^([0-9]|[1-9][0-9]|100)ms$'
 check "a reload is an upgrade" has "$(value litepool-engine ExecReload)" "^/usr/bin/litepool engine upgrade "
 done_testing

@@ -64,8 +64,8 @@ hit() {
 old="freeze" new="take-over"
 # (Before "plan" the new engine has not heard of fail points.)
 if [ "${LITEPOOL_STEPS:-}" = all ]; then
-    old="spawn connect hold-calls hold-pools prepare warm hold-rpc freeze freeze-pools save state ready"
-    new="plan replay follow warmed follow-to restore ready take-over serving"
+    old="spawn connect hold-calls hold-pools prepare warm hold-rpc calm freeze freeze-pools save state ready"
+    new="plan replay follow warmed follow-to restore ready take-over stats serving"
 fi
 for step in $old; do check "the agent is killed when the old engine is at $step" hit old "$step"; done
 for step in $new; do check "the agent is killed when the new engine is at $step" hit new "$step"; done

@@ -37,8 +37,8 @@ hit() {
 old="freeze ready go" new="restore ready take-over" supervisor=go
 # (Before "plan" the new engine has not heard of fail points.)
 if [ "${LITEPOOL_STEPS:-}" = all ]; then
-    old="connect hold-calls hold-pools prepare warm hold-rpc freeze freeze-pools save state ready go"
-    new="plan replay follow warmed follow-to restore ready take-over serving"
+    old="connect hold-calls hold-pools prepare warm hold-rpc calm freeze freeze-pools save state ready go"
+    new="plan replay follow warmed follow-to restore ready take-over stats serving"
     supervisor="connect warm freeze state ready go"
 fi
 for step in $old; do

@@ -69,6 +69,7 @@ static void sample(enum handover_type type)
 		break;
 	case HANDOVER_PREPARE:
 	case HANDOVER_STATE:
+	case HANDOVER_STATS:
 	case HANDOVER_WARMED:
 	case HANDOVER_READY:
 	case HANDOVER_DONE:
@@ -99,7 +100,9 @@ static void what_is_sent_is_what_comes(void **state)
 		if (type == HANDOVER_STATE) { /* younger than the golden packets */
 			in.saved_at_ns = 4;
 			in.sent_at_ns = UINT64_MAX - 1;
+			in.stop_cpu_ns = 1234567;
 		}
+		in.wants_stats = type == HANDOVER_DONE;
 		len = handover_encode(&in, packet, sizeof(packet));
 		assert_true(len > 0);
 		if (handover_decode(packet, (size_t)len, &out, &err) < 0)

@@ -341,6 +341,42 @@ static void counters_go_on(void **state)
 	end(&w);
 }
 
+#define CALM_HOSTS 20u
+#define CALM_TURNS 8u /* as in tcp_freeze.c */
+
+/* Before a stop: a pass receives from a few, nobody is left out, and it ends with a thaw's word. */
+static void calm_passes_are_short(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	struct rig *rig = rig_new(&opts);
+	struct client *admin[CALM_HOSTS], *io[CALM_HOSTS];
+	struct nvme_sqe sqe = client_rw(false, 3, 8, 1, false);
+	uint64_t before, now = 0, first;
+
+	for (unsigned i = 0; i < CALM_HOSTS; i++)
+		client_pair(rig, 0, 31, false, &admin[i], &io[i]);
+	first = before = rig_stat(rig, "commands");
+	for (unsigned i = 0; i < CALM_HOSTS; i++) {
+		client_command(io[i], &sqe, NULL, 0);
+		client_sent_all(io[i]);
+	}
+	tcp_transport_calm(rig->transport, true);
+	for (unsigned i = 0; i < RIG_PASSES && now < first + CALM_HOSTS; i++) {
+		rig_pump(rig);
+		now = rig_stat(rig, "commands");
+		assert_in_range(now - before, 0, CALM_TURNS);
+		before = now;
+	}
+	assert_int_equal(now, first + CALM_HOSTS);
+	tcp_transport_calm(rig->transport, false);
+	for (unsigned i = 0; i < CALM_HOSTS; i++) {
+		assert_int_equal(client_next(io[i]), PDU_C2H_DATA);
+		client_free(io[i]);
+		client_free(admin[i]);
+	}
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +387,7 @@ int main(void)
 		cmocka_unit_test(a_half_that_stays_alone_is_refused),
 		cmocka_unit_test(a_reservation_stays_with_its_holder),
 		cmocka_unit_test(counters_go_on),
+		cmocka_unit_test(calm_passes_are_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
