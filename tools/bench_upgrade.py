@@ -60,18 +60,21 @@ def bench_upgrade(name, conns):
     quiet = load_end(load(engine, conns, 10))
     process = load(engine, conns, 600)
     time.sleep(2)
-    stops = []
+    stops, cpu = [], []
     for i in range(UPGRADES):
         report = engine.upgrade()
         stops.append(report["stop_ms"])
-        print(f"  upgrade {i + 1}: stop_ms={report['stop_ms']:.3f} connections={report['connections']}", flush=True)
+        cpu.append(sum(report["stop_cpu_us"].values()) / 1000)
+        parts = " ".join(f"{name}={us}" for name, us in report["stop_us"].items())
+        print(f"  upgrade {i + 1}: stop_ms={stops[-1]:.3f} cpu_ms={cpu[-1]:.3f} connections={report['connections']} us: {parts}", flush=True)
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     busy = load_end(process)
     engine.stop()
     worst, before = busy["max_us"] / 1000, quiet["max_us"] / 1000
     return result(name, worst / before if before else 0, stop_ms_max=round(max(stops), 3),
-                  stop_ms_p50=round(sorted(stops)[len(stops) // 2], 3), client_ms_max=round(worst, 3),
+                  stop_ms_p50=round(sorted(stops)[len(stops) // 2], 3),
+                  stop_cpu_ms_p50=round(sorted(cpu)[len(cpu) // 2], 3), client_ms_max=round(worst, 3),
                   client_ms_max_without=round(before, 3), upgrades=UPGRADES, conns=conns)
 
 

@@ -79,9 +79,9 @@ void handover_report_counts(struct engine *e, const struct handover_message *war
 	(void)json_object_set_new(json, "pools", json_integer(warmed->pools));
 }
 
-/* A stop is the slowest command under way, plus this: medians of docs/benchmarks.md (64 and 1000 connections, two virtual cores). */
-#define STOP_BASE_MS 8.5
-#define STOP_CONN_MS 0.08
+/* A stop is the slowest command under way, plus this: medians of docs/benchmarks.md (64 and 1000 connections, two virtual cores), rounded up. */
+#define STOP_BASE_MS 1.5
+#define STOP_CONN_MS 0.004
 #define STOP_POOL_MS 1.0
 
 static unsigned pools_of(struct engine *e)
