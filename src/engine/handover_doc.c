@@ -172,3 +172,29 @@ int handover_doc_state(struct engine *e, struct err *err)
 	tlv_writer_fini(&w);
 	return res;
 }
+
+int handover_doc_send(struct engine *e, unsigned bag, enum handover_type type)
+{
+	struct handover_old *o = &e->old;
+	const int fd = handover_wire_fd(&o->wire);
+	int res = handover_send_bag(fd, bag, o->fds, o->n_fds, &o->sent_fds);
+	struct handover_message *msg = res == 0 ? calloc(1, sizeof(*msg)) : NULL;
+
+	if (res == 0 && !msg)
+		res = -ENOMEM;
+	if (res == 0) {
+		msg->type = type;
+		msg->bytes = o->document_bytes;
+		msg->stop_at_ns = o->stop_ns;
+		msg->saved_at_ns = o->saved_ns;
+		msg->stop_cpu_ns = bag == HANDOVER_BAG_STATE
+					   ? proc_cpu_ns(&e->upgrade.cpu) - o->stop_cpu_ns
+					   : 0;
+		msg->sent_at_ns = reactor_now_exact(e->control);
+		res = handover_send(fd, msg, NULL, 0);
+	}
+	free(msg);
+	if (res == 0)
+		handover_doc_drop(o);
+	return res;
+}

@@ -34,6 +34,8 @@ size_t handover_state_types(uint16_t *ret, size_t max);
 int handover_doc_plan(struct engine *e, struct err *err);
 int handover_doc_state(struct engine *e, struct err *err);
 
+/* Sends them, as far as the peer takes them, then the last message of that bag. 0: all is out; -EAGAIN: again in a moment; else it is gone. */
+int handover_doc_send(struct engine *e, unsigned bag, enum handover_type type);
 /* They are sent, or never will be. */
 void handover_doc_drop(struct handover_old *o);
 

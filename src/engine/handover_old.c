@@ -415,37 +415,16 @@ static bool calls_idle(struct engine *e, const char **ret_method)
 	       saver_idle(&e->resv.saver) && !e->replay.entries && e->store.opening == 0;
 }
 
-/* Sends the bag under way, then its last message. True: all is out. */
+/* True: the bag under way is out, and its last message. */
 static bool bag_sent(struct engine *e, unsigned bag, enum handover_type type)
 {
-	struct handover_old *o = &e->old;
-	int fd = handover_wire_fd(&o->wire);
-	int res = handover_send_bag(fd, bag, o->fds, o->n_fds, &o->sent_fds);
-	struct handover_message *msg = NULL;
+	int res = handover_doc_send(e, bag, type);
 
-	if (res == 0) {
-		msg = calloc(1, sizeof(*msg));
-		res = msg ? 0 : -ENOMEM;
-	}
-	if (res == 0) {
-		msg->type = type;
-		msg->bytes = o->document_bytes;
-		msg->stop_at_ns = o->stop_ns;
-		msg->saved_at_ns = o->saved_ns;
-		msg->stop_cpu_ns = bag ? proc_cpu_ns(&e->upgrade.cpu) - o->stop_cpu_ns : 0;
-		msg->sent_at_ns = reactor_now_exact(e->control);
-		res = handover_send(fd, msg, NULL, 0);
-	}
-	free(msg);
-	if (res == 0) {
-		handover_doc_drop(o);
-		return true;
-	}
 	if (res == -EAGAIN)
 		old_later(e, TICK_NS / 5);
-	else
+	else if (res < 0)
 		old_abort(e, res, "the new engine does not listen: %s", strerror(-res));
-	return false;
+	return res == 0;
 }
 
 static void old_prepare(struct engine *e)
@@ -535,21 +514,30 @@ static void old_expired(struct engine *e)
 			  steps[o->state].limit_ms / 1000);
 }
 
+/* There is an upgrade, no pool has failed, and it is not too late. */
+static bool old_goes_on(struct engine *e)
+{
+	struct handover_old *o = &e->old;
+
+	if (o->state == OLD_IDLE)
+		return false;
+	if (o->broken.code && o->state != OLD_GO) {
+		old_abort(e, o->broken.code, "%s", o->broken.text);
+		return false;
+	}
+	if (reactor_now_exact(e->control) < o->deadline_ns)
+		return true;
+	old_expired(e);
+	return false;
+}
+
 static void old_step(struct engine *e)
 {
 	struct handover_old *o = &e->old;
 	const char *method = "";
 
-	if (o->state == OLD_IDLE)
+	if (!old_goes_on(e))
 		return;
-	if (o->broken.code && o->state != OLD_GO) {
-		old_abort(e, o->broken.code, "%s", o->broken.text);
-		return;
-	}
-	if (reactor_now_exact(e->control) >= o->deadline_ns) {
-		old_expired(e);
-		return;
-	}
 	switch (o->state) {
 	case OLD_HOLD_CALLS:
 		if (!calls_idle(e, &method))
@@ -562,7 +550,7 @@ static void old_step(struct engine *e)
 			old_prepare(e);
 		break;
 	case OLD_PREPARE:
-		if (bag_sent(e, 0, HANDOVER_PREPARE))
+		if (bag_sent(e, HANDOVER_BAG_PLAN, HANDOVER_PREPARE))
 			(void)old_enter(e, OLD_WARM);
 		break;
 	case OLD_WARM:
@@ -578,7 +566,7 @@ static void old_step(struct engine *e)
 			old_freeze(e);
 		break;
 	case OLD_STATE:
-		if (bag_sent(e, 1, HANDOVER_STATE))
+		if (bag_sent(e, HANDOVER_BAG_STATE, HANDOVER_STATE))
 			(void)old_enter(e, OLD_READY);
 		break;
 	case OLD_READY:

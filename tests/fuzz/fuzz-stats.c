@@ -19,11 +19,12 @@ static void one(const struct tlv *rec)
 	if (blk_stats_read(rec, &uuid, &stats, &err) < 0)
 		ASSERT(err.code < 0 && err.text[0]);
 	for (unsigned op = 0; op < BLK_OPS; op++) {
-		uint8_t packed[HIST_PACKED_MAX];
-		struct hist again = {0};
+		uint8_t packed[HIST_PACKED_MAX], again[HIST_PACKED_MAX];
+		struct hist copy = {0};
+		size_t len = hist_pack(&stats.latency[op], packed);
 
-		ASSERT(hist_unpack(&again, packed, hist_pack(&stats.latency[op], packed)));
-		ASSERT(memcmp(&again, &stats.latency[op], sizeof(again)) == 0);
+		ASSERT(hist_unpack(&copy, packed, len));
+		ASSERT(hist_pack(&copy, again) == len && memcmp(packed, again, len) == 0);
 	}
 }
 
