@@ -102,7 +102,9 @@ static void log_smart(struct log_read *r)
 	const struct nvme_ctrlr *c = r->c;
 	struct nvme_log_smart smart = {.spare = 100};
 	struct smart_sums sum = {0};
-	uint64_t age_ns = reactor_wall_ns(c->ss->target->opts.control) - c->connected_wall_ns;
+	const uint64_t wall_ns = reactor_wall_ns(c->ss->target->opts.control);
+	/* The clock may have been set back since. */
+	const uint64_t age_ns = wall_ns > c->connected_wall_ns ? wall_ns - c->connected_wall_ns : 0;
 
 	for (uint32_t nsid = 1; nsid <= c->ss->nn; nsid++) {
 		const struct nvme_ns *ns = nvme_ns_find(c->ss, nsid);

@@ -22,6 +22,13 @@ static uint64_t env_now(struct env *env)
 	return container_of(env, struct lab_env, env)->lab->now_ns;
 }
 
+static uint64_t env_wall(struct env *env)
+{
+	const struct lab *lab = container_of(env, struct lab_env, env)->lab;
+
+	return lab->now_ns - lab->wall_behind_ns;
+}
+
 static void env_random(struct env *env, void *buf, size_t len)
 {
 	memset(buf, 7, len);
@@ -49,7 +56,7 @@ static void env_free(struct env *env)
 static const struct env_ops lab_env_ops = {
 	.free = env_free,
 	.now_ns = env_now,
-	.wall_ns = env_now,
+	.wall_ns = env_wall,
 	.random = env_random,
 	.thread_init = env_thread_init,
 	.thread_fini = env_nothing,

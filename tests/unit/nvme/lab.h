@@ -35,6 +35,7 @@ struct lab_dev { /* a disk that keeps nothing; I/O is held while hold is set */
 
 struct lab {
 	uint64_t now_ns;
+	uint64_t wall_behind_ns;               /* the wall clock was set back by so much */
 	struct reactor *reactor[LAB_DATA + 1]; /* the last is control */
 	struct iobuf_arena *arena;
 	struct nvme_target *t;

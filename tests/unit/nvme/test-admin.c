@@ -182,6 +182,24 @@ static void supported_pages_are_listed(void **state)
 	cmd_free(cmd);
 }
 
+/* The wall clock is the host's to set, back too. */
+static void a_clock_that_is_set_back_makes_no_controller_old(void **state)
+{
+	const struct nvme_log_smart *smart;
+	struct cmd *cmd;
+
+	lab_advance(lab, 2 * 3600 * 1000);
+	cmd = get_log(admin, NVME_LOG_SMART, 512, 0, 0);
+	smart = (const void *)cmd->data;
+	assert_int_equal(le64toh(smart->power_on_hours[0]), 2);
+	cmd_free(cmd);
+	lab->wall_behind_ns = lab->now_ns; /* it is 1970 */
+	cmd = get_log(admin, NVME_LOG_SMART, 512, 0, 0);
+	smart = (const void *)cmd->data;
+	assert_int_equal(le64toh(smart->power_on_hours[0]), 0);
+	cmd_free(cmd);
+}
+
 static void smart_counts_what_was_done(void **state)
 {
 	struct conn *io = host_add_queue(admin, 1);
@@ -424,6 +442,7 @@ int main(void)
 		test(every_cns_that_hosts_ask_for_is_answered),
 		test(log_offsets_are_checked),
 		test(supported_pages_are_listed),
+		test(a_clock_that_is_set_back_makes_no_controller_old),
 		test(smart_counts_what_was_done),
 		test(features_have_current_default_and_capabilities),
 		test(saving_and_per_namespace_setting_are_refused),
