@@ -88,7 +88,10 @@ static uint16_t cc_write(struct nvme_ctrlr *c, uint32_t cc)
 		return NVME_ADMIN_DNR(NVME_SC_INVALID_FIELD);
 	if ((old & cc & NVME_CC_EN) && ((old ^ cc) & CC_FIXED))
 		return NVME_ADMIN_DNR(NVME_SC_INVALID_FIELD);
-	if ((cc & NVME_CC_EN) && !(old & NVME_CC_EN) && (c->csts & NVME_CSTS_RDY))
+	/* Not before the reset, or the shutdown, that is under way has ended: its end would be taken for one of the new life. */
+	if ((cc & NVME_CC_EN) && !(old & NVME_CC_EN) &&
+	    ((c->csts & NVME_CSTS_RDY) ||
+	     (c->csts & NVME_CSTS_SHST_MASK) == NVME_CSTS_SHST_OCCURRING))
 		return NVME_ADMIN_DNR(NVME_SC_CMD_SEQ_ERROR);
 	c->cc = cc;
 	if (!(old & NVME_CC_EN) && (cc & NVME_CC_EN))

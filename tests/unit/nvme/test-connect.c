@@ -450,6 +450,36 @@ static void shutdown_waits_for_io_and_flushes(void **state)
 	lab_free(lab);
 }
 
+/* Its end would else be told as the end of the new life: "shut down", while the host is at work. */
+static void enable_waits_for_the_end_of_a_shutdown(void **state)
+{
+	const uint32_t cc = LAB_CC_ENABLE & ~NVME_CC_EN;
+	struct lab *lab = lab_new();
+	struct conn *admin = conn_new(lab), *io;
+	uint64_t v;
+
+	assert_int_equal(cmd_finish(connect_new(admin, 0, NVME_CNTLID_DYNAMIC), NULL), 0);
+	lab->dev->hold = true;
+	assert_int_equal(prop_set(admin, NVME_PROP_CC, 4, cc | NVME_CC_SHN_NORMAL), 0);
+	assert_int_equal(prop_get(admin, NVME_PROP_CSTS, 4, &v), 0);
+	assert_int_equal(v, NVME_CSTS_SHST_OCCURRING);
+	assert_int_equal(prop_set(admin, NVME_PROP_CC, 4, LAB_CC_ENABLE),
+			 LAB_DNR(NVME_SC_CMD_SEQ_ERROR));
+	lab_dev_release(lab->dev);
+	lab_pump(lab);
+	assert_int_equal(prop_get(admin, NVME_PROP_CSTS, 4, &v), 0);
+	assert_int_equal(v, NVME_CSTS_SHST_COMPLETE);
+	assert_int_equal(prop_set(admin, NVME_PROP_CC, 4, LAB_CC_ENABLE), 0);
+	assert_int_equal(prop_get(admin, NVME_PROP_CSTS, 4, &v), 0);
+	assert_int_equal(v, NVME_CSTS_RDY);
+	io = host_add_queue(admin, 1);
+	conn_drop(io);
+	conn_free(io);
+	conn_drop(admin);
+	conn_free(admin);
+	lab_free(lab);
+}
+
 static void removed_host_is_fenced_before_done(void **state)
 {
 	struct lab *lab = lab_new();
@@ -534,6 +564,7 @@ int main(void)
 		cmocka_unit_test(enable_with_unsupported_settings_is_refused),
 		cmocka_unit_test(reset_waits_for_io_and_allows_a_new_life),
 		cmocka_unit_test(shutdown_waits_for_io_and_flushes),
+		cmocka_unit_test(enable_waits_for_the_end_of_a_shutdown),
 		cmocka_unit_test(removed_host_is_fenced_before_done),
 		cmocka_unit_test(subsystem_goes_with_hosts_in_it),
 		cmocka_unit_test(disconnect_ends_one_io_queue_only),
