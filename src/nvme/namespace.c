@@ -225,8 +225,17 @@ static void ns_published(void *ctx, int res)
 	ns_job_end(job);
 }
 
-int nvme_subsystem_add_ns(struct nvme_subsystem *ss, const struct nvme_ns_opts *opts,
-			  uint32_t *ret_nsid, nvme_done_fn done, void *ctx, struct err *err)
+/* What was restored is for the one namespace that is added next: no other may find it there. */
+static void restored_drop(struct nvme_subsystem *ss, uint32_t nsid)
+{
+	if (!nsid || nsid > ss->nn)
+		return;
+	free(ss->restored[nsid - 1]);
+	ss->restored[nsid - 1] = NULL;
+}
+
+static int ns_add(struct nvme_subsystem *ss, const struct nvme_ns_opts *opts, uint32_t *ret_nsid,
+		  nvme_done_fn done, void *ctx, struct err *err)
 {
 	struct nvme_ns *ns = NULL;
 	struct ns_job *job;
@@ -246,8 +255,7 @@ int nvme_subsystem_add_ns(struct nvme_subsystem *ss, const struct nvme_ns_opts *
 		free(job);
 		return res;
 	}
-	free(ss->restored[nsid - 1]);
-	ss->restored[nsid - 1] = NULL;
+	restored_drop(ss, nsid);
 	ss->ns[nsid - 1] = ns;
 	*job = (struct ns_job){.ss = ss, .nsid = nsid, .done = done, .ctx = ctx};
 	if (ret_nsid)
@@ -255,6 +263,16 @@ int nvme_subsystem_add_ns(struct nvme_subsystem *ss, const struct nvme_ns_opts *
 	log_info("nvme.ns.added", "nqn=%s nsid=%u dev=%s", ss->nqn, nsid, ns->dev->name);
 	view_publish(ss, ns_published, job);
 	return 0;
+}
+
+int nvme_subsystem_add_ns(struct nvme_subsystem *ss, const struct nvme_ns_opts *opts,
+			  uint32_t *ret_nsid, nvme_done_fn done, void *ctx, struct err *err)
+{
+	const int res = ns_add(ss, opts, ret_nsid, done, ctx, err);
+
+	if (res)
+		restored_drop(ss, opts->nsid);
+	return res;
 }
 
 int nvme_subsystem_remove_ns(struct nvme_subsystem *ss, uint32_t nsid, nvme_done_fn done, void *ctx,
@@ -290,8 +308,9 @@ int nvme_subsystem_restore_resv(struct nvme_subsystem *ss, uint32_t nsid, const 
 			       ss->nqn);
 	if (ss->ns[nsid - 1])
 		return err_set(err, -EEXIST,
-			       "nsid %u of %s is there already; reservations come before it", nsid,
-			       ss->nqn);
+			       "nsid %u of %s is in use; reservations are restored before their "
+			       "namespace is added",
+			       nsid, ss->nqn);
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_set(err, -ENOMEM, "no memory for reservations");
@@ -300,7 +319,7 @@ int nvme_subsystem_restore_resv(struct nvme_subsystem *ss, uint32_t nsid, const 
 		free(r);
 		return res;
 	}
-	free(ss->restored[nsid - 1]);
+	restored_drop(ss, nsid);
 	ss->restored[nsid - 1] = r;
 	return 0;
 }

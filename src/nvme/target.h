@@ -121,7 +121,8 @@ int nvme_subsystem_set_ana_state(struct nvme_subsystem *ss, struct nvme_port *po
 
 /*
  * Reservations that persist: called on every change of a namespace whose ptpl_capable is set; saved must be called (control reactor)
- * when the JSON is durable; the host's command waits for it. restore before the namespace is added takes the same JSON.
+ * when the JSON is durable; the host's command waits for it. restore before the namespace is added takes the same JSON;
+ * it is for the next attempt to add that nsid, whether it succeeds or not.
  */
 typedef void (*nvme_resv_save_fn)(void *ctx, const char *nqn, uint32_t nsid, const json_t *resv,
 				  nvme_done_fn saved, void *saved_ctx);

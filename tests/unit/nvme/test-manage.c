@@ -84,6 +84,33 @@ static void bad_namespaces_are_refused_with_a_reason(void **state)
 	lab_free(lab);
 }
 
+/* A reservation that was kept for one disk is not the next one's, when the first cannot be added. */
+static void reservation_of_a_refused_namespace_is_nobodys(void **state)
+{
+	static const char text[] =
+		"{\"type\": 2, \"ptpl\": true, \"holder\": \"00112233445566778899aabbccddeeff\", "
+		"\"registrants\": [{\"hostid\": \"00112233445566778899aabbccddeeff\", "
+		"\"key\": \"0x1\"}]}";
+	struct lab *lab = lab_new();
+	struct lab_dev *d = lab_dev_new("other0", 4096, 1 << 20);
+	struct nvme_ns_opts opts = {.dev = &d->dev, .nsid = 2, .anagrpid = 65};
+	json_t *resv = json_loads(text, 0, NULL);
+	struct err err;
+
+	d->dev.uuid.b[0] ^= 1; /* not the UUID of disk0 */
+	assert_non_null(resv);
+	assert_int_equal(nvme_subsystem_restore_resv(lab->ss, 2, resv, &err), 0);
+	assert_int_equal(nvme_subsystem_add_ns(lab->ss, &opts, NULL, NULL, NULL, &err), -EINVAL);
+	opts.anagrpid = 0;
+	assert_int_equal(nvme_subsystem_add_ns(lab->ss, &opts, NULL, NULL, NULL, &err), 0);
+	lab_pump(lab);
+	assert_int_equal(nvme_ns_find(lab->ss, 2)->resv.n, 0);
+	assert_int_equal(nvme_ns_find(lab->ss, 2)->resv.type, NVME_RESV_NONE);
+	json_decref(resv);
+	lab_free(lab);
+	d->dev.ops->destroy(&d->dev);
+}
+
 static void bad_subsystems_are_refused_with_a_reason(void **state)
 {
 	static const struct {
@@ -393,6 +420,7 @@ int main(void)
 		cmocka_unit_test(namespace_comes_and_goes_under_a_host),
 		cmocka_unit_test(removal_waits_for_the_disk),
 		cmocka_unit_test(bad_namespaces_are_refused_with_a_reason),
+		cmocka_unit_test(reservation_of_a_refused_namespace_is_nobodys),
 		cmocka_unit_test(bad_subsystems_are_refused_with_a_reason),
 		cmocka_unit_test(ana_change_is_told_logged_and_counted),
 		cmocka_unit_test(listener_takes_its_hosts_with_it),
