@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reservations on disk. A host's command waits until the file that has its change is durable (saver.h). */
+/*
+ * Reservations on disk. A host's command waits until the file that has its change is durable (saver.h). When the file cannot be written, the
+ * command fails and its change is taken back here, too: else the next write, for whatever namespace, would make durable what a host was
+ * told had failed, and a restart would bring it in force.
+ */
 #include "engine/resv_store.h"
 
 #include <errno.h>
@@ -15,7 +19,9 @@
 
 struct resv_save { /* one change on its way to the disk */
 	struct saver_wait wait;
-	nvme_done_fn saved; /* NULL: nobody waits */
+	struct resv_store *store;
+	json_t *before, *after; /* entries, owned; NULL: there was none, or nothing to take back */
+	nvme_done_fn saved;     /* NULL: nobody waits */
 	void *ctx;
 };
 
@@ -115,44 +121,91 @@ static bool entries_remove(struct resv_store *store, const char *nqn, uint32_t n
 	return any;
 }
 
+static void save_free(struct resv_save *save)
+{
+	json_decref(save->before);
+	json_decref(save->after);
+	free(save);
+}
+
+/* Unless the namespace was dropped meanwhile. */
+static void take_back(const struct resv_save *save)
+{
+	json_t *entries = save->store->entries;
+
+	for (size_t i = 0; i < json_array_size(entries); i++) {
+		if (json_array_get(entries, i) != save->after)
+			continue;
+		if (save->before)
+			(void)json_array_set(entries, i, save->before);
+		else
+			(void)json_array_remove(entries, i);
+		return;
+	}
+}
+
 static void resv_save_done(void *ctx, const struct err *err)
 {
 	struct resv_save *save = ctx;
 
+	if (err && save->after)
+		take_back(save);
 	if (save->saved)
 		save->saved(save->ctx, err ? err->code : 0);
-	free(save);
+	save_free(save);
 }
 
-static void resv_save(struct resv_store *store, nvme_done_fn saved, void *ctx)
+static struct resv_save *save_new(struct resv_store *store, nvme_done_fn saved, void *ctx)
 {
 	struct resv_save *save = calloc(1, sizeof(*save));
 
-	if (!save) {
-		/* The command fails; its change is in memory and goes out with the next write. */
-		if (saved)
-			saved(ctx, -ENOMEM);
-		return;
-	}
+	if (!save)
+		return NULL;
+	save->store = store;
 	save->wait.done = resv_save_done;
 	save->wait.ctx = save;
 	save->saved = saved;
 	save->ctx = ctx;
-	saver_save(&store->saver, &save->wait);
+	return save;
+}
+
+/* The entry of namespace nsid, NULL: none; an owner's reference. */
+static json_t *entry_get(const struct resv_store *store, const char *nqn, uint32_t nsid)
+{
+	for (size_t i = 0; i < json_array_size(store->entries); i++) {
+		json_t *one = json_array_get(store->entries, i);
+
+		if (entry_matches(one, nqn, nsid))
+			return json_incref(one);
+	}
+	return NULL;
 }
 
 void resv_store_put(struct resv_store *store, const char *nqn, uint32_t nsid, const char *uuid,
 		    const json_t *resv, nvme_done_fn saved, void *saved_ctx)
 {
-	json_t *copy = resv ? json_deep_copy(resv) : NULL;
+	struct resv_save *save = save_new(store, saved, saved_ctx);
 
+	if (save)
+		save->after =
+			json_pack("{s:s, s:I, s:s, s:o}", "nqn", nqn, "nsid", (json_int_t)nsid,
+				  "uuid", uuid, "reservation", json_deep_copy(resv));
+	if (!save || !save->after) {
+		if (save)
+			save_free(save);
+		saved(saved_ctx, -ENOMEM);
+		return;
+	}
+	save->before = entry_get(store, nqn, nsid);
 	(void)entries_remove(store, nqn, nsid);
-	if (copy)
-		(void)json_array_append_new(store->entries,
-					    json_pack("{s:s, s:I, s:s, s:o}", "nqn", nqn, "nsid",
-						      (json_int_t)nsid, "uuid", uuid, "reservation",
-						      copy));
-	resv_save(store, saved, saved_ctx);
+	if (json_array_append(store->entries, save->after) < 0) {
+		if (save->before) /* in the place that has just become free */
+			(void)json_array_append(store->entries, save->before);
+		save_free(save);
+		saved(saved_ctx, -ENOMEM);
+		return;
+	}
+	saver_save(&store->saver, &save->wait);
 }
 
 const json_t *resv_store_get(const struct resv_store *store, const char *nqn, uint32_t nsid,
@@ -170,6 +223,11 @@ const json_t *resv_store_get(const struct resv_store *store, const char *nqn, ui
 
 void resv_store_drop(struct resv_store *store, const char *nqn, uint32_t nsid)
 {
-	if (entries_remove(store, nqn, nsid))
-		resv_save(store, NULL, NULL);
+	struct resv_save *save;
+
+	if (!entries_remove(store, nqn, nsid))
+		return;
+	save = save_new(store, NULL, NULL);
+	if (save) /* else it goes out with the next write */
+		saver_save(&store->saver, &save->wait);
 }

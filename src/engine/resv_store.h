@@ -26,7 +26,10 @@ void resv_store_fini(struct resv_store *store);
 /* For text: the same checks as resv_store_load(). */
 int resv_store_parse(const char *text, size_t len, json_t **ret_entries, struct err *err);
 
-/* resv NULL: none any more. Then saves; saved runs later. */
+/*
+ * The reservation of namespace nsid of nqn from now on, in place of any before. Then saves; saved runs later, or inside for want of memory.
+ * When it hears of an error all is as before.
+ */
 void resv_store_put(struct resv_store *store, const char *nqn, uint32_t nsid, const char *uuid,
 		    const json_t *resv, nvme_done_fn saved, void *saved_ctx);
 /* Borrowed, or NULL. */

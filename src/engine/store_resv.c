@@ -36,6 +36,8 @@ static int edit(void *ctx, struct props *p, struct err *err)
 {
 	const struct resv_job *r = ctx;
 
+	if (!r->resv)
+		return err_set(err, -ENOMEM, "no memory for a reservation");
 	return store_props_set_reservation(p, r->nqn, r->nsid, r->resv, err);
 }
 
