@@ -123,6 +123,8 @@ void cli_print(struct cli *cli, const struct cli_cmd *cmd, const json_t *result)
 void cli_print_fields(FILE *out, const json_t *json, int indent);
 
 /* help.c */
+/* With how many of the words, from the first on, a command of the table begins. */
+int cli_help_known(int argc, char *const *argv);
 void cli_help(FILE *out, int argc, char *const *argv);
 void cli_help_cmd(FILE *out, const struct cli_cmd *cmd);
 int cli_cmd_completion(struct cli *cli, const struct cli_cmd *cmd, json_t *params);

@@ -64,14 +64,28 @@ static bool words_begin(const char *words, int argc, char *const *argv)
 	return true;
 }
 
+static bool any_begins(int argc, char *const *argv)
+{
+	const struct cli_cmd *cmd;
+
+	for (size_t i = 0; (cmd = cli_nth(i)); i++)
+		if (words_begin(cmd->words, argc, argv))
+			return true;
+	return false;
+}
+
+int cli_help_known(int argc, char *const *argv)
+{
+	while (argc > 0 && !any_begins(argc, argv))
+		argc--;
+	return argc;
+}
+
 void cli_help(FILE *out, int argc, char *const *argv)
 {
 	const struct cli_cmd *cmd;
-	bool any = false;
 
-	for (size_t i = 0; (cmd = cli_nth(i)); i++)
-		any |= words_begin(cmd->words, argc, argv);
-	if (!any)
+	if (!any_begins(argc, argv))
 		argc = 0;
 	fputs("Usage: litepool [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:\n", out);
 	for (size_t i = 0; (cmd = cli_nth(i)); i++)

@@ -85,6 +85,25 @@ static int run_cmd(struct cli *cli, const struct cli_cmd *cmd, int argc, char *c
 	return res != 0 ? STATUS_FAILED : EXIT_SUCCESS;
 }
 
+static void print_words(FILE *out, int argc, char *const *argv)
+{
+	for (int i = 0; i < argc; i++)
+		fprintf(out, " %s", argv[i]);
+}
+
+/* What is wrong, and the help that is nearest to it. */
+static void say_no_command(int argc, char *const *argv, FILE *err_out)
+{
+	const int known = cli_help_known(argc, argv);
+
+	fputs(known == argc ? "litepool: a word is missing behind:" : "litepool: no such command:",
+	      err_out);
+	print_words(err_out, argc, argv);
+	fputs("; see litepool", err_out);
+	print_words(err_out, known, argv);
+	fputs(" --help\n", err_out);
+}
+
 /* Nothing in the table fits: help, when it was asked for, or what is wrong. */
 static int run_none(int argc, char *const *argv, bool help, FILE *out, FILE *err_out)
 {
@@ -94,10 +113,7 @@ static int run_none(int argc, char *const *argv, bool help, FILE *out, FILE *err
 	}
 	if (argc > 0 && strcmp(argv[argc - 1], "--help") != 0 &&
 	    strcmp(argv[argc - 1], "-h") != 0 && !help) {
-		fputs("litepool: no such command:", err_out);
-		for (int i = 0; i < argc; i++)
-			fprintf(err_out, " %s", argv[i]);
-		fputs("; see litepool --help\n", err_out);
+		say_no_command(argc, argv, err_out);
 		return STATUS_USAGE;
 	}
 	while (argc > 0 && argv[argc - 1][0] == '-')

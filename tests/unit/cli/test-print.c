@@ -95,7 +95,17 @@ static void an_unknown_command_is_named(void **state)
 	_cleanup_free_ char *text = NULL;
 
 	assert_int_equal(RUN(&text, "engine", "bdevs"), 2);
-	assert_non_null(strstr(text, "engine bdevs"));
+	assert_string_equal(
+		text, "litepool: no such command: engine bdevs; see litepool engine --help\n");
+}
+
+static void a_group_alone_is_not_unknown(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+
+	assert_int_equal(RUN(&text, "engine", "bdev"), 2);
+	assert_string_equal(text, "litepool: a word is missing behind: engine bdev; see litepool "
+				  "engine bdev --help\n");
 }
 
 static void no_engine_says_how_to_start_one(void **state)
@@ -134,6 +144,7 @@ int main(void)
 		cmocka_unit_test(every_command_has_help_with_its_example),
 		cmocka_unit_test(help_of_a_group_shows_only_the_group),
 		cmocka_unit_test(an_unknown_command_is_named),
+		cmocka_unit_test(a_group_alone_is_not_unknown),
 		cmocka_unit_test(no_engine_says_how_to_start_one),
 		cmocka_unit_test(completion_names_every_command),
 		cmocka_unit_test(export_without_hosts_is_refused),
