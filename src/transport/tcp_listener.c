@@ -24,6 +24,15 @@ static bool too_many(struct tcp_transport *t)
 	return true;
 }
 
+static void say_failed(int res)
+{
+	log_limited(LOG_LEVEL_ERROR, "tcp.accept.failed", "error=%s%s", strerrorname_np(-res),
+		    res == -EMFILE ? " consequence=\"hosts wait at the listener\" "
+				     "remedy=\"let the engine have more descriptors "
+				     "(LimitNOFILE=, ulimit -n)\""
+				   : "");
+}
+
 static void take(struct tcp_listener *l, struct sock *s, const struct sock_addr *peer)
 {
 	int res = too_many(l->transport) ? -EBUSY : tcp_conn_new(l->transport, l->port, s, peer);
@@ -31,7 +40,7 @@ static void take(struct tcp_listener *l, struct sock *s, const struct sock_addr 
 	if (!res)
 		return;
 	if (res != -EBUSY)
-		log_limited(LOG_LEVEL_ERROR, "tcp.accept.failed", "errno=%d", -res);
+		say_failed(res);
 	sock_close(s);
 }
 
@@ -50,7 +59,7 @@ static void listener_event(void *ctx, unsigned events)
 		if (res == -EAGAIN)
 			return;
 		if (res) { /* no descriptors or no memory: not for long, it is hoped */
-			log_limited(LOG_LEVEL_ERROR, "tcp.accept.failed", "errno=%d", -res);
+			say_failed(res);
 			(void)timer_start(l->transport->control, &l->retry,
 					  reactor_now(l->transport->control) +
 						  ACCEPT_RETRY_MS * NSEC_PER_MSEC);

@@ -31,6 +31,19 @@ after=$(state)
 kill_engine
 check "it starts once more" start_engine
 check "what was deleted stays deleted" same "$(state)" "$after"
+# A full disk: the process's limit of file size stands for it, and is lifted while it runs.
+if prlimit --pid "$engine_pid" --fsize=16:unlimited 2> "$work/prlimit"; then
+    refused "a change that cannot be saved says so, and what to do" "could not be saved.*save_config" rpc bdev_null_create '{"name":"full0","num_blocks":8,"block_size":512}'
+    check "the status tells it" has "$(lp status)" "NOT SAVED: cannot write .*config.json"
+    check "what was saved before is whole" python3 -m json.tool "$work/state/config.json"
+    prlimit --pid "$engine_pid" --fsize=unlimited:unlimited
+    check "with space again it is saved" lp config save
+    check "the status tells that, too" same "$(rpc litepool_engine_status | json 'j["config"]["last_error"]')" ""
+    check "with what was carried out meanwhile" grep -q '"full0"' "$work/state/config.json"
+    check "which goes again" lp bdev delete full0
+else
+    echo "# no prlimit here: the full disk is left out"
+fi
 check "SIGTERM ends it in order" stop_engine
 check "and it starts from there" start_engine
 check "with the same state" same "$(state)" "$after"
