@@ -33,8 +33,7 @@ struct nvme_qpair_ops {
 };
 
 enum nvme_qpair_state {
-	NVME_QP_NEW,        /* Connect is the only command allowed */
-	NVME_QP_CONNECTING, /* a Connect is executing */
+	NVME_QP_NEW, /* Connect is the only command allowed */
 	NVME_QP_READY,
 	NVME_QP_CLOSING,
 };

@@ -244,8 +244,8 @@ static void queue_rules(void **state)
 	(void)state;
 	q->qp.state = NVME_QP_NEW;
 	assert_status(rig_run_free(rig_rw(q, NVME_IO_READ, 1, 0, 1)), NVME_SC_CMD_SEQ_ERROR);
-	q->qp.state = NVME_QP_CONNECTING;
-	assert_status(rig_run_free(rig_rw(q, NVME_IO_READ, 1, 0, 1)), NVME_SC_CMD_SEQ_ERROR);
+	q->qp.state = NVME_QP_CLOSING;
+	assert_status(rig_run_free(rig_rw(q, NVME_IO_READ, 1, 0, 1)), NVME_SC_ABORT_QUEUE);
 	q->qp.state = NVME_QP_READY;
 	r = rig_req_new(q, NVME_OPC_FABRICS, 0);
 	((struct nvme_fabrics_cmd *)&r->req.sqe)->fctype = NVME_FABRICS_CONNECT;
