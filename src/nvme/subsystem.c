@@ -207,16 +207,20 @@ const char *nvme_subsystem_nqn(const struct nvme_subsystem *ss)
 	return ss->nqn;
 }
 
+/*
+ * The end is told in the same breath: whoever gives the name to a new subsystem after that finds all that was kept under it by the caller
+ * gone. Never inside nvme_subsystem_delete(): the controllers' end comes as a message.
+ */
 static void delete_free(struct subsystem_delete *job)
 {
 	struct nvme_subsystem *ss = job->ss;
-	struct nvme_target *t = ss->target;
 
 	for (uint32_t i = 0; i < ss->nn; i++)
 		nvme_ns_free(job->ns[i]);
 	free(job->ns);
 	nvme_subsystem_free(ss);
-	nvme_done_later(t, job->done, job->ctx, 0);
+	if (job->done)
+		job->done(job->ctx, 0);
 	free(job);
 }
 

@@ -524,6 +524,21 @@ static void subsystem_goes_with_hosts_in_it(void **state)
 	lab_free(lab);
 }
 
+/* Else what the caller kept under its name could be taken from a new subsystem of that name. */
+static void end_of_a_subsystem_is_told_when_its_name_is_free(void **state)
+{
+	struct lab *lab = lab_new();
+	unsigned done = 0;
+
+	nvme_subsystem_delete(lab->ss, lab_done, &done);
+	for (unsigned i = 0; i < 100 * (LAB_DATA + 1); i++) {
+		(void)reactor_pass(lab->reactor[i % (LAB_DATA + 1)], 0);
+		assert_int_equal(done, nvme_subsystem_find(lab->t, LAB_NQN) ? 0 : 1);
+	}
+	assert_int_equal(done, 1);
+	lab_free(lab);
+}
+
 static void disconnect_ends_one_io_queue_only(void **state)
 {
 	struct lab *lab = lab_new();
@@ -567,6 +582,7 @@ int main(void)
 		cmocka_unit_test(enable_waits_for_the_end_of_a_shutdown),
 		cmocka_unit_test(removed_host_is_fenced_before_done),
 		cmocka_unit_test(subsystem_goes_with_hosts_in_it),
+		cmocka_unit_test(end_of_a_subsystem_is_told_when_its_name_is_free),
 		cmocka_unit_test(disconnect_ends_one_io_queue_only),
 	};
 
