@@ -71,7 +71,7 @@ static const char *get_map_run(const struct body *b, struct record *r)
 		return bad_id;
 	if (!layout_is_zero(f->rsvd20, sizeof(f->rsvd20)))
 		return bad_rsvd;
-	if (r->map_run.count == 0 || r->map_run.count > UINT32_MAX - b->arg)
+	if (r->map_run.count == 0 || r->map_run.count - 1 > UINT32_MAX - b->arg)
 		return "the run is empty or too long";
 	if ((entry & MAP_PARTIAL) || !map_entry_valid(entry, b->rules))
 		return "the map entry is not possible";

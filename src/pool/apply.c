@@ -15,8 +15,6 @@
 #include "pool/priv.h"
 #include "pool/sums.h"
 
-#define RUN_MAX (1u << 24) /* clusters of a MAP_RUN that need memory: 16 TiB (FORMAT.md §4) */
-
 /* ---- telling src/volume ---- */
 
 static void tell_layer_set(struct pool *pool, struct pool_layer *layer, bool is_new)
@@ -122,9 +120,9 @@ static int apply_map_run(struct pool *pool, const struct record *r, bool live, s
 		return 0;
 	if (!entry)
 		return clear_run(pool, layer, first, end, err);
-	if (r->map_run.count > RUN_MAX)
+	if (r->map_run.count > MAP_RUN_MAX)
 		return err_set(err, -EUCLEAN, "a run of %" PRIu32 " clusters is longer than %u",
-			       r->map_run.count, RUN_MAX);
+			       r->map_run.count, MAP_RUN_MAX);
 	rc = map_reach(layer, end, live, err);
 	for (uint64_t i = first; i < end && !rc; i++) {
 		rc = put_entry(pool, layer, (uint32_t)i, entry, NULL, err);

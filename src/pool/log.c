@@ -259,6 +259,9 @@ static void round_durable(struct pool *pool)
 		log->wanted = true;
 	}
 	txns_done(pool, 0);
+	/* They did not fit into this round. (A round without blocks had no room in the ring: the checkpoint kicks.) */
+	if (log->n_blocks && !list_empty(&log->txns))
+		log->wanted = true;
 	sums_round_durable(pool);
 	checkpoint_round_durable(pool);
 	hold_check_journal(pool);

@@ -278,6 +278,8 @@ void pool_space_info(const struct pool *pool, struct pool_space_info *ret);
 int pool_space_check(const struct pool *pool, uint64_t bytes, struct err *err);
 /* Could that many clusters more be promised to thick volumes? 0 or -ENOSPC with err. */
 int pool_thick_check(const struct pool *pool, uint64_t clusters, struct err *err);
+/* Could that many neighbouring clusters of a map without any get entries? 0 or -ENOSPC with err: the pages would have no room. */
+int pool_pages_check(const struct pool *pool, uint64_t clusters, struct err *err);
 /* Promised clusters of thick volumes, together with what they have mapped; set when one is made, resized, deleted. */
 void pool_thick_total(struct pool *pool, int64_t delta_clusters);
 

@@ -396,13 +396,33 @@ void pool_space_info(const struct pool *pool, struct pool_space_info *ret)
 	}
 }
 
+/* Clusters of metadata for that many neighbouring ones of a map: as checkpoint_reserve() counts. */
+static uint64_t metadata_for(uint64_t clusters)
+{
+	uint64_t leaves = clusters / MAP_LEAF_CLUSTERS;
+
+	return (leaves * (1 + MAP_MASK_PAGES) + SEGMENT_PAIRS) / SEGMENT_PAIRS;
+}
+
+int pool_pages_check(const struct pool *pool, uint64_t clusters, struct err *err)
+{
+	uint64_t need = metadata_for(clusters), have = available(pool, POOL_THIN);
+
+	if (need <= have)
+		return 0;
+	return err_set(
+		err, -ENOSPC,
+		"the metadata that hides what larger snapshots have behind the end takes "
+		"%" PRIu64 " MiB, and pool %s has %" PRIu64
+		" MiB that are free; delete something, grow the pool, or ask for a smaller size",
+		need, pool->super.now.name, have);
+}
+
 int pool_thick_check(const struct pool *pool, uint64_t clusters, struct err *err)
 {
 	uint64_t have = available(pool, POOL_THIN) + sum_stock(pool, POOL_THIN);
-	uint64_t pages = clusters / MAP_LEAF_CLUSTERS * (1 + MAP_MASK_PAGES) + SEGMENT_PAIRS;
-	uint64_t metadata = pages / SEGMENT_PAIRS;
 
-	if (clusters + metadata <= have)
+	if (clusters + metadata_for(clusters) <= have)
 		return 0;
 	return err_set(err, -ENOSPC,
 		       "%" PRIu64 " MiB are to be reserved, and pool %s has %" PRIu64

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "volume/priv.h"
 
@@ -116,25 +117,38 @@ uint64_t volume_now_s(struct volumes *set)
 void volume_txn_run(struct pool_txn *txn, uint64_t layer, uint64_t first, uint64_t end,
 		    uint64_t entry)
 {
-	struct record r = {.type = RECORD_MAP_RUN,
-			   .map_run = {.layer = layer,
-				       .entry = entry,
-				       .cluster = (uint32_t)first,
-				       .count = (uint32_t)(end - first)}};
+	for (uint64_t n; first < end; first += n) {
+		struct record r = {
+			.type = RECORD_MAP_RUN,
+			.map_run = {.layer = layer, .entry = entry, .cluster = (uint32_t)first}};
 
-	if (end > first)
+		n = MIN(end - first, MAP_RUN_MAX);
+		r.map_run.count = (uint32_t)n;
 		pool_txn_add(txn, &r);
+	}
+}
+
+/* Where the clusters end that are to be hidden: nothing below has more, or the layer ends. */
+static uint64_t hide_end(const struct pool_layer *below, uint64_t to_bytes)
+{
+	uint64_t end = 0;
+
+	for (const struct pool_layer *l = below; l; l = l->parent)
+		end = MAX(end, volume_clusters(l->disk.size_bytes));
+	return MIN(end, volume_clusters(to_bytes));
 }
 
 void volume_txn_hide(struct pool_txn *txn, uint64_t layer, const struct pool_layer *below,
 		     uint64_t from_bytes, uint64_t to_bytes)
 {
-	uint64_t end = 0, to = volume_clusters(to_bytes);
+	volume_txn_run(txn, layer, volume_clusters(from_bytes), hide_end(below, to_bytes),
+		       MAP_HIDE);
+}
 
-	for (const struct pool_layer *l = below; l; l = l->parent) {
-		uint64_t clusters = volume_clusters(l->disk.size_bytes);
+int volume_hide_check(const struct volumes *set, const struct pool_layer *below,
+		      uint64_t from_bytes, uint64_t to_bytes, struct err *err)
+{
+	uint64_t first = volume_clusters(from_bytes), end = hide_end(below, to_bytes);
 
-		end = clusters > end ? clusters : end;
-	}
-	volume_txn_run(txn, layer, volume_clusters(from_bytes), end < to ? end : to, MAP_HIDE);
+	return end > first ? pool_pages_check(set->pool, end - first, err) : 0;
 }

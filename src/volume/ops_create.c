@@ -103,6 +103,9 @@ static int check(struct create_op *op, struct pool_layer **ret_parent)
 		rc = props_check(op->props, err);
 	if (!rc)
 		rc = pool_space_check(set->pool, op->size_bytes, err);
+	if (!rc && *ret_parent)
+		rc = volume_hide_check(set, *ret_parent, (*ret_parent)->disk.size_bytes,
+				       op->size_bytes, err);
 	if (!rc && op->thick) {
 		rc = thick_promise(set, volume_clusters(op->size_bytes), err);
 		op->promised = rc ? 0 : volume_clusters(op->size_bytes);

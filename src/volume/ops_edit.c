@@ -164,6 +164,9 @@ static int check_grow(struct edit_op *op, const struct pool_object *object)
 	uint64_t old = object->layer->disk.size_bytes;
 	int rc = pool_space_check(op->base.set->pool, op->size_bytes - old, &op->base.err);
 
+	if (!rc)
+		rc = volume_hide_check(op->base.set, object->layer->parent, old, op->size_bytes,
+				       &op->base.err);
 	if (rc || !(object->flags & PROPS_F_THICK))
 		return rc;
 	rc = thick_promise(op->base.set, volume_clusters(op->size_bytes) - volume_clusters(old),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "volume/priv.h"
 
@@ -64,24 +65,48 @@ static int check(struct revert_op *op, const struct pool_object *v, const struct
 	return 0;
 }
 
+static uint64_t new_size(const struct pool_object *v, const struct pool_object *s)
+{
+	return MAX(v->layer->disk.size_bytes, s->layer->disk.size_bytes);
+}
+
+/* The snapshot may be larger than the volume, which was made smaller since; and a thick volume is promised again what its old head has. */
+static int check_space(struct revert_op *op, const struct pool_object *v,
+		       const struct pool_object *s)
+{
+	struct volumes *set = op->base.set;
+	struct err *err = &op->base.err;
+	uint64_t old = v->layer->disk.size_bytes, size = new_size(v, s);
+	uint64_t more = volume_clusters(size) - volume_clusters(old) + map_mapped(v->layer->map);
+	int rc = size > old ? pool_space_check(set->pool, size - old, err) : 0;
+
+	if (!rc)
+		rc = volume_hide_check(set, s->layer, s->layer->disk.size_bytes, size, err);
+	if (rc || !(v->flags & PROPS_F_THICK))
+		return rc;
+	rc = thick_promise(set, more, err);
+	op->promised = rc ? 0 : more;
+	return rc;
+}
+
 static void build_txn(struct revert_op *op, const struct pool_object *v,
 		      const struct pool_object *s)
 {
 	struct pool *pool = op->base.set->pool;
 	const struct pool_layer *old = v->layer;
-	uint64_t size = old->disk.size_bytes, snap_size = s->layer->disk.size_bytes;
 	struct record r = {.type = RECORD_LAYER_SET};
 
 	r.layer_set = (struct layer){
 		.id = pool_new_id(pool),
 		.parent = s->layer->disk.id,
 		.object = v->id,
-		.size_bytes = size > snap_size ? size : snap_size,
+		.size_bytes = new_size(v, s),
 		.created_s = volume_now_s(op->base.set),
 	};
 	pool_txn_init(&op->base.txn, revert_durable);
 	pool_txn_add(&op->base.txn, &r);
-	volume_txn_hide(&op->base.txn, r.layer_set.id, s->layer, snap_size, r.layer_set.size_bytes);
+	volume_txn_hide(&op->base.txn, r.layer_set.id, s->layer, s->layer->disk.size_bytes,
+			r.layer_set.size_bytes);
 	r = (struct record){.type = RECORD_LAYER_DELETE, .layer_delete.layer = old->disk.id};
 	pool_txn_add(&op->base.txn, &r);
 }
@@ -96,12 +121,8 @@ static void revert_run(struct pool_op *pool_op)
 
 	if (!rc)
 		rc = check(op, v, s);
-	if (!rc && v->flags & PROPS_F_THICK) {
-		uint64_t more = map_mapped(v->layer->map);
-
-		rc = thick_promise(op->base.set, more, &op->base.err);
-		op->promised = rc ? 0 : more;
-	}
+	if (!rc)
+		rc = check_space(op, v, s);
 	if (rc) {
 		revert_end(op, rc);
 		return;

@@ -93,7 +93,7 @@ int volume_name_check(struct volumes *set, const char *name, const struct uuid *
 /* A random UUID when *uuid is null. */
 void volume_uuid(struct volumes *set, const struct uuid *wanted, struct uuid *ret);
 uint64_t volume_now_s(struct volumes *set); /* wall clock */
-/* A record that says the same of clusters first .. end - 1 of a layer; none if there are none. */
+/* Records that say the same (0 or MAP_HIDE) of clusters first .. end - 1 of a layer; none if there are none. */
 void volume_txn_run(struct pool_txn *txn, uint64_t layer, uint64_t first, uint64_t end,
 		    uint64_t entry);
 /*
@@ -102,6 +102,9 @@ void volume_txn_run(struct pool_txn *txn, uint64_t layer, uint64_t first, uint64
  */
 void volume_txn_hide(struct pool_txn *txn, uint64_t layer, const struct pool_layer *below,
 		     uint64_t from_bytes, uint64_t to_bytes);
+/* Are there pages for what volume_txn_hide() makes? 0 or -ENOSPC. */
+int volume_hide_check(const struct volumes *set, const struct pool_layer *below,
+		      uint64_t from_bytes, uint64_t to_bytes, struct err *err);
 
 /* ---- view.c ---- */
 
