@@ -58,7 +58,7 @@ static void a_journal_that_is_full_when_the_checkpoint_ends_goes_on(void **state
 	struct volume_rig_opts opts = {.seed = 1, .size = 64 * MIB, .block_size = 512};
 	struct slow_rig rig;
 	struct blk_dev *dev;
-	uint64_t slowest = 0;
+	uint32_t fullest = 0;
 
 	slow_init(&rig, &opts);
 	dev = vrig_dev(vrig_create(&rig.v, "v", 40 * MIB, 4096, false));
@@ -66,10 +66,10 @@ static void a_journal_that_is_full_when_the_checkpoint_ends_goes_on(void **state
 	memset(rig.v.p.w.buf, 7, 4096);
 	for (uint64_t i = 0; i < WRITES; i++) {
 		assert_int_equal(vrig_io(&rig.v, dev, BLK_WRITE, BLK_FUA, i * 4096, 4096), 0);
-		slowest = MAX(slowest, (uint64_t)log_blocks_used(rig.v.p.pool));
+		fullest = MAX(fullest, log_blocks_used(rig.v.p.pool));
 	}
 	/* It was as full as rounds make it: else nothing was shown. */
-	assert_true(slowest + 16 > rig.v.p.pool->rules.journal_blocks / 4 * 3);
+	assert_true(fullest + 16 > rig.v.p.pool->rules.journal_blocks / 4 * 3);
 	slow_reads(&rig, false);
 	for (uint64_t i = 0; i < WRITES; i++)
 		assert_true(vrig_reads(&rig.v, dev, i * 4096, 4096, 7));
