@@ -71,6 +71,8 @@ int api_look_gone(struct cli *cli, const json_t *obj, void *ctx, const char **wh
 int api_look_ready(struct cli *cli, const json_t *obj, void *ctx, const char **why);
 
 /* view.c: objects as people read them. */
+/* "42s", "17m", "5h", "12d" since then; "-" when it is no time. */
+void api_age(const char *time, char *cell, size_t size);
 /* The object's row: title to text. New reference. */
 json_t *api_row(const struct api_column *columns, const json_t *obj, bool wide);
 /* The columns of a table made of such rows; buf has CLI_COLUMNS_MAX + 1. named: NAME in front and AGE behind. */

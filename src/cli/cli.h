@@ -155,6 +155,7 @@ int cli_cmd_host_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params
 int cli_cmd_host_wait_size(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_preflight(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_pool_dump(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+int cli_cmd_pool_scrub(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_pool_check(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_simulate(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_explain(struct cli *cli, const struct cli_cmd *cmd, json_t *params);

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "host/attach.h"
 #include "rt/blocking.h"
 
@@ -158,6 +159,7 @@ int cli_cmd_host_attach(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 				      .opts = options_of(cli),
 				      .timeout_ms = cli->timeout_ms};
 	struct host_attach_result result;
+	struct progress progress;
 	struct host_env env;
 	int res;
 
@@ -175,7 +177,10 @@ int cli_cmd_host_attach(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 		res = env_open(cli, &env);
 	if (res < 0)
 		return res;
+	progress_begin(&progress, cli);
+	progress_show(&progress, "the device", req.nqn, 0, 0);
 	res = host_attach(&env, &req, &result, &cli->err);
+	progress_end(&progress);
 	(void)close(env.cancel_fd);
 	if (res == 0)
 		attach_print(cli, &req, &result);
@@ -187,6 +192,7 @@ int cli_cmd_host_detach(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 	struct host_detach_req req = {.nqn = cli_text(cli, "nqn"),
 				      .device = cli_text(cli, "DEVICE"),
 				      .timeout_ms = cli->timeout_ms};
+	struct progress progress;
 	struct host_env env;
 	int res = id_take(cli, &req.id);
 
@@ -194,7 +200,10 @@ int cli_cmd_host_detach(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 		res = env_open(cli, &env);
 	if (res < 0)
 		return res;
+	progress_begin(&progress, cli);
+	progress_show(&progress, "the device to be gone", NULL, 0, 0);
 	res = host_detach(&env, &req, &cli->err);
+	progress_end(&progress);
 	(void)close(env.cancel_fd);
 	if (res < 0)
 		return res;
@@ -224,13 +233,17 @@ int cli_cmd_host_list(struct cli *cli, const struct cli_cmd *cmd, json_t *params
 int cli_cmd_host_wait_size(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
 	uint64_t size = (uint64_t)json_integer_value(json_object_get(cli->values, "SIZE"));
+	const char *device = cli_text(cli, "DEVICE");
+	struct progress progress;
 	struct host_env env;
 	int res = env_open(cli, &env);
 
 	if (res < 0)
 		return res;
-	res = host_wait_size(&env, cli_text(cli, "DEVICE"), size, cli->timeout_ms, &size,
-			     &cli->err);
+	progress_begin(&progress, cli);
+	progress_show(&progress, "the new size", device, 0, 0);
+	res = host_wait_size(&env, device, size, cli->timeout_ms, &size, &cli->err);
+	progress_end(&progress);
 	(void)close(env.cancel_fd);
 	if (res == 0)
 		fprintf(cli->out, cli->json ? "{\"size\": %" PRIu64 "}\n" : "%" PRIu64 "\n", size);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 
 #define WORK_POLL_MS 500
 
@@ -267,39 +269,76 @@ int cli_cmd_volume_changed(struct cli *cli, const struct cli_cmd *cmd, json_t *p
 	return res;
 }
 
-/* Prints a line whenever it has got further, to people only. */
-static int work_wait(struct cli *cli)
+/* How much is left, and the most that was to do at once: what has ended is in the list no more, and shall not make the rest look less. */
+struct work_left {
+	uint64_t bytes, most;
+	const char *kind, *waits_for; /* of the first; borrowed from work; NULL: there is none */
+};
+
+static void work_add(struct work_left *left, const json_t *work)
 {
-	json_int_t told = -1;
+	const json_t *one;
+	uint64_t total = 0;
+	size_t i;
+
+	*left = (struct work_left){.most = left->most};
+	json_array_foreach (work, i, one) {
+		json_int_t done = json_integer_value(json_object_get(one, "done_bytes"));
+		json_int_t of = json_integer_value(json_object_get(one, "total_bytes"));
+
+		if (i == 0) {
+			left->kind = json_string_value(json_object_get(one, "kind"));
+			left->waits_for = json_string_value(json_object_get(one, "waits_for"));
+		}
+		total += of > 0 ? (uint64_t)of : 0;
+		left->bytes += of > done ? (uint64_t)(of - done) : 0;
+	}
+	left->most = total > left->most ? total : left->most;
+}
+
+/* Until there is no work on any volume. */
+static int work_wait_all(struct cli *cli, struct progress *progress)
+{
+	struct work_left left = {0};
 
 	for (;;) {
-		json_t *work;
-		json_int_t done = 0, total = 0;
+		_cleanup_json_ json_t *work = NULL;
 		int res = cli_call(cli, "litepool_volume_work", NULL, &work);
-		bool none;
 
 		if (res != 0)
 			return res;
-		for (size_t i = 0; i < json_array_size(work); i++) {
-			const json_t *one = json_array_get(work, i);
-
-			done += json_integer_value(json_object_get(one, "done_bytes"));
-			total += json_integer_value(json_object_get(one, "total_bytes"));
-		}
-		none = json_array_size(work) == 0;
-		json_decref(work);
-		if (none)
+		work_add(&left, work);
+		if (left.kind || left.most)
+			progress_show(progress, left.kind ? left.kind : "work", left.waits_for,
+				      left.most - left.bytes, left.most);
+		if (json_array_size(work) == 0)
 			return 0;
-		if (!cli->json && total > 0 && done * 100 / total != told) {
-			told = done * 100 / total;
-			fprintf(cli->out, "%d %%\n", (int)told);
-			fflush(cli->out);
-		}
 		if (cli_interrupted(WORK_POLL_MS))
 			return err_set(
 				&cli->err, -EINTR,
 				"interrupted; the work goes on: litepool engine volume work");
 	}
+}
+
+static int work_wait(struct cli *cli)
+{
+	struct progress progress;
+	int res;
+
+	progress_begin(&progress, cli);
+	res = work_wait_all(cli, &progress);
+	progress_end(&progress);
+	return res;
+}
+
+/* "inflating" is "inflated" when it was waited for; "deleted" stays. */
+static void done_print(const struct cli *cli, const struct cli_cmd *cmd)
+{
+	size_t len = strlen(cmd->done);
+	bool goes_on = len > 3 && strcmp(cmd->done + len - 3, "ing") == 0;
+
+	fprintf(cli->out, "%.*s%s\n", (int)(goes_on ? len - 3 : len), cmd->done,
+		goes_on ? "ed" : "");
 }
 
 int cli_cmd_volume_wait(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
@@ -311,7 +350,9 @@ int cli_cmd_volume_wait(struct cli *cli, const struct cli_cmd *cmd, json_t *para
 		return res;
 	if (cli_given(cli, "wait"))
 		res = work_wait(cli);
-	if (res == 0)
+	if (res == 0 && cli_given(cli, "wait") && !cli->json)
+		done_print(cli, cmd);
+	else if (res == 0)
 		cli_print(cli, cmd, result);
 	json_decref(result);
 	return res;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* up, down, status: LitePool on this machine. */
+/* up, down: LitePool on this machine. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "cli/api.h"
+#include "cli/progress.h"
 #include "cli/up.h"
 #include "kube/client.h"
 #include "kube/conditions.h"
@@ -25,7 +26,7 @@
 
 static char server_of[UP_PATH_MAX + 32], engine_of[UP_PATH_MAX + 32];
 
-static int opts_take(struct cli *cli, struct up_opts *opts)
+int up_opts_take(struct cli *cli, struct up_opts *opts)
 {
 	const char *dir = cli_text(cli, "no-systemd"), *node = cli_text(cli, "node");
 
@@ -73,7 +74,8 @@ static int parts_check(struct cli *cli, const struct up_opts *opts, int n_parts)
 }
 
 /* Until the API answers, and, with node, has the node Ready. The first n_parts are started. */
-static int ready_wait(struct cli *cli, const struct up_opts *opts, int n_parts, const char *node)
+static int ready_look(struct cli *cli, const struct up_opts *opts, int n_parts, const char *node,
+		      struct progress *progress)
 {
 	uint64_t end = process_boot_ms() + (uint64_t)cli->timeout_ms;
 	int res;
@@ -92,6 +94,8 @@ static int ready_wait(struct cli *cli, const struct up_opts *opts, int n_parts, 
 		if (process_boot_ms() > end)
 			break;
 		cli->err = (struct err){0};
+		progress_show(progress, node ? "the node to be ready" : "the API to answer", node,
+			      0, 0);
 		(void)api_pause(-1, LOOK_MS);
 	}
 	if (node)
@@ -100,6 +104,17 @@ static int ready_wait(struct cli *cli, const struct up_opts *opts, int n_parts, 
 			       cli->timeout_ms / 1000, node);
 	return err_set(&cli->err, -ETIMEDOUT, "the API does not answer after %d s",
 		       cli->timeout_ms / 1000);
+}
+
+static int ready_wait(struct cli *cli, const struct up_opts *opts, int n_parts, const char *node)
+{
+	struct progress progress;
+	int res;
+
+	progress_begin(&progress, cli);
+	res = ready_look(cli, opts, n_parts, node, &progress);
+	progress_end(&progress);
+	return res;
 }
 
 static int pool_file(struct cli *cli, const struct up_opts *opts, const char *pool, char *path,
@@ -234,7 +249,7 @@ int cli_cmd_up(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
 	bool stay = cli_given(cli, "foreground");
 	struct up_opts opts;
-	int cancel_fd = -1, res = opts_take(cli, &opts);
+	int cancel_fd = -1, res = up_opts_take(cli, &opts);
 
 	if (res == 0 && stay && !opts.dir[0])
 		return err_set(&cli->err, -EINVAL, "--foreground goes with --no-systemd DIR");
@@ -293,7 +308,7 @@ static int attached_check(struct cli *cli)
 int cli_cmd_down(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
 	struct up_opts opts;
-	int res = opts_take(cli, &opts);
+	int res = up_opts_take(cli, &opts);
 
 	if (res == 0)
 		res = attached_check(cli);
@@ -303,40 +318,4 @@ int cli_cmd_down(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 		fprintf(cli->out, "all is ended; state and data stay%s%s\n",
 			opts.dir[0] ? " in " : "", opts.dir);
 	return res;
-}
-
-int cli_cmd_up_status(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
-{
-	static const struct cli_column columns[] = {{"PART", "part", CLI_AS_TEXT},
-						    {"STATE", "state", CLI_AS_TEXT},
-						    {"PID", "pid", CLI_AS_TEXT},
-						    {NULL}};
-	_cleanup_json_ json_t *rows = json_array(), *nodes = NULL;
-	struct up_opts opts;
-	bool good = true;
-	int res = opts_take(cli, &opts);
-
-	if (res < 0)
-		return res;
-	for (int part = 0; part < UP_PARTS; part++) {
-		pid_t pid = opts.dir[0] ? up_local_pid(&opts, (enum up_part)part) : 0;
-		char state[64];
-
-		(void)snprintf(state, sizeof(state), "%s", pid ? "active" : "not running");
-		if (!opts.dir[0])
-			up_systemd_state((enum up_part)part, state, sizeof(state));
-		good = good && !strcmp(state, "active");
-		(void)json_array_append_new(
-			rows, json_pack("{s:s, s:s, s:o}", "part", up_part_names[part], "state",
-					state, "pid", pid ? json_integer(pid) : json_null()));
-	}
-	if (!api_print_raw(cli, rows)) {
-		cli_print_table(cli->out, rows, columns);
-		fputc('\n', cli->out);
-		if (good && api_list(cli, "StorageNode", NULL, NULL, &nodes) == 0)
-			api_print_list(cli, api_noun_of_kind("StorageNode"), nodes);
-	}
-	return good ? 0
-		    : err_set(&cli->err, -ENOENT, "not all of it runs. Start it: litepool up%s%s",
-			      opts.dir[0] ? " --no-systemd " : "", opts.dir);
 }

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 
 #define LOOK_MS 50
 
@@ -79,13 +80,11 @@ static int ended(struct cli *cli, const json_t *report)
 		       text_of(report, "step"), text_of(report, "error"));
 }
 
-int cli_cmd_upgrade(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+static int upgrade_wait(struct cli *cli, struct progress *progress, json_t **ret)
 {
-	_cleanup_json_ json_t *started = NULL;
-	int res = cli_call(cli, cmd->method, params, &started);
-
-	while (res == 0) {
+	for (;;) {
 		_cleanup_json_ json_t *report = NULL;
+		int res;
 
 		/* The connection goes from one engine to the next; an engine that died is looked for again. */
 		res = cli_call(cli, "litepool_upgrade_status", NULL, &report);
@@ -93,12 +92,28 @@ int cli_cmd_upgrade(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 			return err_prefix(&cli->err,
 					  "the upgrade was begun, and its end is unknown "
 					  "(litepool engine status)");
-		if (strcmp(text_of(report, "state"), "running") != 0)
-			return ended(cli, report);
+		if (strcmp(text_of(report, "state"), "running") != 0) {
+			*ret = json_incref(report);
+			return 0;
+		}
+		progress_show(progress, "the new engine", text_of(report, "step"), 0, 0);
 		if (cli_interrupted(LOOK_MS))
 			return err_set(&cli->err, -EINTR,
 				       "the upgrade goes on; litepool engine rpc "
 				       "litepool_upgrade_abort gives it up");
 	}
-	return res;
+}
+
+int cli_cmd_upgrade(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
+{
+	_cleanup_json_ json_t *started = NULL, *report = NULL;
+	struct progress progress;
+	int res = cli_call(cli, cmd->method, params, &started);
+
+	if (res != 0)
+		return res;
+	progress_begin(&progress, cli);
+	res = upgrade_wait(cli, &progress, &report);
+	progress_end(&progress);
+	return res == 0 ? ended(cli, report) : res;
 }

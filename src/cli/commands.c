@@ -27,6 +27,9 @@
 #define ARG_BLOCK_SIZE {"block-size", CLI_U64, "block_size", "512 or 4096 [4096]", false}
 #define ARG_UUID       {"uuid", CLI_TEXT, "uuid", "UUID of the device [random, then kept]", false}
 
+#define ARG_SCRUB_WAIT                                                                             \
+	{"wait", CLI_FLAG, NULL, "until it has gone through, and show what it found", false}
+
 const struct cli_cmd cli_commands[] = {
 	{.words = "engine status",
 	 .summary = "Shows version, state, reactors, buffers and what could not be loaded.",
@@ -417,9 +420,11 @@ const struct cli_cmd cli_commands[] = {
 	 .example = "litepool pool scrub start p0 --rate 100M",
 	 .args = ARGS({"POOL", CLI_TEXT, "lvs_name", "name or UUID of the pool", false},
 		      {"rate", CLI_SIZE, "bytes_per_s", "bytes per second [64M]", false},
-		      {"restart", CLI_FLAG, "restart", "from the beginning", false}),
+		      {"restart", CLI_FLAG, "restart", "from the beginning", false},
+		      ARG_SCRUB_WAIT),
 	 .method = "litepool_pool_scrub_start",
-	 .done = "scrub runs"},
+	 .done = "scrub runs",
+	 .run = cli_cmd_pool_scrub},
 	{.words = "pool scrub stop",
 	 .summary = "Stops the scrub of a pool; the next start goes on there.",
 	 .example = "litepool pool scrub stop p0",
@@ -429,8 +434,10 @@ const struct cli_cmd cli_commands[] = {
 	{.words = "pool scrub status",
 	 .summary = "Shows how far the scrub of a pool is and what it has found.",
 	 .example = "litepool pool scrub status p0",
-	 .args = ARGS({"POOL", CLI_TEXT, "lvs_name", "name or UUID of the pool", false}),
-	 .method = "litepool_pool_scrub_status"},
+	 .args = ARGS({"POOL", CLI_TEXT, "lvs_name", "name or UUID of the pool", false},
+		      ARG_SCRUB_WAIT),
+	 .method = "litepool_pool_scrub_status",
+	 .run = cli_cmd_pool_scrub},
 	{.words = "preflight",
 	 .summary = "Says what this machine lacks for LitePool, how to put it right, and which "
 		    "disks are free.",

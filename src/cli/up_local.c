@@ -96,6 +96,19 @@ pid_t up_local_pid(const struct up_opts *opts, enum up_part part)
 	return pid > 1 && start > 0 && start_time((pid_t)pid) == start ? (pid_t)pid : 0;
 }
 
+/* The file is written when the process is started, and only then. */
+void up_local_state(const struct up_opts *opts, enum up_part part, struct up_state *ret)
+{
+	char path[UP_PATH_MAX + 64];
+	struct stat st;
+
+	*ret = (struct up_state){.pid = up_local_pid(opts, part)};
+	(void)snprintf(ret->state, sizeof(ret->state), "%s", ret->pid ? "active" : "not running");
+	path_in(opts, "run", up_part_names[part], ".pid", path);
+	if (ret->pid && stat(path, &st) == 0)
+		ret->since_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u;
+}
+
 static int pid_write(const struct up_opts *opts, enum up_part part, pid_t pid, struct err *err)
 {
 	char path[UP_PATH_MAX + 64];

@@ -6,11 +6,17 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "cli/up.h"
 #include "rt/command.h"
 
 #define AGENT_DEFAULTS "/etc/default/litepool-agent"
 #define START_MS       120000
+
+#define SHOW_MS        10000
+#define SHOW_MAX       ((size_t)64 << 10)
+#define SECONDS_MAX    UINT64_C(7258118400) /* the year 2200: no product with ns is too large */
+#define NS_PER_S       UINT64_C(1000000000)
 
 #define UNITS          "litepool-controller.service", "litepool-engine.service", "litepool-agent.service"
 
@@ -71,20 +77,47 @@ int up_systemd_stop(struct err *err)
 	return systemctl(disable, err);
 }
 
-void up_systemd_state(enum up_part part, char *state, size_t size)
+/* The value behind "KEY=" in systemctl's lines; "": it is not there. */
+static const char *value_of(const char *text, const char *key, char *buf, size_t size)
+{
+	size_t len = strlen(key);
+	const char *line = text;
+
+	buf[0] = '\0';
+	while (line && (strncmp(line, key, len) != 0 || line[len] != '=')) {
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	if (line)
+		(void)snprintf(buf, size, "%.*s", (int)strcspn(line + len + 1, "\n"),
+			       line + len + 1);
+	return buf;
+}
+
+void up_systemd_state(enum up_part part, struct up_state *ret)
 {
 	_cleanup_free_ struct command_result *result = malloc(sizeof(*result));
-	char unit[64];
-	const char *const argv[] = {"systemctl", "is-active", unit, NULL};
+	_cleanup_free_ char *text = NULL;
+	char unit[64], value[64];
+	const char *const argv[] = {"systemctl",
+				    "show",
+				    "--timestamp=unix",
+				    "--property=ActiveState,MainPID,ActiveEnterTimestamp",
+				    unit,
+				    NULL};
 	struct err err = {0};
+	uint64_t number;
 
+	*ret = (struct up_state){.state = "unknown"};
 	(void)snprintf(unit, sizeof(unit), "litepool-%s.service", up_part_names[part]);
-	(void)snprintf(state, size, "unknown");
-	/* Its status is not 0 for all but "active": the word says more. */
-	if (!result || command_run(argv, START_MS, result, &err) < 0)
+	if (!result || command_read(argv, SHOW_MS, SHOW_MAX, &text, result, &err) < 0)
 		return;
-	/* A word, and a blank for the end of its line. */
-	result->output[strcspn(result->output, " ")] = '\0';
-	if (result->output[0])
-		(void)snprintf(state, size, "%.30s", result->output);
+	if (value_of(text, "ActiveState", value, sizeof(value))[0])
+		(void)snprintf(ret->state, sizeof(ret->state), "%s", value);
+	if (str_to_u64(value_of(text, "MainPID", value, sizeof(value)), 0, INT32_MAX, &number))
+		ret->pid = (pid_t)number;
+	/* "@1767225600": when it began to be active; "" while it never was. What ended is not since then. */
+	if (value_of(text, "ActiveEnterTimestamp", value, sizeof(value))[0] == '@' && ret->pid &&
+	    str_to_u64(value + 1, 1, SECONDS_MAX, &number))
+		ret->since_ns = number * NS_PER_S;
 }

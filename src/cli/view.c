@@ -26,8 +26,7 @@ uint64_t api_size_at(const json_t *obj, const char *path)
 	return value && kube_size_parse(value, &bytes, &why) ? bytes : 0;
 }
 
-/* "42s", "17m", "5h", "12d" since then; "-" when it is no time. */
-static void age_format(const char *time, char *cell, size_t size)
+void api_age(const char *time, char *cell, size_t size)
 {
 	uint64_t then, now = process_wall_ns(), s;
 
@@ -57,7 +56,7 @@ static json_t *cell_of(const struct api_column *column, const json_t *obj)
 			(void)str_size(api_size_at(obj, column->path), text, sizeof(text));
 		break;
 	case API_AGE:
-		age_format(kube_str(obj, column->path), text, sizeof(text));
+		api_age(kube_str(obj, column->path), text, sizeof(text));
 		break;
 	case API_CONDITION: {
 		const char *status = kube_str(kube_condition_get(obj, column->path), "status");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --wait: looks at one object until it is as it shall be. It looks again and again rather than watching: one object is cheap, and a look cannot be missed. */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "cli/api.h"
+#include "cli/progress.h"
 #include "kube/text.h"
 #include "rt/blocking.h"
 #include "rt/process.h"
@@ -29,21 +29,6 @@ bool api_pause(int cancel_fd, int ms)
 	return blocking_wait_readable(cancel_fd, -1, blocking_deadline(ms)) == -ETIMEDOUT;
 }
 
-static void progress(const char *what, const char *why, uint64_t ms)
-{
-	if (!isatty(STDERR_FILENO))
-		return;
-	fprintf(stderr, "\r\033[K%3" PRIu64 " s  waiting for %s%s%.100s", ms / 1000, what,
-		why && why[0] ? ": " : "", why ? why : "");
-	fflush(stderr);
-}
-
-static void progress_end(void)
-{
-	if (isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
-}
-
 /* One look: as api_wait.look, with a lost connection as "not yet". */
 static int look(struct cli *cli, const struct api_wait *wait, json_t **ret, const char **why)
 {
@@ -63,10 +48,12 @@ int api_wait(struct cli *cli, const struct api_wait *wait, json_t **ret)
 	int pause_ms = LOOK_MS_MIN, res = 0, cancel_fd;
 	json_t *obj = NULL;
 	const char *why = NULL;
+	struct progress progress;
 
 	cancel_fd = blocking_signal_fd(&cli->err);
 	if (cancel_fd < 0)
 		return cancel_fd;
+	progress_begin(&progress, cli);
 	for (;;) {
 		json_decref(obj);
 		obj = NULL;
@@ -75,7 +62,7 @@ int api_wait(struct cli *cli, const struct api_wait *wait, json_t **ret)
 		now = process_boot_ms();
 		if (res != 0 || now - begin >= (uint64_t)cli->timeout_ms)
 			break;
-		progress(wait->what, why, now - begin);
+		progress_show(&progress, wait->what, why, 0, 0);
 		if (!api_pause(cancel_fd, pause_ms)) {
 			res = err_set(&cli->err, -ECANCELED,
 				      "interrupted; it goes on without this");
@@ -83,7 +70,7 @@ int api_wait(struct cli *cli, const struct api_wait *wait, json_t **ret)
 		}
 		pause_ms = pause_ms * 2 > LOOK_MS_MAX ? LOOK_MS_MAX : pause_ms * 2;
 	}
-	progress_end();
+	progress_end(&progress);
 	if (res == 0)
 		res = err_set(&cli->err, -ETIMEDOUT,
 			      "waited %d s for %s%s%s. It goes on without this; see: litepool "

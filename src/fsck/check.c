@@ -19,11 +19,19 @@ struct checking {
 	json_t *findings;
 	unsigned round;
 	struct fsck_notes notes;
-	unsigned tenths; /* of the data, told */
 };
+
+static void progress(void *ctx, uint64_t clusters, uint64_t of)
+{
+	struct checking *c = ctx;
+
+	if (c->opts->progress)
+		c->opts->progress(c->opts->ctx, clusters * LAYOUT_CLUSTER, of * LAYOUT_CLUSTER);
+}
 
 static void print_finding(struct checking *c, unsigned round, const struct check_finding *f)
 {
+	progress(c, 0, 0);
 	if (round != c->round)
 		fprintf(c->out, "\nLooking again after mending:\n");
 	c->round = round;
@@ -51,18 +59,6 @@ static void finding(void *ctx, unsigned round, const struct check_finding *f)
 	if (json && f->place != UINT64_MAX)
 		json_object_set_new(json, "offset", json_integer(offset));
 	json_array_append_new(c->findings, json);
-}
-
-/* For people who wait; hours, perhaps. */
-static void progress(void *ctx, uint64_t clusters, uint64_t of)
-{
-	struct checking *c = ctx;
-	unsigned tenths = (unsigned)(clusters * 10 / of);
-	char size[16];
-
-	for (; c->tenths < tenths; c->tenths++)
-		fprintf(stderr, "data: %u %% of %s\n", (c->tenths + 1) * 10,
-			str_size(of * LAYOUT_CLUSTER, size, sizeof(size)));
 }
 
 static void begin(struct session *session)
@@ -182,6 +178,7 @@ int fsck_check(FILE *out, const struct fsck_check_opts *opts, struct err *err)
 	res = session_run(&c.session, begin, err);
 	session_close(&c.session);
 	status = check_exit_code(res, &c.result);
+	progress(&c, 0, 0);
 	if (!res && opts->json)
 		print_json(&c, status);
 	else if (!res)

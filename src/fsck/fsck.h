@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -15,7 +16,10 @@ struct fsck_check_opts {
 	const char *path;   /* a file or block device */
 	const char *socket; /* an engine's, beside which its notes are */
 	bool repair;
-	bool data; /* every block of data is read, and held against its sum; progress goes to stderr */
+	bool data; /* every block of data is read, and held against its sum */
+	/* How many bytes of the data are read; total 0: lines are about to be printed. May be NULL. */
+	void (*progress)(void *ctx, uint64_t done, uint64_t total);
+	void *ctx;
 	const char *const *accept; /* volumes and snapshots whose loss is accepted */
 	unsigned n_accept;
 	bool json;

@@ -438,16 +438,18 @@ json_t *pool_scrub_json(const struct pool *pool)
 	uint64_t at = s ? s->cluster : sb->scrub_cluster;
 
 	if (!s)
-		return json_pack("{s:s, s:I, s:I}", "state", "stopped", "cluster", (json_int_t)at,
-				 "end_cluster", (json_int_t)sb->end_cluster);
-	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}",
-			 "state", step_name[s->step], "complete", s->complete, "cluster",
-			 (json_int_t)at, "end_cluster", (json_int_t)sb->end_cluster, "bytes_per_s",
-			 (json_int_t)(s->bytes_per_s == UINT64_MAX ? 0 : s->bytes_per_s),
-			 "clusters_read", (json_int_t)s->clusters_read, "bytes_read",
-			 (json_int_t)s->bytes_read, "pages_checked", (json_int_t)s->pages_checked,
-			 "problems_found", (json_int_t)s->found, "mended", (json_int_t)s->mended,
-			 "unreadable_blocks", (json_int_t)s->unreadable, "wrong_blocks",
-			 (json_int_t)s->wrong, "passes", (json_int_t)s->passes, "problems",
-			 s->problems);
+		return json_pack("{s:s, s:I, s:I, s:I}", "state", "stopped", "cluster",
+				 (json_int_t)at, "end_cluster", (json_int_t)sb->end_cluster,
+				 "cluster_bytes", (json_int_t)LAYOUT_CLUSTER);
+	return json_pack(
+		"{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}",
+		"state", step_name[s->step], "complete", s->complete, "cluster", (json_int_t)at,
+		"end_cluster", (json_int_t)sb->end_cluster, "cluster_bytes",
+		(json_int_t)LAYOUT_CLUSTER, "bytes_per_s",
+		(json_int_t)(s->bytes_per_s == UINT64_MAX ? 0 : s->bytes_per_s), "clusters_read",
+		(json_int_t)s->clusters_read, "bytes_read", (json_int_t)s->bytes_read,
+		"pages_checked", (json_int_t)s->pages_checked, "problems_found",
+		(json_int_t)s->found, "mended", (json_int_t)s->mended, "unreadable_blocks",
+		(json_int_t)s->unreadable, "wrong_blocks", (json_int_t)s->wrong, "passes",
+		(json_int_t)s->passes, "problems", s->problems);
 }

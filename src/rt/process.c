@@ -12,14 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/cleanup.h"
+
+#define COLUMNS_DEFAULT 80 /* of a terminal that does not know its width, such as a serial line */
 
 static int signal_fd = -1, end_fd = -1; /* of the process, for its whole life */
 
@@ -119,6 +123,15 @@ uint64_t process_raise_nofile(void)
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit); /* what is in force is read below */
 	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 0 : limit.rlim_cur;
+}
+
+unsigned process_terminal_columns(int fd)
+{
+	struct winsize size = {0};
+
+	if (!isatty(fd))
+		return 0;
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : COLUMNS_DEFAULT;
 }
 
 uint64_t process_wall_ns(void)

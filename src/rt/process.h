@@ -30,6 +30,9 @@ int process_notify(const char *text);
 /* Raises the soft limit of open files to the hard one: a connection is a descriptor, and 1024, a usual soft limit, are few. The limit now in force. */
 uint64_t process_raise_nofile(void);
 
+/* How wide the terminal at fd is, 80 if it does not say; 0: fd is no terminal. Any thread. */
+unsigned process_terminal_columns(int fd);
+
 /* Wall clock, ns since the epoch: for log lines. Any thread. */
 uint64_t process_wall_ns(void);
 /* Never goes back and counts while the host is suspended (CLOCK_BOOTTIME), ms: for leases, which run out then, too. Any thread. */

@@ -53,5 +53,45 @@ check "the sockets stay when the supervisor is replaced" same "$(value litepool-
 # What dies is back within a second: systemd gives up on nobody, and waits a tenth of it at most.
 check "systemd starts the supervisor again for ever" same "$(value litepool-engine Restart)$(value litepool-engine StartLimitIntervalSec)" always0
 check "... and soon" has "$(value litepool-engine RestartSec)" '^([0-9]|[1-9][0-9]|100)ms$'
+# ---- litepool status, on what systemctl would say ----
+mkdir "$work/bin" "$work/units"
+cat > "$work/bin/systemctl" << 'END'
+#!/bin/bash
+# Of a system with the units in $UNITS; what is not asked as litepool status asks it is an error.
+[ "$1" = show ] || { echo "systemctl $*: not expected" >&2; exit 1; }
+cat "$UNITS/${!#}"
+END
+chmod +x "$work/bin/systemctl"
+unit() { printf 'MainPID=%s\nActiveState=%s\nActiveEnterTimestamp=%s\n' "$2" "$3" "${4:-}" > "$work/units/litepool-$1.service"; }
+status() { UNITS=$work/units PATH=$work/bin:$PATH "$cli_bin" -s "$socket" --server "unix:$work/none.sock" status "$@"; }
+row() { local got; got=$(status 2>&1) || true; has "$got" "^$1"; }
+unit controller 4711 active @1767225600
+unit agent 4713 active @1767225660
+unit engine 0 inactive
+refused "status: what does not run is told" "not all of it runs. Start it: litepool up" status
+check "... by its unit's state" row "engine +inactive +- +- +-$"
+unit engine 4712 active @1767225630
+check "... an engine that does not answer is not active" row "engine +not answering +-"
+check "... and its supervisor is seen" row "supervisor +active +4712 +[0-9]+d +2026-01-01T00:00:30Z$"
+check "an engine" start_engine
+check "status: all runs" status
+check "... the controller's process, since when" row "controller +active +4711 +[0-9]+d +2026-01-01T00:00:00Z$"
+check "... the agent's" row "agent +active +4713 +[0-9]+d +2026-01-01T00:01:00Z$"
+check "... the supervisor's" row "supervisor +active +4712"
+check "... the engine's own, as it says it" row "engine +active +$engine_pid +[0-9]+[smh] +20"
+check "... as JSON" same "$(status -o json | json '[(p["part"], p["pid"]) for p in j]')" "[('controller', 4711), ('supervisor', 4712), ('engine', $engine_pid), ('agent', 4713)]"
+unit engine "$engine_pid" active @1767225630
+check "an engine without a supervisor is one row" same "$(status -o json | json '[p["part"] for p in j]')" "['controller', 'engine', 'agent']"
+unit agent 0 failed @1767225660
+check "a unit that failed is told, without a process" row "agent +failed +- +- +-$"
+refused "... and is an error" "not all of it runs" status
+printf 'nonsense\n' > "$work/units/litepool-controller.service"
+check "nonsense from systemctl is unknown" row "controller +unknown +-"
+rm "$work/bin/systemctl"
+printf '#!/bin/bash\nexit 1\n' > "$work/bin/systemctl"
+chmod +x "$work/bin/systemctl"
+refused "no answer from systemctl is, too" "not all of it runs" status
+stop_engine || exit 1
+
 check "a reload is an upgrade" has "$(value litepool-engine ExecReload)" "^/usr/bin/litepool engine upgrade "
 done_testing

@@ -28,6 +28,17 @@ check "up" prints "pool guest-file on" lp up --addresses 127.0.0.1 --file 200M
 check "all are active" same "$(each is-active)" "active active active "
 check "and will be after a start of the machine" same "$(each is-enabled)" "enabled enabled enabled "
 check "status knows the node" prints "guest " lp status
+row() { local all; all=$(lp status 2>&1); grep -qE "$1" <<< "$all" || { echo "no /$1/ in: $all"; return 1; }; }
+engine_told() {
+    local pid
+    pid=$(lp engine rpc litepool_engine_status | sed -n 's/^ *"pid": \([0-9]*\),.*/\1/p' | head -n 1)
+    [ "$pid" != "$(shows engine MainPID)" ] && row "^engine +active +$pid +[0-9]+[smh] +20"
+}
+for part in controller agent; do
+    check "status: the $part's process, since when" row "^$part +active +$(shows $part MainPID) +[0-9]+[smh] +20"
+done
+check "status: the engine's supervisor" row "^supervisor +active +$(shows engine MainPID) +[0-9]+[smh] +20"
+check "status: the engine, which is another process" engine_told
 check "up again is fine" prints "node guest is ready" lp up --addresses 127.0.0.1 --file 200M
 check "a volume" lp volume create v1 64M --wait
 d=$(lp attach v1) && ok "is attached: $d" || not_ok "attach: $d"
