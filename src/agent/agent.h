@@ -124,6 +124,7 @@ struct status {
 	struct agent *a;
 	const struct kube_resource *res;
 	json_t *before, *obj; /* owned */
+	bool not_carried_out; /* observedGeneration stays: the spec is not looked at, or not followed */
 };
 int status_begin(struct agent *a, const char *kind, const json_t *obj, struct status *ret);
 void status_fini(struct status *s);
@@ -140,7 +141,9 @@ __attribute__((format(printf, 5, 6))) void status_condition(struct status *s, co
 							    bool ok, const char *reason,
 							    const char *fmt, ...);
 void status_condition_remove(struct status *s, const char *type);
-/* Writes it when it has changed. 0; -EBUSY: the object has changed meanwhile: look again. */
+/*
+ * Writes it when it has changed. observedGeneration of a volume says that its engine allows nobody whom the spec of that generation does not: detach and
+ * CSI's unpublish wait for it. 0; -EBUSY: the object has changed meanwhile: look again. */
 int status_commit(struct status *s);
 
 /* Takes the finalizer off. 0 also when the object is gone. */

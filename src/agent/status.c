@@ -126,8 +126,9 @@ int status_commit(struct status *s)
 		json_decref(changed);
 		return 0;
 	}
-	(void)json_object_set(changed, "observedGeneration",
-			      kube_at(s->obj, "metadata.generation"));
+	if (!s->not_carried_out)
+		(void)json_object_set(changed, "observedGeneration",
+				      kube_at(s->obj, "metadata.generation"));
 	patch = json_pack("{s:{s:s}, s:o}", "metadata", "resourceVersion",
 			  kube_str(s->obj, "metadata.resourceVersion"), "status", changed);
 	rc = kube_merge(s->a->api, &ref, patch, NULL, &error);

@@ -108,8 +108,10 @@ static int tell_failed(struct volume_work *w)
 	status_set_text(&s, "reason", w->err.text);
 	if (!strcmp(w->reason, "DataMissing"))
 		status_set_text(&s, "phase", "Failed");
+	volume_fence(w);
 	if (w->attached)
 		tell_attached(&s, w->attached);
+	s.not_carried_out = !w->attached;
 	status_condition(&s, "Ready", false, w->reason, "%s", w->err.text);
 	rc = status_commit(&s);
 	return rc ? rc : -EIO; /* later and later */
@@ -146,6 +148,10 @@ static int tell_kept(struct volume_work *w, const char *reason, const char *text
 
 	if (status_begin(w->a, "StorageVolume", w->volume, &s))
 		return -ENOMEM;
+	volume_fence(w);
+	if (w->attached)
+		tell_attached(&s, w->attached);
+	s.not_carried_out = !w->attached;
 	status_condition(&s, "Deleted", false, reason, "%s", text);
 	rc = status_commit(&s);
 	return rc ? rc : AGAIN_MS;
@@ -188,6 +194,7 @@ static int not_served(struct volume_work *w, const char *reason, int code, const
 		return AGAIN_MS; /* nothing was promised yet */
 	if (status_begin(w->a, "StorageVolume", w->volume, &s))
 		return -ENOMEM;
+	s.not_carried_out = true; /* the engine has whom it had */
 	status_condition(&s, "Ready", false, reason, "%s", text);
 	rc = status_commit(&s);
 	return rc ? rc : AGAIN_MS;

@@ -30,6 +30,11 @@ int volume_limits(struct volume_work *w); /* QoS */
 int volume_export(struct volume_work *w); /* subsystem, namespace, listeners */
 /* Hosts. What could not be allowed is in w->err with 0 (w->reason set): the rest is done. */
 int volume_hosts(struct volume_work *w);
+/*
+ * After a failure of one of these: throws out who shall not be in, so that a volume that cannot be as it is declared holds up no detach. Sets w->attached
+ * when it is known; w->err and w->reason stay.
+ */
+void volume_fence(struct volume_work *w);
 
 /* The StorageSnapshot that a volume is made of, of any engine: a new reference; NULL: it is not there or not ready, with w->err and w->reason. */
 json_t *volume_source_snapshot(struct volume_work *w, const char *name);

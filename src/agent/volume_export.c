@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/lvm.h"
 #include "agent/volume.h"
 #include "base/json.h"
 #include "kube/meta.h"
@@ -340,4 +341,35 @@ int volume_hosts(struct volume_work *w)
 	w->reason = reason;
 	w->err = refused;
 	return 0;
+}
+
+static int fence(struct volume_work *w)
+{
+	_cleanup_json_ json_t *wanted = wanted_hosts(w);
+	int rc = look(w);
+
+	if (rc == -ENODEV) {
+		w->attached = json_array();
+		return 0;
+	}
+	if (!rc)
+		rc = hosts_remove(w, wanted);
+	if (!rc)
+		rc = look(w);
+	if (!rc)
+		attached(w);
+	return rc;
+}
+
+void volume_fence(struct volume_work *w)
+{
+	const char *reason = w->reason;
+	struct err err = w->err;
+
+	/* One that is used by its path has no export to look at. */
+	if (w->attached || kube_str(w->volume, "status.devicePath")[0] || lvm_volume_is_local(w))
+		return;
+	(void)fence(w); /* the first failure is what is told */
+	w->reason = reason;
+	w->err = err;
 }

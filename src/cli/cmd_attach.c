@@ -11,8 +11,10 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "cli/api.h"
+#include "cli/progress.h"
 #include "host/attach.h"
 #include "host/identity.h"
+#include "kube/conditions.h"
 #include "kube/meta.h"
 #include "kube/text.h"
 #include "rt/blocking.h"
@@ -163,10 +165,37 @@ static int look_attached(struct cli *cli, const json_t *obj, void *ctx, const ch
 		kube_str(obj, "status.devicePath")[0]);
 }
 
+/* The node whose engine serves it has no Lease any more, or is deleted: nobody there answers. An API that does not answer is no such thing. */
+static bool server_is_lost(struct cli *cli, const json_t *volume)
+{
+	_cleanup_json_ json_t *node = NULL;
+	int res = api_get(cli, "StorageNode", kube_str(volume, "status.nodeName"), &node);
+
+	cli->err = (struct err){0};
+	return res == -ENOENT || (res == 0 && kube_condition_is(node, "Ready", "Unknown"));
+}
+
+/*
+ * The status alone is not enough: an agent may have let the node in and died before it said so. What it says of the spec as it is now, it says after it has thrown out
+ * everybody else.
+ */
 static int look_detached(struct cli *cli, const json_t *obj, void *ctx, const char **why)
 {
-	*why = "its engine has not let it go yet";
-	return !obj || !list_has(kube_at(obj, "status.attachedNodes"), ctx);
+	const char *node = ctx, *server = kube_str(obj, "status.nodeName");
+	bool told = list_has(kube_at(obj, "status.attachedNodes"), node);
+
+	*why = told ? "its engine has not let it go yet" : "its agent has not looked at it yet";
+	if (!obj || (!told && (!server[0] || kube_carried_out(obj))))
+		return 1;
+	if (!server_is_lost(cli, obj))
+		return 0;
+	if (!told)
+		return 1; /* nothing says that it was in; that it is not, its agent sees to when it is back */
+	return err_set(&cli->err, -EHOSTDOWN,
+		       "node %s, which serves the volume, is lost: nobody can say that %s does not "
+		       "reach it any more. It is declared, and %s is thrown out as soon as node %s "
+		       "is back",
+		       server, node, node, server);
 }
 
 /* The paths and the namespace out of status.targets. */
@@ -220,6 +249,7 @@ static int device_connect(struct cli *cli, const json_t *volume)
 	struct host_attach_req req;
 	struct host_attach_result result;
 	_cleanup_json_ json_t *json = NULL;
+	struct progress progress;
 	int res;
 
 	if (kube_str(volume, "status.devicePath")[0])
@@ -230,7 +260,10 @@ static int device_connect(struct cli *cli, const json_t *volume)
 	env.cancel_fd = blocking_signal_fd(&cli->err);
 	if (env.cancel_fd < 0)
 		return env.cancel_fd;
+	progress_begin(&progress, cli);
+	progress_show(&progress, "the device", req.nqn, 0, 0);
 	res = host_attach(&env, &req, &result, &cli->err);
+	progress_end(&progress);
 	(void)close(env.cancel_fd);
 	if (res < 0)
 		return res;
@@ -273,6 +306,7 @@ static int device_disconnect(struct cli *cli, const char *name)
 	_cleanup_json_ json_t *volume = NULL;
 	struct host_attach_req of;
 	struct host_detach_req req;
+	struct progress progress;
 	int res = api_get(cli, "StorageVolume", name, &volume);
 
 	if (res < 0 || json_array_size(kube_at(volume, "status.targets")) == 0)
@@ -281,7 +315,10 @@ static int device_disconnect(struct cli *cli, const char *name)
 	if (res < 0)
 		return res;
 	req = (struct host_detach_req){.nqn = of.nqn, .id = of.id, .timeout_ms = cli->timeout_ms};
+	progress_begin(&progress, cli);
+	progress_show(&progress, "the device to be gone", of.nqn, 0, 0);
 	res = host_detach(&env, &req, &cli->err);
+	progress_end(&progress);
 	return res < 0 ? res : 0;
 }
 

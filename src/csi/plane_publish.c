@@ -4,7 +4,9 @@
  * takes a node out of the latter only when the node's connections are cut and nothing of it can land any more. So:
  *
  *  1. A node is let in only when no other is in either list, unless all share (MULTI_NODE_*).
- *  2. An unpublish ends with success only when the node is in neither list, whether the node itself lives or not.
+ *  2. An unpublish ends with success only when the node is in neither list, whether the node itself lives or not, and the agent has carried out the spec as it is: it may
+ *     have let the node in and died before it said so. Only where that agent's node is lost the lists have to do: whoever is let in next is let in by it, after it has
+ *     thrown out all others.
  *  3. Both lists are decided on together: a change carries the resourceVersion that it was decided on.
  */
 #include <string.h>
@@ -300,6 +302,26 @@ static json_t *unpublish_patch(const json_t *volume, const char *node)
 	return patch;
 }
 
+/* The node that serves the volume is deleted, or its Lease is over. */
+static bool server_is_lost(struct csi_plane *plane, struct csi_op *op, const json_t *volume)
+{
+	_cleanup_json_ json_t *node = NULL;
+	enum grpc_code code =
+		plane_get(plane, op, plane->node, kube_str(volume, "status.nodeName"), &node);
+
+	return code == GRPC_NOT_FOUND ||
+	       (code == GRPC_OK && kube_condition_is(node, "Ready", "Unknown"));
+}
+
+static bool is_fenced(struct csi_plane *plane, struct csi_op *op, const json_t *volume,
+		      const char *node)
+{
+	if (count_at(volume, ALLOWED, node))
+		return false;
+	return !kube_str(volume, "status.nodeName")[0] || kube_carried_out(volume) ||
+	       server_is_lost(plane, op, volume);
+}
+
 enum grpc_code plane_unpublish(void *ctx, struct csi_op *op, const char *volume_id,
 			       const char *node_id)
 {
@@ -325,7 +347,7 @@ enum grpc_code plane_unpublish(void *ctx, struct csi_op *op, const char *volume_
 					   NULL);
 			if (code != GRPC_OK && code != GRPC_ABORTED)
 				return code;
-		} else if (!count_at(volume, ALLOWED, node_id)) {
+		} else if (is_fenced(plane, op, volume, node_id)) {
 			return GRPC_OK;
 		}
 		if (!plane_wait_next(plane, op, &wait))

@@ -85,6 +85,14 @@ bool kube_deleting(const json_t *obj)
 	return kube_at(obj, "metadata.deletionTimestamp") != NULL;
 }
 
+bool kube_carried_out(const json_t *obj)
+{
+	const json_t *seen = json_object_get(json_object_get(obj, "status"), "observedGeneration");
+
+	return json_integer_value(seen) >=
+	       json_integer_value(json_object_get(json_object_get(obj, "metadata"), "generation"));
+}
+
 size_t kube_finalizer_count(const json_t *obj)
 {
 	return json_array_size(kube_at(obj, "metadata.finalizers"));

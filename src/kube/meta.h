@@ -21,6 +21,8 @@ const char *kube_uid(const json_t *obj);
 uint64_t kube_resource_version(const json_t *obj);
 void kube_resource_version_set(json_t *obj, uint64_t version);
 bool kube_deleting(const json_t *obj);
+/* Whoever carries it out has carried out its spec as it is (status.observedGeneration). */
+bool kube_carried_out(const json_t *obj);
 size_t kube_finalizer_count(const json_t *obj);
 bool kube_finalizer_has(const json_t *obj, const char *name);
 void kube_finalizer_add(json_t *obj, const char *name);

@@ -190,6 +190,29 @@ def _():
     assert unpublish(v, "node1") == "OK" and publish(v, "node2")[0] == "OK" and unpublish(v, "node2") == "OK" and delete(v) == "OK"
 
 
+@check("an agent that has not looked at the volume as it is may have let the node in and died before it said so: that is waited for, unless its node is lost")
+def _():
+    v, standin = create("pvc-silent"), processes[1]
+    standin.send_signal(signal.SIGSTOP)
+    api.patch("storagevolumes", obj("storagevolumes", "pvc-silent"), {"spec": {"attachedNodes": ["node1"]}})
+    driver.restart()
+    call = driver.channel.unary_unary("/csi.v1.Controller/ControllerUnpublishVolume", pb.ControllerUnpublishVolumeRequest.SerializeToString,
+                                      pb.ControllerUnpublishVolumeResponse.FromString).future(
+        pb.ControllerUnpublishVolumeRequest(volume_id=v.volume_id, node_id="node1"), timeout=60, wait_for_ready=True)
+    wait_until("the wish", lambda: not obj("storagevolumes", "pvc-silent")["spec"].get("attachedNodes"))
+    try:
+        call.result(timeout=1)
+        raise AssertionError("it ended without the agent")
+    except grpc.FutureTimeoutError:
+        pass
+    node = obj("storagenodes", obj("storagevolumes", "pvc-silent")["status"]["nodeName"])
+    api.patch("storagenodes", node, {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeLost"}]}}, "/status")
+    call.result()
+    api.patch("storagenodes", obj("storagenodes", node["metadata"]["name"]), {"status": node["status"]}, "/status")
+    standin.send_signal(signal.SIGCONT)
+    assert unpublish(v, "node1") == "OK" and delete(v) == "OK"
+
+
 @check("several nodes share a raw block device, and do not let in one who does not share")
 def _():
     v = create("pvc-rwx")

@@ -142,7 +142,7 @@ class Standin:
         if os.path.getsize(path) < size:
             os.truncate(path, size)
         attached = volume["spec"].get("attachedNodes") or []
-        wanted = {"phase": "Ready", "uuid": uid, "size": size, "attachedNodes": attached, "targets": [{
+        wanted = {"phase": "Ready", "uuid": uid, "size": size, "attachedNodes": attached, "observedGeneration": volume["metadata"]["generation"], "targets": [{
             "address": "127.0.0.1", "port": 4420, "nqn": "nqn.2026-11.io.litepool:volume:" + uid, "nsid": 1, "nguid": uid.replace("-", "")}], "devicePath": None}
         if volume["metadata"].get("labels", {}).get("litepool.io/local-path") == "true" and attached == [status["nodeName"]]:
             wanted.update(targets=[], devicePath="/dev/litepool-%s/vol-%s" % (LVM_POOL, uid))

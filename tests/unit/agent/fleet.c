@@ -4,7 +4,8 @@
  *   1. The hosts that an engine allows to a volume are such that users wanted together at some time: who is fenced is gone before another comes.
  *   2. A volume or snapshot is in one engine.
  *   3. No engine is asked to delete, to export no more or to close what is declared.
- *   4. Once a status says that it was made of the spec as it is, the engine allows nobody whom this spec does not.
+ *   4. Once a status says that it was made of the spec as it is (observedGeneration), the engine allows nobody whom this spec does not, whatever else fails: detach and
+ *      CSI's unpublish build on it.
  *   And world.c's: no pool has promised more than it has, a volume stays where it is.
  * In the end (fleet_differs()): each object is as it says, or says why not; engines have nothing else.
  */
@@ -205,22 +206,13 @@ static const json_t *export_of(struct fleet *f, const json_t *volume, struct nod
 	return NULL;
 }
 
-static bool told(const json_t *volume)
-{
-	const json_t *ready = kube_condition_get(volume, "Ready");
-
-	return kube_condition_is(volume, "Ready", "True") &&
-	       json_integer_value(json_object_get(ready, "observedGeneration")) ==
-		       json_integer_value(kube_at(volume, "metadata.generation"));
-}
-
 static void check_hosts(struct fleet *f, const json_t *volume)
 {
 	struct node *node;
 	const json_t *hosts = json_object_get(export_of(f, volume, &node), "hosts");
 	_cleanup_json_ json_t *wanted = hosts_of(f, volume);
 
-	for (size_t i = 0; told(volume) && i < json_array_size(hosts); i++)
+	for (size_t i = 0; kube_carried_out(volume) && i < json_array_size(hosts); i++)
 		if (!lists(wanted, kube_str(json_array_get(hosts, i), "nqn")))
 			fail_msg("volume %s says that it is as declared, and %s is allowed",
 				 kube_name(volume), kube_str(json_array_get(hosts, i), "nqn"));
