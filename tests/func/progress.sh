@@ -59,13 +59,13 @@ check "... shows what it found" has "$(cat "$work/stdout")" '^problems_found +0$
 check "... and no bar" eval '! grep -qa "$(printf "[\r\033]")" "$work/stdout" "$work/stderr"'
 
 # ---- inflate ----
-lp fault add slow0 delay --ops write --delay-us 500000 > /dev/null
+lp fault add slow0 delay --ops write --delay-us 2000000 > /dev/null
 went_on='interrupted; the work goes on'
 check "inflate on a narrow terminal" interrupted ' %  ' 50 engine volume inflate p0/c --wait
 check "... has its amount, and fits" eval 'drawn "[a-z]+  [^\r]*[0-9]+ %  [0-9.]+ [KM]?i?B of [0-9.]+ MiB[^\r]*" && [ "$(widest)" -lt 50 ]'
-check "... and goes on" has "$(lp volume work)" "p0 "
 lp fault remove slow0 > /dev/null
 check "until none is left, as JSON: nothing but JSON" eval 'local_lp -o json engine volume work --wait > "$work/stdout" 2> "$work/stderr" && [ ! -s "$work/stderr" ] && json j < "$work/stdout" | grep -qx "\[\]"'
+check "... and it went on to its end" same "$(rpc bdev_lvol_get_lvols '{"lvs_name":"p0"}' | json '[v["is_clone"] for v in j if v["name"] == "c"]')" "[False]"
 check "with JSON there is no bar on a terminal either" eval 'on 80 -o json pool scrub start p0 --restart --rate 1G --wait && ! grep -qa "$(printf "\033")" "$work/terminal"'
 stop_engine || exit 1
 
@@ -76,7 +76,7 @@ check "... as JSON: nothing else" eval '[ -z "$(local_lp -o json pool check --da
 
 # ---- objects of the API: how long, and why not yet ----
 local_lp volume create v1 1G > /dev/null
-check "waiting for an object on a terminal" eval 'on 60 --timeout 1 volume expand v1 2G --wait; drawn "0:0[0-9]  waiting for volume v1 to have 2 GiB[^\r]*" && cleared && grep -qa "waited 1 s" "$work/terminal" && [ "$(widest)" -lt 60 ]'
+check "waiting for an object on a terminal" eval 'on 60 --timeout 1 volume expand v1 2G --wait; drawn "0:[0-9]+  waiting for volume v1 to have 2 GiB[^\r]*" && cleared && grep -qa "waited 1 s" "$work/terminal" && [ "$(widest)" -lt 60 ]'
 check "... elsewhere a line every few seconds" wait_for grep -q '^0:[0-9]*  waiting for volume v2 to have 2 GiB' "$work/lines"
 wait $beside
 check "... none beside JSON" same "$(grep -c "  waiting for" "$work/beside") $(grep -c "waited 7 s" "$work/beside")" "0 1"

@@ -6,6 +6,9 @@
  *   3. No engine is asked to delete, to export no more or to close what is declared.
  *   4. Once a status says that it was made of the spec as it is (observedGeneration), the engine allows nobody whom this spec does not, whatever else fails: detach and
  *      CSI's unpublish build on it.
+ *   5. A status that says that its volume is ready, and whom the engine lets in, is not early: so it is when it is first seen.
+ *   6. A volume is gone from the API only when it is gone from the engine.
+ *   7. A volume that was deleted while it was attached stays as it is until it is detached.
  *   And world.c's: no pool has promised more than it has, a volume stays where it is.
  * In the end (fleet_differs()): each object is as it says, or says why not; engines have nothing else.
  */
@@ -87,6 +90,17 @@ void fleet_attach(struct fleet *f, const char *volume, unsigned nodes, unsigned 
 		(void)json_object_set_new(f->allowed, kube_uid(obj), history);
 	}
 	(void)json_array_append_new(history, hosts_of(f, obj));
+	if (!json_array_size(kube_at(obj, "spec.attachedNodes")))
+		(void)json_object_del(f->kept, kube_uid(obj));
+}
+
+void fleet_delete(struct fleet *f, const char *kind, const char *name)
+{
+	_cleanup_json_ json_t *obj = world_get(&f->w, kind, name);
+
+	if (json_array_size(kube_at(obj, "spec.attachedNodes")))
+		(void)json_object_set_new(f->kept, kube_uid(obj), json_true());
+	world_delete(&f->w, kind, name);
 }
 
 /* Whether users wanted all these hosts together at some time. */
@@ -138,6 +152,8 @@ static void watch(void *ctx, struct model *m, const char *what, const char *id, 
 	if (declares(f, "StorageVolume", uid, false) ||
 	    declares(f, "StorageSnapshot", uid, false) || declares(f, "StoragePool", uid, false))
 		fail_msg("engine %s: %s of %s, which is declared", m->name, what, id);
+	if (json_object_get(f->kept, uid))
+		fail_msg("engine %s: %s of %s, which is attached", m->name, what, id);
 }
 
 /* ---- who acts while an engine is asked ---- */
@@ -218,6 +234,69 @@ static void check_hosts(struct fleet *f, const json_t *volume)
 				 kube_name(volume), kube_str(json_array_get(hosts, i), "nqn"));
 }
 
+static bool is_settled_clone(const json_t *lvol)
+{
+	return json_object_get(json_object_get(lvol, "labels"), "litepool.io/internal") != NULL;
+}
+
+/* Snapshots are left to the sweep: their agent may cut one of which the controller knows no place yet, and lets go. */
+static void check_left(struct fleet *f, const json_t *volumes)
+{
+	_cleanup_json_ json_t *uids = json_object();
+	const char *file, *uid;
+	json_t *disk, *lvol;
+
+	for (size_t i = 0; i < json_array_size(volumes); i++)
+		(void)json_object_set_new(uids, kube_uid(json_array_get(volumes, i)), json_true());
+	for (unsigned i = 0; i < FLEET_NODES; i++)
+		json_object_foreach (f->nodes[i].model.disks, file, disk)
+			json_object_foreach (json_object_get(disk, "lvols"), uid, lvol)
+				if (!json_object_get(uids, uid) &&
+				    !json_is_true(json_object_get(lvol, "is_snapshot")))
+					fail_msg("engine %s has %s (%s), whose object is gone",
+						 f->nodes[i].name, uid, kube_str(lvol, "name"));
+}
+
+/* Those of the node with the volume's engine; NULL when its process is not the one of the last look: it may have lost what it had. */
+static const json_t *exports_of(struct fleet *f, const json_t *volume)
+{
+	for (unsigned i = 0; i < FLEET_NODES; i++)
+		if (!strcmp(f->nodes[i].name, kube_str(volume, "status.nodeName")))
+			return f->nodes[i].model.up && f->nodes[i].model.births == f->births[i]
+				       ? f->nodes[i].model.subsystems
+				       : NULL;
+	return NULL;
+}
+
+static void check_ready(struct fleet *f, const json_t *volume)
+{
+	const json_t *version = kube_at(volume, "metadata.resourceVersion");
+	const json_t *exports = exports_of(f, volume), *names, *subsystem;
+	char nqn[160];
+
+	if (json_equal(json_object_get(f->told, kube_uid(volume)), version))
+		return;
+	(void)json_object_set(f->told, kube_uid(volume), (json_t *)(uintptr_t)version);
+	if (!exports || !kube_carried_out(volume) || !kube_condition_is(volume, "Ready", "True"))
+		return;
+	(void)snprintf(nqn, sizeof(nqn), NQN_PREFIX "%s", kube_uid(volume));
+	subsystem = json_object_get(exports, nqn);
+	if (!subsystem)
+		fail_msg("volume %s says that it is ready, and is not exported", kube_name(volume));
+	names = kube_at(volume, "status.attachedNodes");
+	for (unsigned i = 0; i < FLEET_NODES; i++) {
+		const json_t *hosts = json_object_get(subsystem, "hosts");
+		bool in = false;
+
+		for (size_t k = 0; k < json_array_size(hosts); k++)
+			in |= !strcmp(kube_str(json_array_get(hosts, k), "nqn"),
+				      f->nodes[i].host_nqn);
+		if (in != lists(names, f->nodes[i].name))
+			fail_msg("volume %s: %s is%s in, and its status says otherwise",
+				 kube_name(volume), f->nodes[i].name, in ? "" : " not");
+	}
+}
+
 static void check(struct fleet *f)
 {
 	_cleanup_json_ json_t *volumes = world_list(&f->w, "StorageVolume");
@@ -225,6 +304,11 @@ static void check(struct fleet *f)
 	check_once(f);
 	for (size_t i = 0; i < json_array_size(volumes); i++)
 		check_hosts(f, json_array_get(volumes, i));
+	for (size_t i = 0; i < json_array_size(volumes); i++)
+		check_ready(f, json_array_get(volumes, i));
+	check_left(f, volumes);
+	for (unsigned i = 0; i < FLEET_NODES; i++)
+		f->births[i] = f->nodes[i].model.births;
 }
 
 void fleet_run(struct fleet *f, uint64_t ms)
@@ -287,6 +371,9 @@ static const char *volume_differs(struct fleet *f, const json_t *v)
 	if (!lvol || (uint64_t)json_integer_value(json_object_get(lvol, "size_bytes")) !=
 			     bytes_at(v, "status.promised"))
 		return DIFFERS("volume %s is not as large as promised", kube_name(v));
+	if (json_integer_value(kube_at(lvol, "limits.rw_ios_per_sec")) !=
+	    json_integer_value(kube_at(v, "spec.qos.iops")))
+		return DIFFERS("volume %s: its limits", kube_name(v));
 	if (!same_set(wanted, json_object_get(subsystem, "hosts"), "nqn"))
 		return DIFFERS("volume %s: its hosts", kube_name(v));
 	if (json_array_size(kube_at(v, "status.attachedNodes")) != json_array_size(wanted))
@@ -312,11 +399,6 @@ static const char *snapshot_differs(struct fleet *f, const json_t *s)
 	return kube_condition_is(s, "Ready", "False") || kube_condition_is(s, "Scheduled", "False")
 		       ? NULL
 		       : DIFFERS("snapshot %s is not ready and does not say why", kube_name(s));
-}
-
-static bool is_settled_clone(const json_t *lvol)
-{
-	return json_object_get(json_object_get(lvol, "labels"), "litepool.io/internal") != NULL;
 }
 
 static const char *engine_differs(struct fleet *f, const struct node *n)
@@ -353,11 +435,43 @@ const char *fleet_differs(struct fleet *f)
 	return bad;
 }
 
+static unsigned children_of(const json_t *lvols, const char *uid)
+{
+	unsigned n = 0;
+	const char *id;
+	json_t *lvol;
+
+	json_object_foreach ((json_t *)(uintptr_t)lvols, id, lvol)
+		n += !strcmp(kube_str(lvol, "parent"), uid);
+	return n;
+}
+
+const char *fleet_leaks(struct fleet *f)
+{
+	const char *file, *uid;
+	json_t *disk, *lvol;
+
+	for (unsigned i = 0; i < FLEET_NODES; i++)
+		json_object_foreach (f->nodes[i].model.disks, file, disk) {
+			json_t *lvols = json_object_get(disk, "lvols");
+
+			json_object_foreach (lvols, uid, lvol)
+				if (is_settled_clone(lvol) && children_of(lvols, uid) < 2 &&
+				    !declares(f, "StorageVolume", kube_str(lvol, "name") + 6, true))
+					return DIFFERS("engine %s has %s, which no clone needs",
+						       f->nodes[i].name, kube_str(lvol, "name"));
+		}
+	return NULL;
+}
+
 /* ---- */
 
 void fleet_open(struct fleet *f, uint64_t seed)
 {
-	*f = (struct fleet){.allowed = json_object(), .dir = "/tmp/litepool-fleet.XXXXXX"};
+	*f = (struct fleet){.allowed = json_object(),
+			    .kept = json_object(),
+			    .told = json_object(),
+			    .dir = "/tmp/litepool-fleet.XXXXXX"};
 	assert_non_null(mkdtemp(f->dir));
 	world_open(&f->w, seed);
 	rng_seed(&f->rng, seed + 1000);
@@ -392,5 +506,7 @@ void fleet_close(struct fleet *f)
 		node_close(&f->nodes[i]);
 	world_close(&f->w);
 	json_decref(f->allowed);
+	json_decref(f->kept);
+	json_decref(f->told);
 	assert_int_equal(nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }

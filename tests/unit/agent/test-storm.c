@@ -24,6 +24,7 @@
 
 #define ROUNDS     70
 #define HEALING_MS 30000
+#define SWEEPS_MS  65000
 
 struct storm {
 	struct fleet f;
@@ -97,7 +98,7 @@ static void change_something(struct storm *s)
 	switch (pick(s, 6)) {
 	case 0:
 		if (world_any(&s->f.w, &s->rng, "StorageVolume", name))
-			world_delete(&s->f.w, "StorageVolume", name);
+			fleet_delete(&s->f, "StorageVolume", name);
 		break;
 	case 1:
 		if (world_any(&s->f.w, &s->rng, "StorageSnapshot", name))
@@ -302,6 +303,12 @@ static uint64_t storm(uint64_t seed, unsigned rounds)
 	if (bad)
 		fail_msg("seed %llu, %d s after the last fault: %s", (unsigned long long)seed,
 			 HEALING_MS / 1000, bad);
+	/* It stays so, and what only a sweep clears away goes with the next ones. */
+	fleet_run(&s->f, SWEEPS_MS);
+	bad = fleet_differs(&s->f);
+	bad = bad ? bad : fleet_leaks(&s->f);
+	if (bad)
+		fail_msg("seed %llu, after the next sweeps: %s", (unsigned long long)seed, bad);
 	for (unsigned i = 0; i < FLEET_NODES; i++)
 		trace = trace * 31 + s->f.nodes[i].trace;
 	fleet_close(&s->f);
