@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
+.PHONY: help build demo demo-engine test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -15,9 +15,12 @@ build: deps
 deps:
 	@tools/deps build
 
-## make demo    install, build, start an engine on a file, verify I/O through NVMe/TCP, show how to connect
+## make demo    install, build, start all of it on this machine: a volume, verified I/O, a snapshot, restored; make demo-engine: the engine alone, killed under load
 demo: build
 	@tools/demo $(BUILD)
+
+demo-engine: build
+	@tools/demo-engine $(BUILD)
 
 ## make test    install what the tests need, build, run all of them (what CI runs)
 test:

@@ -24,7 +24,7 @@
 
 #define ROUNDS     70
 #define HEALING_MS 30000
-#define SWEEPS_MS  65000
+#define SWEEPS_MS  35000
 
 struct storm {
 	struct fleet f;
