@@ -10,7 +10,7 @@
 
 #include "cli/progress.h"
 
-#define MIB (1024u * 1024)
+#define MIB UINT64_C(1048576)
 
 static const char *line_of(const struct progress_view *view, unsigned columns)
 {
