@@ -248,7 +248,7 @@ static void zero_falls_back_to_writing_zeroes(void **state)
 	file_close(f);
 }
 
-/* A loop device over the fixture's file, or -1 where this user may not make one. */
+/* A loop device over the fixture's file, writable whatever its last user made it, or -1 where this user may not make one. */
 static int loop_open(struct fixture *fx, char *path, size_t size)
 {
 	struct loop_config config = {.info.lo_flags = LO_FLAGS_AUTOCLEAR};
@@ -266,6 +266,7 @@ static int loop_open(struct fixture *fx, char *path, size_t size)
 		(void)close(fd);
 		fd = -1;
 	}
+	assert_true(fd < 0 || ioctl(fd, BLKROSET, &(int){0}) == 0);
 	if (ctl >= 0)
 		(void)close(ctl);
 	(void)close(backing);
