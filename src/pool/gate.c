@@ -28,6 +28,15 @@ struct pool_slot *pool_slots(struct pool *pool, unsigned *ret_n)
 	return pool->slots;
 }
 
+uint64_t pool_entered(const struct pool *pool)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < pool->n_slots; i++)
+		n += counter_get(&pool->slots[i].entered);
+	return n;
+}
+
 unsigned pool_slot_index(const struct pool_slot *slot)
 {
 	return (unsigned)(slot - slot->pool->slots);

@@ -18,6 +18,7 @@
 #ifndef LITEPOOL_POOL_SLOT_H
 #define LITEPOOL_POOL_SLOT_H
 
+#include "base/counter.h"
 #include "pool/map.h"
 
 struct pool;
@@ -35,7 +36,8 @@ struct pool_slot {
 	struct pool *pool;
 	unsigned phase; /* 0 or 1 */
 	uint64_t inflight[2];
-	bool draining;                         /* the other phase's end is awaited */
+	counter entered; /* times anybody came into the gate; read by the pool's thread */
+	bool draining;   /* the other phase's end is awaited */
 	_Atomic uint32_t stocked[POOL_SPACES]; /* read by the pool's thread */
 	_Atomic uint32_t coming[POOL_SPACES];  /* granted and on the way here */
 	uint64_t stock[POOL_SPACES][POOL_STOCK];
@@ -45,12 +47,15 @@ struct pool_slot {
 struct pool_slot *pool_slot(struct pool *pool);
 /* All of them, by index of the pool's users. */
 struct pool_slot *pool_slots(struct pool *pool, unsigned *ret_n);
+/* Pool's thread: how often anybody has come into the gate of any slot so far: it stays the same while hosts do nothing. */
+uint64_t pool_entered(const struct pool *pool);
 /* 0 .. number of users - 1. */
 unsigned pool_slot_index(const struct pool_slot *slot);
 
 static inline unsigned gate_enter(struct pool_slot *slot)
 {
 	slot->inflight[slot->phase]++;
+	counter_add(&slot->entered, 1);
 	return slot->phase;
 }
 void gate_drained(struct pool_slot *slot); /* gate_leave()'s slow part */

@@ -137,6 +137,11 @@ void space_watch(struct pool *pool)
 		set_full(pool, false);
 }
 
+bool pool_nearly_full(const struct pool *pool)
+{
+	return pool->space.full || pool->space.level == 3;
+}
+
 static uint64_t take_free(struct pool *pool)
 {
 	struct pool_room *space = &pool->space;

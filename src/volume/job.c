@@ -60,25 +60,30 @@ static void retry(struct timer *timer)
 	struct volume_job *job = container_of(timer, struct volume_job, timer);
 
 	job->waits_for = NULL;
+	job->step = JOB_CLAIM;
 	pool_op_start(pool_of(job), &job->op);
 }
 
-static void adapt(struct volume_job *job)
+/* The ns before the next slice. */
+static uint64_t pace(struct volume_job *job)
 {
-	uint64_t took = reactor_now(pool_home(pool_of(job))) - job->started_ns;
+	struct pool *pool = pool_of(job);
+	uint64_t entered = pool_entered(pool);
+	struct job_slice was = {.took_ns = reactor_now(pool_home(pool)) - job->started_ns,
+				.clusters = job->n,
+				.copied = job->copies,
+				.yields = entered != job->entered && !pool_nearly_full(pool)};
 
-	if (job->kind != JOB_MERGE || took > JOB_SLOW_NS)
-		job->slice = job->slice / 2 > JOB_CLUSTERS ? job->slice / 2 : JOB_CLUSTERS;
-	else if (took < JOB_FAST_NS && job->n == job->slice)
-		job->slice = job->slice * 2 < JOB_CLUSTERS_MAX ? job->slice * 2 : JOB_CLUSTERS_MAX;
+	job->entered = entered;
+	return job_pace(&job->slice, &was);
 }
 
 /* more: another slice follows. */
 static void slice_end(struct volume_job *job, bool more, const char *waits_for)
 {
 	struct pool *pool = pool_of(job);
+	uint64_t pause_ns = pace(job);
 
-	adapt(job);
 	drop_claims(job);
 	pool_txn_fini(&job->txn);
 	pool_op_end(pool, &job->op);
@@ -87,10 +92,13 @@ static void slice_end(struct volume_job *job, bool more, const char *waits_for)
 		return;
 	}
 	job->waits_for = waits_for;
+	if (waits_for)
+		pause_ns = RETRY_NS;
 	job->timer.run = retry;
-	if (!waits_for ||
-	    timer_start(pool_home(pool), &job->timer, reactor_now(pool_home(pool)) + RETRY_NS))
-		pool_op_start(pool, &job->op);
+	job->step = JOB_PAUSED;
+	if (!pause_ns ||
+	    timer_start(pool_home(pool), &job->timer, reactor_now(pool_home(pool)) + pause_ns))
+		retry(&job->timer);
 }
 
 /* ---- choosing clusters ---- */
@@ -132,6 +140,7 @@ static void choose(struct volume_job *job)
 			.claim = {.cluster = (uint32_t)c, .count = LAYOUT_CLUSTER_BLOCKS}};
 		c = next_below(job, c + 1);
 	}
+	job->copies = copies > 0;
 	job->next = job->n ? (uint64_t)job->c[job->n - 1].claim.cluster + 1 : job->cursor;
 }
 
@@ -484,6 +493,7 @@ static void slice_run(struct pool_op *op)
 	struct volume_job *job = container_of(op, struct volume_job, op);
 
 	job->n = 0;
+	job->copies = false;
 	job->started_ns = reactor_now(pool_home(pool_of(job)));
 	if (!look(job) || job->set->closing) {
 		slice_end(job, false, NULL);
@@ -536,6 +546,7 @@ static void job_start(struct volumes *set, const struct pool_layer *layer)
 	job->cursor = decouples(layer) ? 0 : layer->disk.cursor;
 	job->op = (struct pool_op){.run = slice_run, .background = true};
 	job->slice = JOB_CLUSTERS;
+	job->entered = pool_entered(set->pool);
 	set->job = job;
 	pool_op_start(set->pool, &job->op);
 }
@@ -572,6 +583,6 @@ void jobs_stop(struct volumes *set, void (*done)(void *ctx), void *ctx)
 	}
 	set->job->stopped = done;
 	set->job->stopped_ctx = ctx;
-	if (set->job->waits_for) /* between slices, in the timer */
+	if (set->job->step == JOB_PAUSED)
 		job_free(set->job);
 }

@@ -4,16 +4,8 @@
 #define LITEPOOL_VOLUME_JOB_H
 
 #include "pool/batch.h"
+#include "volume/job_pace.h"
 #include "volume/priv.h"
-
-/*
- * Clusters of a slice: a merge that only moves entries takes twice as many after each slice that was over soon, since a slice costs a turn of the gate and a round whatever it moves. What has to be copied
- * keeps hosts from its clusters for as long as all of the slice takes.
- */
-#define JOB_CLUSTERS     16u
-#define JOB_CLUSTERS_MAX 512u
-#define JOB_FAST_NS      (10 * NSEC_PER_MSEC) /* of a slice, with the next one may be larger */
-#define JOB_SLOW_NS      (30 * NSEC_PER_MSEC) /* it is to be smaller */
 
 enum job_kind {
 	JOB_MERGE, /* what the child needs of a layer without a name moves into the child; then the layer goes */
@@ -31,6 +23,7 @@ enum job_step {
 	JOB_DROP,  /* claims, and clusters that nobody owns any more */
 	JOB_VIEWS, /* the layers that nothing is in any more are left out of all views */
 	JOB_FINISH,
+	JOB_PAUSED, /* between slices, in the timer */
 };
 
 struct job_cluster {
@@ -46,7 +39,7 @@ struct volume_job {
 	struct view_publish publish;
 	struct batch batch;
 	struct batch_xfer *xfer; /* one per block of a cluster */
-	struct timer timer;      /* after no space was left */
+	struct timer timer;      /* PAUSED */
 	struct volumes *set;
 	uint64_t layer; /* that has the work flag */
 	enum job_kind kind;
@@ -57,7 +50,9 @@ struct volume_job {
 	uint64_t cursor, next;
 	unsigned n, at;      /* clusters of the slice; the one at work */
 	unsigned slice;      /* clusters of the next one at most */
+	bool copies;         /* this one has some to copy */
 	uint64_t started_ns; /* of the slice */
+	uint64_t entered;    /* pool_entered() at the end of the one before */
 	struct job_cluster c[JOB_CLUSTERS_MAX];
 	struct block_mask fill; /* blocks of c[at] being copied */
 	uint8_t *buf;           /* a cluster */
