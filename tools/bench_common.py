@@ -150,9 +150,9 @@ class Engine(Process):
     def perf(self, *args, nqn=NQN):
         return run_json(self.perf_args(*args, nqn=nqn))
 
-    def fill(self, mib=REGION_MIB, nqn=NQN):
+    def fill(self, mib=REGION_MIB, nqn=NQN, depth=8):
         """Every block is written once: reads of memory that was never touched would be too cheap."""
-        self.perf("--write", "--sequential", "--bs", "128k", "--qd", "8", "--ios", str(mib * 8), "--seconds", "20",
+        self.perf("--write", "--sequential", "--bs", "128k", "--qd", str(depth), "--ios", str(mib * 8), "--seconds", "20",
                   nqn=nqn)
 
 
