@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo demo-engine test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
+.PHONY: help build demo demo-engine test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest test-csi-sanity-lvm csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,7 +34,7 @@ check: build
 ## make test-csi-sanity   csi-sanity, mount and block, over files and loop devices
 test-csi-sanity: build csi-sanity-on
 
-## make test-csi-sanity-asan   the same under ASan and UBSan;  make test-csi-sanity-guest: with the kernel's nvme-tcp, controller, agent and engine, in a guest (minutes)
+## make test-csi-sanity-asan   the same under ASan and UBSan;  make test-csi-sanity-guest: with the kernel's nvme-tcp, controller, agent and engine, in a guest (minutes);  make test-csi-sanity-lvm: over an LVM pool, thin and thick, in User Mode Linux (minutes)
 test-csi-sanity-asan:
 	@tools/deps build
 	@tools/build --sanitize asan build-asan
@@ -44,6 +44,8 @@ csi-sanity-on:
 	@for k in mount block; do tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files $$k $(CURDIR)/$(BUILD)/src/controller/litepool-controller || exit; done
 test-csi-sanity-guest: build
 	@tests/guest/run --build $(BUILD) --suite trixie --limit 3600 --verbose csi-sanity
+test-csi-sanity-lvm: build
+	@tests/guest/run --build $(BUILD) --suite uml --limit 3600 --verbose csi-sanity-lvm
 
 ## make valgrind-grpc   the gRPC server under valgrind, called by gRPC's own client
 valgrind-grpc: build

@@ -61,13 +61,16 @@ def monitor(folder):
     return os.path.join(folder, "qemu")
 
 
-def disk_files(folder, disks):
-    """Sparse files as disks of the guest, "NAME=BYTES ...", found there by their serial; options of guest-run.sh."""
-    options = ["-q", f"-qmp unix:{monitor(folder)},server=on,wait=off"] if disks else []
+def disk_files(folder, disks, uml):
+    """Sparse files as disks of the guest, "NAME=BYTES ...", found there by their serial; options of guest-run.sh, or of uml-run.sh."""
+    options = ["-q", f"-qmp unix:{monitor(folder)},server=on,wait=off"] if disks and not uml else []
     for slot, (name, size) in enumerate(re.findall(r"(\S+)=(\d+)", disks), 0x14):  # behind guest-run.sh's own
         path = os.path.join(folder, name + ".disk")
         with open(path, "wb") as f:
             f.truncate(int(size))
+        if uml:
+            options += ["-d", f"{name}={path}"]
+            continue
         options += ["-q", f"-drive if=none,id=x{name},format=raw,cache=unsafe,file={path} "
                           f"-device virtio-blk-pci,drive=x{name},serial={name},addr={slot:#x}"]
     return options

@@ -9,7 +9,15 @@ lp() { (run litepool "$@" --timeout 240); }
 export LITEPOOL_SERVER=unix:/run/api.sock LITEPOOL_ENGINE_SOCKET=/run/engine.sock
 modprobe dm-mod; modprobe dm-thin-pool; modprobe dm-snapshot
 mkdir -p /dev/disk/by-id /dev/mapper /state
-by_serial() { local d; for d in /sys/block/vd*; do [ "$(cat $d/serial)" != "$1" ] || echo /dev/${d##*/}; done; }
+# Disks of User Mode Linux have no serial: its command line has their names.
+by_serial() {
+    local d letters=(b c d e)
+    for d in /sys/block/vd*/serial; do [ ! -e "$d" ] || [ "$(cat "$d")" != "$1" ] || echo "/dev/$(basename "${d%/serial}")"; done
+    for d in $(sed -n 's/.*vmlab\.disks=\([^ ]*\).*/\1/p' /proc/cmdline | tr , ' '); do
+        [ "$d" != "$1" ] || echo "/dev/ubd${letters[0]}"
+        letters=("${letters[@]:1}")
+    done
+}
 for s in one full; do [ -z "$(by_serial $s)" ] || ln -sf "$(by_serial $s)" /dev/disk/by-id/test-$s; done
 printf '#!/bin/sh\nexec /lib64/ld-linux-x86-64.so.2 --library-path /job/in/lib /job/in/litepool-engine "$@"\n' > /state/engine
 chmod 755 /state/engine
