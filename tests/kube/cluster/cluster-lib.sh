@@ -40,16 +40,23 @@ check() {
 field() { [ "$(kubectl get "$1" -o "jsonpath={$2}")" = "$3" ]; }
 in_node() { nsenter -t "$(pid_of "$1")" -m -p -u -- "${@:2}"; }
 
+# sidecar_image PROGRAM FOLDER: its image, named as the kustomization in that folder of deploy/ says; made once for each build of it.
+sidecar_image() {
+    local name tar
+    name=$(sed -n "s/.*newName: \(.*$1\), newTag: \(.*\)}/\1:\2/p" "$source/deploy/$2/kustomization.yaml")
+    tar=$CACHE/images/$1-${name##*:}.tar
+    mkdir -p "$CACHE/images"
+    [ "$tar" -nt "$CACHE/bin/$1" ] || "$lab/image.py" "$tar" "$name=/usr/bin/$1" "$1" || return
+    ln -sf "$tar" "$S/images/$1.tar"
+}
 images() {
     local i=$S/images p
     mkdir -p "$i"
     [ ! -e "$i/litepool.tar" ] || return 0
     "$lab/image.py" "$i/busybox.tar" lab.test/busybox:1
     "$lab/image.py" "$i/pause.tar" "lab.test/pause:1=/bin/sleep 2147483647"
-    for p in provisioner attacher resizer snapshotter; do
-        "$lab/image.py" "$i/csi-$p.tar" "$(sed -n "s/.*newName: \(.*csi-$p\), newTag: \(.*\)}/\1:\2/p" "$source/deploy/base/kustomization.yaml")=/usr/bin/csi-$p" csi-$p
-    done
-    "$lab/image.py" "$i/csi-snapshot-metadata.tar" "$(sed -n "s/.*newName: \(.*csi-snapshot-metadata\), newTag: \(.*\)}/\1:\2/p" "$source/deploy/snapshot-metadata/kustomization.yaml")=/usr/bin/csi-snapshot-metadata" csi-snapshot-metadata
+    for p in provisioner attacher resizer snapshotter; do sidecar_image csi-$p base || return; done
+    sidecar_image csi-snapshot-metadata snapshot-metadata || return
     PATH=$build/src/engine:$build/src/supervisor:$build/src/agent:$build/src/controller:$build/src/csi:$build/src/cli:$build/tests/kube/cluster:$build/tests/csi:$PATH \
         "$lab/image.py" "$i/litepool.tar" docker.io/library/litepool:dev litepool-engine litepool-supervisor litepool-agent litepool-controller litepool-csi litepool csi-bridge lp-csi \
         mkfs.ext4 e2fsck resize2fs mkfs.xfs xfs_growfs xfs_io mkfs.btrfs btrfs blkid mount umount losetup
@@ -87,7 +94,7 @@ cluster_up() {
     local i
     images && "$lab/up.sh" "$S" "$NODES" && snapshots && deploy || return
     for i in $(seq "$NODES"); do hostd "node$i"; done
-    eventually running
+    eventually running || return
     for i in $(seq "$NODES"); do
         eventually ready "storagenode/node$i" && pool "node$i" && eventually ready "storagepool/node$i" || return
     done

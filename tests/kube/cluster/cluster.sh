@@ -83,6 +83,17 @@ cycle() {
     check "node2 comes back" node_back
     check "and the volume's data are those of node1" verify m found
 
+    check "a raw volume of which pods on both nodes are writers" eval 'MODE=ReadWriteMany pvc w 64Mi ", \"volumeMode\": \"Block\"" && pod w1 w node1 Block && start_pod w2 w node2 Block && pod_ready w1 && raw_write w1 && raw_write w2'
+    check "both nodes register, the first reserves it" eval 'reserve node1 $REGISTER 0 0 17 && reserve node2 $REGISTER 0 0 34 && reserve node1 $ACQUIRE $WRITE_EXCLUSIVE 17 0'
+    check "only the first may write" may_write 1 2
+    check "the second takes it over" reserve node2 $ACQUIRE $((WRITE_EXCLUSIVE | PREEMPT)) 34 17
+    check "only the second may" may_write 2 1
+    check "released, both may" eval 'reserve node2 $RELEASE $WRITE_EXCLUSIVE 34 0 && raw_write w1 && raw_write w2'
+    check "racks of the StorageNodes are labels of the nodes" eval 'eventually field node/node1 ".metadata.labels.topology\\.litepool\\.io/rack" rack-of-node1 && eventually field node/node2 ".metadata.labels.topology\\.litepool\\.io/rack" rack-of-node2'
+    CLASS=rack2
+    check "a claim that is allowed in one rack: its pod and its data go there" eval 'pvc t && start_pod t t "" && in_rack t'
+    check "and stay" eval 'end_pod t && start_pod t t "" && in_rack t'
+    CLASS=litepool
     check "everything is deleted" eval '(for kind in pods pvc volumegroupsnapshots volumesnapshots; do kubectl delete $kind --all --timeout=${LIMIT}s || exit; done)'
     check "nothing is left" nothing_left
     check "nothing was forbidden to anybody" eval '! for p in $(kubectl -n litepool-system get pods -o name); do kubectl -n litepool-system logs "$p" --all-containers; done | grep -i forbidden'

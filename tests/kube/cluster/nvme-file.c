@@ -4,14 +4,16 @@
  * tests on kernels without nvme-tcp, with a loop device on top (nvme-hostd.py): as there, lost connections are made again and what was under way waits for them.
  *
  * Prints "ready SIZE BLOCK", and "size SIZE" whenever the namespace has become another size. Ends when FILE is unmounted; SIGKILL is a host that dies.
+ * A line "OPCODE CDW10 KEY KEY" on stdin is a reservation command (numbers as the specification has them, 0 for a key that it has not); its status comes as "answer WORDS".
  *
- * Two threads: this one reads the kernel's requests and posts them; the reactor's runs them and writes the answers.
+ * Three threads: this one reads the kernel's requests and posts them; the reactor's runs them and writes the answers; one reads stdin.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/fuse.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -264,6 +266,59 @@ static void host_start(struct msg *msg)
 		die("%s", err.text);
 }
 
+/* ---- reservations ---- */
+
+/* One line of stdin, from the thread that read it to its answer. */
+struct order {
+	struct msg msg;
+	struct nvme_hostcmd cmd;
+	uint8_t keys[16];
+};
+
+static void order_done(struct nvme_hostcmd *cmd, int status)
+{
+	struct order *order = cmd->ctx;
+	char text[NVME_HOSTCMD_STATUS_TEXT];
+
+	(void)printf("answer %s\n", status ? nvme_hostcmd_status_text(status, text) : "success");
+	(void)fflush(stdout);
+	free(order);
+}
+
+static void order_run(struct msg *msg)
+{
+	nvme_host_io(self.host, 0, &container_of(msg, struct order, msg)->cmd);
+}
+
+static void *read_orders(void *unused)
+{
+	char line[160];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		struct order *order = calloc(1, sizeof(*order));
+		uint64_t first, second;
+		uint32_t cdw10;
+		uint8_t opcode;
+
+		if (!order)
+			die("no memory for an order");
+		if (sscanf(line, "%" SCNu8 " %" SCNu32 " %" SCNu64 " %" SCNu64, &opcode, &cdw10,
+			   &first, &second) != 4)
+			die("no order: %s", line);
+		nvme_hostcmd_simple(&order->cmd, opcode, 1);
+		put_le32(&order->cmd.sqe.cdw10, cdw10);
+		put_le64(order->keys, first);
+		put_le64(order->keys + 8, second);
+		order->cmd.data = order->keys;
+		order->cmd.data_len = opcode == NVME_IO_RESV_RELEASE ? 8 : 16;
+		order->cmd.done = order_done;
+		order->cmd.ctx = order;
+		order->msg.run = order_run;
+		reactor_post(self.reactor, &order->msg);
+	}
+	return NULL;
+}
+
 /* ---- FUSE ---- */
 
 static void serve(void)
@@ -349,6 +404,7 @@ int main(int argc, char **argv)
 	const char *file = take_options(argc, argv);
 	struct env *env;
 	struct err err = {0};
+	pthread_t orders;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	wanted.queue_size = QUEUE;
@@ -363,6 +419,8 @@ int main(int argc, char **argv)
 		die("%s", err.text);
 	self.started.run = host_start;
 	reactor_post(self.reactor, &self.started);
+	if (pthread_create(&orders, NULL, read_orders, NULL) != 0)
+		die("no thread for stdin");
 	serve();
 	/* Unmounted: nothing is under way. The target notices the end of the connections. */
 	return 0;

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """nvme-hostd.py NVME_FILE SOCKET FOLDER: stands for the kernel's nvme-tcp on a test machine that has none.
 
-One line a connection: "attach NQN ADDR:PORT[,...]", "find NQN", "detach NQN"; answers "ok DEVICE" or "CODE words" (CODE as in gRPC). A volume is an nvme-file (our own NVMe/TCP
+One line a connection: "attach NQN ADDR:PORT[,...]", "find NQN", "detach NQN", "reserve NQN OPCODE CDW10 KEY KEY" (a reservation command, as nvme-file.c has it); answers "ok DEVICE" or "CODE words" (CODE as in gRPC). A volume is an nvme-file (our own NVMe/TCP
 host, as a file by FUSE) under a loop device. It outlives the CSI driver, as the kernel does; ending it is the end of the node's kernel. Host NQN and ID: /etc/nvme, as the kernel's.
 """
 import fcntl
 import os
+import queue
 import socket
 import struct
 import subprocess
@@ -37,7 +38,8 @@ class Volume:
         self.log = open(self.path + ".log", "a+")
         identity = [open("/etc/nvme/" + f).read().strip() for f in ("hostnqn", "hostid")]
         self.process = subprocess.Popen([NVME_FILE, "--addr", addr, "--port", port, "--nqn", nqn, "--hostnqn", identity[0], "--hostid", identity[1], self.path],
-                                        stdout=subprocess.PIPE, stderr=self.log, text=True)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
+        self.answers = queue.Queue()
         self.device = None
         first = self.process.stdout.readline().split()
         if not first:
@@ -59,8 +61,11 @@ class Volume:
         threading.Thread(target=self.follow, daemon=True).start()
 
     def follow(self):
-        for _ in self.process.stdout:  # "size N": the device follows
-            os.stat(self.path)
+        for line in self.process.stdout:
+            if line.startswith("answer "):
+                self.answers.put(line[7:].strip())
+                continue
+            os.stat(self.path)  # "size N": the device follows
             run("losetup", "-c", self.device)
 
     def busy(self):
@@ -107,11 +112,16 @@ def detach(nqn):
     return ""
 
 
+def reserve(nqn, *words):
+    volumes[nqn].process.stdin.write(" ".join(words) + "\n")
+    return volumes[nqn].answers.get(timeout=60)
+
+
 def serve(connection):
     with connection:
         try:
             words = connection.makefile().readline().split()
-            call = {"attach": attach, "find": find, "detach": detach}[words[0]]
+            call = {"attach": attach, "find": find, "detach": detach, "reserve": reserve}[words[0]]
             with lock:
                 mine = locks.setdefault(words[1], threading.Lock())
             with mine:

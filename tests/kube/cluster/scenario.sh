@@ -18,6 +18,14 @@ provisioner: csi.litepool.io
 volumeBindingMode: Immediate
 allowVolumeExpansion: true
 ---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: rack2}
+provisioner: csi.litepool.io
+volumeBindingMode: WaitForFirstConsumer
+parameters: {access: node}
+allowedTopologies: [{matchLabelExpressions: [{key: topology.litepool.io/rack, values: [rack-of-node2]}]}]
+---
 apiVersion: groupsnapshot.storage.k8s.io/v1
 kind: VolumeGroupSnapshotClass
 metadata: {name: litepool}
@@ -29,7 +37,7 @@ END
 pvc() {
     kubectl apply -f - << END
 {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "$1", "labels": {"set": "${SET:-none}"}},
- "spec": {"storageClassName": "${CLASS:-litepool}", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "${2:-256Mi}"}}${3:-}}}
+ "spec": {"storageClassName": "${CLASS:-litepool}", "accessModes": ["${MODE:-ReadWriteOnce}"], "resources": {"requests": {"storage": "${2:-256Mi}"}}${3:-}}}
 END
 }
 # pod NAME PVC NODE ["Block"]; NODE "": any
@@ -39,8 +47,6 @@ pod() {
     [ -z "$3" ] || where='"nodeSelector": {"kubernetes.io/hostname": "'$3'"},'
     kubectl apply -f - << END
 {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "$1"}, "spec": {"terminationGracePeriodSeconds": 0, $where
- "tolerations": [{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0},
-                 {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}],
  "containers": [{"name": "c", "image": "lab.test/busybox:1", "imagePullPolicy": "Never", "command": ["sleep", "100000"], $use}],
  "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "$2"}}]}}
 END
@@ -95,6 +101,28 @@ differs() {
         python3 -c 'import json, sys; print(sum(int(b["size_bytes"]) for m in map(json.loads, sys.stdin) for b in m.get("block_metadata", [])))' < "$S/blocks"
 }
 between() { local got; got=$("${@:3}") && [ "$got" -ge "$1" ] && [ "$got" -le "$2" ] || { echo "'$got' is not from $1 to $2"; return 1; }; }
+
+# ---- topology: overlay/ gives each node a rack ----
+# in_rack POD: it, and the data of the claim of its name, are on node2, and nothing else may use them.
+in_rack() {
+    exactly node2 kubectl get pod "$1" -o 'jsonpath={.spec.nodeName}' && exactly node2 kubectl get storagevolume "$(volume_of "$1")" -o 'jsonpath={.status.nodeName}' &&
+        exactly '["node2"]' kubectl get "pv/$(kubectl get "pvc/$1" -o 'jsonpath={.spec.volumeName}')" -o 'jsonpath={.spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[?(@.key=="topology.litepool.io/node")].values}'
+}
+
+# ---- one raw volume for pods of several nodes, as a cluster file system has it: by reservations ----
+# reserve NODE OPCODE CDW10 KEY KEY: a command of that node to the volume of the claim w, through what stands for its kernel
+reserve() {
+    local nqn
+    nqn=nqn.2026-11.io.litepool:volume:$(kubectl get "pv/$(kubectl get pvc w -o 'jsonpath={.spec.volumeName}')" -o 'jsonpath={.spec.csi.volumeHandle}' | cut -d: -f2) &&
+        exactly "ok success" in_node "$1" python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/litepool/hostd.sock")
+s.sendall((" ".join(["reserve"] + sys.argv[1:]) + "\n").encode())
+print(s.makefile().readline().strip())' "$nqn" "${@:2}"
+}
+REGISTER=13 ACQUIRE=17 RELEASE=21 WRITE_EXCLUSIVE=$((1 << 8)) PREEMPT=1
+raw_write() { sh_in "$1" "dd if=/dev/urandom of=/dev/vol bs=4k count=1 conv=notrunc,fsync"; }
+may_write() { raw_write "w$1" && ! raw_write "w$2"; }
 
 # ---- the engine is replaced inside of its pod ----
 agent_on() { kubectl -n litepool-system get pods -l app.kubernetes.io/name=litepool-agent --field-selector "spec.nodeName=$1" -o 'jsonpath={.items[0].metadata.name}'; }

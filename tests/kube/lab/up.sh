@@ -66,47 +66,16 @@ kubeconfig "$P/cm.conf" controller-manager
 kubeconfig "$P/sched.conf" scheduler
 lap certificates
 
-# --- control plane (the whole of it is bound to the address put on lo)
-start etcd etcd --name kubelab --data-dir "$S/etcd" --log-level warn --unsafe-no-fsync \
-  --listen-client-urls "http://$here_ip:2379" --advertise-client-urls "http://$here_ip:2379" \
-  --listen-peer-urls "http://$here_ip:2380" --initial-advertise-peer-urls "http://$here_ip:2380" \
-  --initial-cluster "kubelab=http://$here_ip:2380"
-wait_for 30 etcd curl -fsS --noproxy '*' "http://$here_ip:2379/health"
-lap etcd
-start apiserver kube-apiserver --etcd-servers="http://$here_ip:2379" --allow-privileged \
-  --bind-address="$api" --advertise-address="$api" --secure-port=443 --service-cluster-ip-range="$net.128/25" \
-  --authorization-mode=Node,RBAC --client-ca-file="$P/ca.crt" \
-  --tls-cert-file="$P/apiserver.crt" --tls-private-key-file="$P/apiserver.key" \
-  --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$P/sa.pub" \
-  --service-account-signing-key-file="$P/sa.key" \
-  --kubelet-client-certificate="$P/kubelet-client.crt" --kubelet-client-key="$P/kubelet-client.key" \
-  --kubelet-certificate-authority="$P/ca.crt" --kubelet-preferred-address-types=InternalIP
-curl_cert() { curl -fsS --noproxy '*' --cacert "$P/ca.crt" --cert "$P/admin.crt" --key "$P/admin.key" "$@"; }
-wait_for 90 kube-apiserver curl_cert "https://$api/readyz"
-lap kube-apiserver
-for c in controller-manager=10257=cm scheduler=10259=sched; do
-  IFS== read -r name port conf <<<"$c"
-  extra=
-  if [ "$conf" = cm ]; then
-    extra="--root-ca-file=$P/ca.crt --service-account-private-key-file=$P/sa.key --use-service-account-credentials --node-monitor-grace-period=20s --node-monitor-period=2s"
-  fi
-  # shellcheck disable=SC2086
-  start "$name" "kube-$name" --leader-elect=false --bind-address="$here_ip" --secure-port="$port" \
-    --kubeconfig="$P/$conf.conf" --authentication-kubeconfig="$P/$conf.conf" --authorization-kubeconfig="$P/$conf.conf" \
-    --cert-dir="$P" --tls-cert-file="$P/$name.crt" --tls-private-key-file="$P/$name.key" $extra
-done
-wait_for 60 kube-controller-manager curl -fsSk --noproxy '*' "https://$here_ip:10257/healthz"
-wait_for 60 kube-scheduler curl -fsSk --noproxy '*' "https://$here_ip:10259/readyz"
-lap "controllers, scheduler"
-export KUBECONFIG=$S/kubeconfig
-
 # --- nodes
-node() {
-  local i=$1 n=node$1 ip=$net.$((10 + $1)) N=$S/node$1 init
+prepare() { # what is written to files that nodes share
+  local n=node$1 ip=$net.$((10 + $1))
   addr "$ip"
-  mkdir -p "$N"/{run,kubelet,log,containerd,cni,litepool,nvme}
   cert "$n" "system:node:$n" system:nodes "IP:$ip,DNS:$n"
   kubeconfig "$P/$n.conf" "$n"
+}
+runtime() { # namespaces, containerd, images: all that needs no API server
+  local i=$1 n=node$1 ip=$net.$((10 + $1)) N=$S/node$1
+  mkdir -p "$N"/{run,kubelet,log,containerd,cni,litepool,nvme}
   cat > "$N/cni/10-ptp.conflist" <<END
 {"cniVersion": "1.0.0", "name": "kubelab", "plugins": [{"type": "ptp", "ipMasq": false,
  "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": "10.244.$i.0/24"}]],
@@ -146,7 +115,7 @@ failCgroupV1: false
 failSwapOn: false
 makeIPTablesUtilChains: false
 resolvConf: ""
-nodeLeaseDurationSeconds: 20
+nodeLeaseDurationSeconds: 12
 crashLoopBackOff: {maxContainerRestartPeriod: 2s}
 syncFrequency: 2s              # a volume is grown on the node at a pod sync (default 1 min)
 nodeStatusUpdateFrequency: 1s  # attach and detach wait for volumesInUse in it (default 10 s)
@@ -178,9 +147,7 @@ END
     for tar in "$S"/images/*.tar; do $ctr images import "$tar" >/dev/null; done
     touch "$N/images-loaded"
   fi
-  start_in "$n" "$n-kubelet" "$CACHE/bin/kubelet" --config "$N/kubelet.yaml" --kubeconfig "$P/$n.conf" \
-    --hostname-override "$n" --node-ip "$ip"
-  lap "$n containerd, kubelet"
+  lap "$n containerd, images"
 }
 mkcg() { # the cgroup that kubelet puts its pods under must be there, in every hierarchy
   local h
@@ -192,7 +159,53 @@ mkcg() { # the cgroup that kubelet puts its pods under must be there, in every h
     esac
   done
 }
-for i in $(seq "$nodes"); do node "$i"; done
+for i in $(seq "$nodes"); do prepare "$i"; done
+runtimes=()
+for i in $(seq "$nodes"); do
+  runtime "$i" &
+  runtimes+=($!)
+done
+
+# --- control plane (the whole of it is bound to the address put on lo)
+start etcd etcd --name kubelab --data-dir "$S/etcd" --log-level warn --unsafe-no-fsync \
+  --listen-client-urls "http://$here_ip:2379" --advertise-client-urls "http://$here_ip:2379" \
+  --listen-peer-urls "http://$here_ip:2380" --initial-advertise-peer-urls "http://$here_ip:2380" \
+  --initial-cluster "kubelab=http://$here_ip:2380"
+wait_for 30 etcd curl -fsS --noproxy '*' "http://$here_ip:2379/health"
+lap etcd
+start apiserver kube-apiserver --etcd-servers="http://$here_ip:2379" --allow-privileged \
+  --bind-address="$api" --advertise-address="$api" --secure-port=443 --service-cluster-ip-range="$net.128/25" \
+  --authorization-mode=Node,RBAC --client-ca-file="$P/ca.crt" \
+  --tls-cert-file="$P/apiserver.crt" --tls-private-key-file="$P/apiserver.key" \
+  --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$P/sa.pub" \
+  --service-account-signing-key-file="$P/sa.key" \
+  --kubelet-client-certificate="$P/kubelet-client.crt" --kubelet-client-key="$P/kubelet-client.key" \
+  --kubelet-certificate-authority="$P/ca.crt" --kubelet-preferred-address-types=InternalIP
+curl_cert() { curl -fsS --noproxy '*' --cacert "$P/ca.crt" --cert "$P/admin.crt" --key "$P/admin.key" "$@"; }
+wait_for 90 kube-apiserver curl_cert "https://$api/readyz"
+lap kube-apiserver
+for c in controller-manager=10257=cm scheduler=10259=sched; do
+  IFS== read -r name port conf <<<"$c"
+  extra=
+  if [ "$conf" = cm ]; then
+    extra="--root-ca-file=$P/ca.crt --service-account-private-key-file=$P/sa.key --use-service-account-credentials --node-monitor-grace-period=12s --node-monitor-period=2s"
+  fi
+  # shellcheck disable=SC2086
+  start "$name" "kube-$name" --leader-elect=false --bind-address="$here_ip" --secure-port="$port" \
+    --kubeconfig="$P/$conf.conf" --authentication-kubeconfig="$P/$conf.conf" --authorization-kubeconfig="$P/$conf.conf" \
+    --cert-dir="$P" --tls-cert-file="$P/$name.crt" --tls-private-key-file="$P/$name.key" $extra
+done
+wait_for 60 kube-controller-manager curl -fsSk --noproxy '*' "https://$here_ip:10257/healthz"
+wait_for 60 kube-scheduler curl -fsSk --noproxy '*' "https://$here_ip:10259/readyz"
+lap "controllers, scheduler"
+export KUBECONFIG=$S/kubeconfig
+
+for i in ${runtimes[@]+"${runtimes[@]}"}; do wait "$i"; done
+for i in $(seq "$nodes"); do
+  start_in "node$i" "node$i-kubelet" "$CACHE/bin/kubelet" --config "$S/node$i/kubelet.yaml" --kubeconfig "$P/node$i.conf" \
+    --hostname-override "node$i" --node-ip "$net.$((10 + i))"
+done
+lap kubelets
 for i in $(seq "$nodes"); do
   wait_for 60 "node$i" kubectl get node "node$i"
   kubectl wait --for=condition=Ready "node/node$i" --timeout=90s >/dev/null
