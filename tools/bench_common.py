@@ -190,6 +190,16 @@ def median(results, key):
     return statistics.median(r[key] for r in results)
 
 
+def paired(results, ours, theirs, key="iops"):
+    """
+    The median of the rounds' own ratios, and their quartiles as text. A machine shared with others gets faster and slower by half within
+    seconds: both sides of a round are neighbours in time, the medians of the two sides are not.
+    """
+    ratios = [a[key] / b[key] for a, b in zip(results[ours], results[theirs])]
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return middle, f"{low:.3g}..{high:.3g}"
+
+
 def machine():
     model = "?"
     with open("/proc/cpuinfo", encoding="utf-8") as f:
