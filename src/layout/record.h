@@ -27,15 +27,15 @@ enum record_type {
 
 #define RECORD_ALIGN     8u
 #define RECORD_HEAD      8u
-#define MAP_RUN_MAX                                                                                \
-	(1u                                                                                        \
-	 << 24) /* clusters of a MAP_RUN whose entry is not 0: they need memory, 16 TiB of them */
-#define RECORD_SIZE_MAX 3880u /* a PROPS_SET with a full chunk */
+#define RECORD_SIZE_MAX  3880u /* a PROPS_SET with a full chunk */
 
-#define PAGES_MAX       480u  /* places per record */
-#define PROPS_CHUNK     3840u /* bytes of properties per PROPS_SET record and per PROPS page */
-#define PROPS_CHUNKS    16u
-#define PROPS_BLOB_MAX  61440u /* PROPS_CHUNK * PROPS_CHUNKS */
+/* Clusters of a MAP_RUN whose entry is not 0: they need memory, 16 TiB of them. */
+#define MAP_RUN_MAX    (1u << 24)
+
+#define PAGES_MAX      480u  /* places per record */
+#define PROPS_CHUNK    3840u /* bytes of properties per PROPS_SET record and per PROPS page */
+#define PROPS_CHUNKS   16u
+#define PROPS_BLOB_MAX 61440u /* PROPS_CHUNK * PROPS_CHUNKS */
 static_assert(PROPS_BLOB_MAX == PROPS_CHUNK * PROPS_CHUNKS, "all chunks");
 
 struct props_chunk {        /* of a record, and of a page */

@@ -274,8 +274,8 @@ struct pool_space_info {         /* clusters */
 	uint64_t snapshots, volumes;
 };
 void pool_space_info(const struct pool *pool, struct pool_space_info *ret);
-/* Above the last watermark, or somebody was refused: what gives back space is urgent. */
-bool pool_nearly_full(const struct pool *pool);
+/* Above its first watermark, or somebody was refused: what gives back space is urgent. */
+bool pool_fills_up(const struct pool *pool);
 /* Would that many bytes more of volumes be within the commit limit? 0 or -ENOSPC with err. */
 int pool_space_check(const struct pool *pool, uint64_t bytes, struct err *err);
 /* Could that many clusters more be promised to thick volumes? 0 or -ENOSPC with err. */

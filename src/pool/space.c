@@ -137,9 +137,9 @@ void space_watch(struct pool *pool)
 		set_full(pool, false);
 }
 
-bool pool_nearly_full(const struct pool *pool)
+bool pool_fills_up(const struct pool *pool)
 {
-	return pool->space.full || pool->space.level == 3;
+	return pool->space.full || pool->space.level > 0;
 }
 
 static uint64_t take_free(struct pool *pool)

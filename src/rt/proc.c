@@ -151,9 +151,8 @@ void proc_pause_ms(unsigned ms)
 		;
 }
 
-#define PIECE                                                                                      \
-	((size_t)64                                                                                \
-	 << 10) /* malloc() takes less than 128 KiB from the thread's heap, not by a mapping of its own */
+/* malloc() takes less than 128 KiB from the thread's heap, not by a mapping of its own. */
+#define PIECE       ((size_t)64 << 10)
 #define RESERVE_MAX ((size_t)32 << 20)
 #define PAGE        ((size_t)4096)
 

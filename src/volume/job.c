@@ -20,6 +20,8 @@
 #include "base/check.h"
 
 #define RETRY_NS 1000000000ull
+/* With more layers than these to work on, what they hold for nothing comes in faster than a part of the time gives back. */
+#define LAYERS_IN_LINE 2u
 
 static void job_next(struct volume_job *job);
 
@@ -64,6 +66,17 @@ static void retry(struct timer *timer)
 	pool_op_start(pool_of(job), &job->op);
 }
 
+static bool is_urgent(const struct volume_job *job)
+{
+	struct pool *pool = pool_of(job);
+	unsigned n = 0;
+
+	for (struct pool_layer *l = pool_layer_next(pool, NULL); l && n <= LAYERS_IN_LINE;
+	     l = pool_layer_next(pool, l))
+		n += (l->disk.flags & LAYER_WORK) != 0;
+	return n > LAYERS_IN_LINE || pool_fills_up(pool);
+}
+
 /* The ns before the next slice. */
 static uint64_t pace(struct volume_job *job)
 {
@@ -72,7 +85,7 @@ static uint64_t pace(struct volume_job *job)
 	struct job_slice was = {.took_ns = reactor_now(pool_home(pool)) - job->started_ns,
 				.clusters = job->n,
 				.copied = job->copies,
-				.yields = entered != job->entered && !pool_nearly_full(pool)};
+				.yields = entered != job->entered && !is_urgent(job)};
 
 	job->entered = entered;
 	return job_pace(&job->slice, &was);
@@ -173,6 +186,9 @@ static void slice_durable(struct pool_txn *txn, int res)
 	struct volume_job *job = container_of(txn, struct volume_job, txn);
 
 	job->step = JOB_DROP;
+	/* The maps in memory are ahead of the disk: nothing may be written that builds on them. */
+	if (res)
+		pool_fail(pool_of(job), res, "writing down what background work has moved");
 	for (unsigned i = 0; i < job->n && !res; i++)
 		if (job->c[i].free_phys)
 			pool_free_cluster(pool_of(job), job->c[i].free_phys);

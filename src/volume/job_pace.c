@@ -3,7 +3,8 @@
  * How fast background work goes: the size of the next slice, and the pause before it.
  *
  * While no host does anything the work takes all of the time. While hosts do I/O on any volume of the pool, which share its disk and the processors, it pauses after each slice for a multiple of what
- * the slice took: so it has a share of the time, whatever a slice costs on this disk and under this load. In a pool that is nearly full it does not: space matters more than latency then.
+ * the slice took: so it has a share of the time, whatever a slice costs on this disk and under this load. In a pool that fills up, or when deletions pile up, it does not: space
+ * matters more than latency then.
  *
  * A slice costs a turn of the gate and a round whatever it moves. Entries cost next to nothing beside that: such slices grow until they take long. Copying costs by the cluster, and a host that writes
  * a block of one of these clusters for the first time waits for the end of the slice: with hosts such slices are short.
@@ -13,9 +14,10 @@
 #include "base/bytes.h"
 #include "rt/reactor.h"
 
-#define COPY_PAUSES 3u /* a quarter of the time copies */
-#define MOVE_PAUSES                                                                                \
-	7u /* an eighth moves entries: a whole TiB takes less than two seconds of slices */
+/* A quarter of the time copies. */
+#define COPY_PAUSES 3u
+/* An eighth moves entries: a whole TiB takes less than two seconds of slices. */
+#define MOVE_PAUSES  7u
 #define PAUSE_MAX_NS (1 * NSEC_PER_SEC) /* a slice may have waited for a device that hung */
 
 struct limits {

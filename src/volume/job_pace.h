@@ -14,7 +14,7 @@ struct job_slice {
 	uint64_t took_ns;
 	unsigned clusters;
 	bool copied; /* data, for one of them at least; else entries were moved */
-	bool yields; /* hosts did I/O on the pool since the slice before, and it has space */
+	bool yields; /* hosts did I/O on the pool since the slice before, and the work is not urgent */
 };
 
 /* Changes *slice, the number of clusters that the next one takes at most, and returns the ns to wait before it begins. */

@@ -83,12 +83,12 @@ static bool work_is_over(void *ctx)
 	return !rig->set->job && !rig->set->job_task.link.next;
 }
 
-/* Until the pool is above its last watermark. */
+/* Until the pool is above its first watermark. */
 static void fill_up(struct volume_rig *rig)
 {
 	struct blk_dev *dev = vrig_dev(vrig_create(rig, "other", 256 * MIB, 4096, false));
 
-	for (uint64_t c = 0; !pool_nearly_full(rig->p.pool); c++)
+	for (uint64_t c = 0; !pool_fills_up(rig->p.pool); c++)
 		assert_int_equal(vrig_write(rig, dev, c * MIB, 4096, 1), 0);
 	dev->ops->destroy(dev);
 }
@@ -106,7 +106,7 @@ static struct blk_dev *begin(struct volume_rig *rig, bool full, bool copies)
 	assert_non_null(vrig_snapshot(rig, "v", "s"));
 	if (full)
 		fill_up(rig);
-	assert_int_equal(pool_nearly_full(rig->p.pool), full);
+	assert_int_equal(pool_fills_up(rig->p.pool), full);
 	for (uint64_t c = 0; c < CLUSTERS && copies; c++)
 		assert_int_equal(vrig_write(rig, dev, c * MIB + 4096, 4096, (uint8_t)c), 0);
 	return dev;
