@@ -34,18 +34,19 @@ account() { # account NAME: a kubeconfig by way of the proxy
     kubectl -n litepool-system create token "$1" > "$work/$1" &&
         sed "s/client-certificate: admin.crt, client-key: admin.key/tokenFile: $1/; s/127.0.0.1:$api/127.0.0.1:$port/" "$work/kubeconfig" > "$work/$1.conf"
 }
-# call METHOD JSON [PART]: as a sidecar does it: again, as long as it is told to come again (DEADLINE_EXCEEDED, ABORTED, UNAVAILABLE).
+# call METHOD JSON [PART]: as a sidecar does it: again, as long as it is told to come again (DEADLINE_EXCEEDED, ABORTED, UNAVAILABLE), or there is no room: a node
+# whose heartbeats are lost for a while has none (RESOURCE_EXHAUSTED, upon which the provisioner comes again, too).
 call() {
-    local end=$((SECONDS + LIMIT)) rc
+    local end=$((SECONDS + LIMIT)) rc said=$work/said.$BASHPID
     while :; do
-        "$lp_csi" "$work/csi" "$@" 2> "$work/said.$BASHPID" && return
+        "$lp_csi" "$work/csi" "$@" 2> "$said" && return
         rc=$?
-        case $rc in 4 | 10 | 14) ;; *) break ;; esac
+        case $rc in 4 | 8 | 10 | 14) ;; *) break ;; esac
         [ $SECONDS -lt $end ] || break
-        echo "$1 $(cat "$work/said.$BASHPID")" >> "$work/again"
+        echo "$1 $(cat "$said")" >> "$work/again"
         sleep 0.1
     done
-    echo "$1 $2 ended with $rc: $(cat "$work/said.$BASHPID")" >&2
+    echo "$1 $2 ended with $rc: $(cat "$said")" >&2
     return 1
 }
 cap='{"mount":{},"access_mode":{"mode":1}}'
