@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo demo-engine test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest test-csi-sanity-lvm csi-sanity-on valgrind-grpc image-check test-k8s check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
+.PHONY: help build demo demo-engine test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest test-csi-sanity-lvm csi-sanity-on valgrind-grpc image-check test-k8s test-kube-faults check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -50,6 +50,10 @@ test-csi-sanity-lvm: build
 ## make valgrind-grpc   the gRPC server under valgrind, called by gRPC's own client
 valgrind-grpc: build
 	@WITH_VALGRIND=1 tests/unit/grpc/interop.py $(BUILD)/tests/unit/grpc/echo-serve
+
+## make test-kube-faults   controller, agent and CSI driver on a kube-apiserver in trouble: late, 409, 410, 429, 5xx, answers lost, away
+test-kube-faults: build
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs kube-faults
 
 ## make image-check   the Dockerfile's steps in chroots, without a container engine (as root, minutes)
 image-check:

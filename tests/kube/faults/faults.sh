@@ -5,7 +5,7 @@
 # to repeat, and nothing else; in the end there is what was asked for, and then nothing.
 . "${LITEPOOL_SOURCE:?}/tests/kube/apiserver-lib.sh"
 here=$source/tests/kube/faults
-SEED=${SEED:-20261122} LIVES=${LIVES:-3} LIMIT=${LITEPOOL_TEST_LIMIT:-120}
+SEED=${SEED:-20261122} LIVES=${LIVES:-3} LIMIT=${LITEPOOL_TEST_LIMIT:-240}
 lp_csi=$build/tests/csi/lp-csi
 M=$((1 << 20))
 
