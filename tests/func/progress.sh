@@ -27,12 +27,12 @@ interrupted() {
 }
 went_on='interrupted; the work goes on'
 
-# Two that wait while all else is tested: no agent ever makes their volume.
+# Two that wait while all else is tested: no agent ever makes their volume. (Not by local_lp: its shell would be what is killed.)
 start_controller || exit 1
 local_lp volume create v2 1G > /dev/null
-local_lp --timeout 3600 volume expand v2 2G --wait > /dev/null 2> "$work/lines" &
+"$cli_bin" --server "unix:$api" --timeout 3600 volume expand v2 2G --wait > /dev/null 2> "$work/lines" &
 lines=$!
-local_lp -o json --timeout 7 volume expand v2 2G --wait > /dev/null 2> "$work/beside" &
+"$cli_bin" --server "unix:$api" -o json --timeout 7 volume expand v2 2G --wait > /dev/null 2> "$work/beside" &
 beside=$!
 trap 'kill $lines $beside 2> /dev/null; end_controller; cleanup' EXIT
 
