@@ -68,13 +68,10 @@ static void retry(struct timer *timer)
 
 static bool is_urgent(const struct volume_job *job)
 {
-	struct pool *pool = pool_of(job);
-	unsigned n = 0;
+	struct volume_work line[LAYERS_IN_LINE + 1];
 
-	for (struct pool_layer *l = pool_layer_next(pool, NULL); l && n <= LAYERS_IN_LINE;
-	     l = pool_layer_next(pool, l))
-		n += (l->disk.flags & LAYER_WORK) != 0;
-	return n > LAYERS_IN_LINE || pool_fills_up(pool);
+	return volume_work_list(job->set, line, LAYERS_IN_LINE + 1) > LAYERS_IN_LINE ||
+	       pool_fills_up(pool_of(job));
 }
 
 /* The ns before the next slice. */
@@ -95,7 +92,7 @@ static uint64_t pace(struct volume_job *job)
 static void slice_end(struct volume_job *job, bool more, const char *waits_for)
 {
 	struct pool *pool = pool_of(job);
-	uint64_t pause_ns = pace(job);
+	uint64_t pause_ns = waits_for ? RETRY_NS : pace(job);
 
 	drop_claims(job);
 	pool_txn_fini(&job->txn);
@@ -105,8 +102,6 @@ static void slice_end(struct volume_job *job, bool more, const char *waits_for)
 		return;
 	}
 	job->waits_for = waits_for;
-	if (waits_for)
-		pause_ns = RETRY_NS;
 	job->timer.run = retry;
 	job->step = JOB_PAUSED;
 	if (!pause_ns ||
