@@ -280,14 +280,17 @@ def bench_delete_time(name):
     A snapshot with 1 TiB goes while its volume, which has all of its clusters from it, lives on; the load is on the volume. What takes longer than the
     benchmark may is measured for its part done.
     """
-    engine = engine_on(large_pool("1t"), "v0")
+    path = large_pool("1t")
+    os.truncate(path, 2 << 40)  # a pool that fills up would let the work have all of the time
+    engine = engine_on(path, "v0")
+    engine.rpc("bdev_lvol_grow_lvstore", {"lvs_name": POOL})
     touch(engine)
     engine.rpc("bdev_lvol_snapshot", {"lvol_name": f"{POOL}/v0", "snapshot_name": "s"})
     touch(engine)
     quiet, begin = Load(engine, 5).end(), time.monotonic()
     engine.rpc("bdev_lvol_delete", {"name": f"{POOL}/s"})
     answered_ms = (time.monotonic() - begin) * 1000
-    load = Load(engine, 5)
+    load = Load(engine, 10)
     share = deleted_share(engine, 35)
     seconds, busy = time.monotonic() - begin, load.end()
     engine.stop()
