@@ -28,6 +28,7 @@
 #include "base/check.h"
 #include "base/probes.h"
 #include "base/str.h"
+#include "blk/stats.h"
 
 #define BUF_ALIGN 4096u
 
@@ -102,15 +103,14 @@ void blk_dev_fini(struct blk_dev *dev)
 
 static struct blk_stats *stats_of(struct blk_dev *dev, struct reactor *r)
 {
-	struct blk_stats *_Atomic *slot = &dev->stats[reactor_id(r)];
-	struct blk_stats *stats = atomic_load_explicit(slot, memory_order_relaxed);
+	struct blk_stats *stats =
+		atomic_load_explicit(&dev->stats[reactor_id(r)], memory_order_relaxed);
 
 	if (__builtin_expect(!stats, 0)) {
-		stats = calloc(1, sizeof(*stats));
+		stats = blk_stats_own(dev, r);
 		/* Not to be able to count this little at first use is not a reason to fail an I/O,
 		 * nor to lie in the numbers. */
 		ASSERT(stats);
-		atomic_store_explicit(slot, stats, memory_order_release);
 	}
 	return stats;
 }
@@ -279,12 +279,7 @@ void blk_stats_sum(const struct blk_dev *dev, struct blk_stats *out)
 
 		if (!s)
 			continue;
-		for (unsigned op = 0; op < BLK_OPS; op++) {
-			counter_add(&out->ops[op], counter_get(&s->ops[op]));
-			counter_add(&out->bytes[op], counter_get(&s->bytes[op]));
-			counter_add(&out->errors[op], counter_get(&s->errors[op]));
-			hist_merge(&out->latency[op], &s->latency[op]);
-		}
+		blk_stats_merge(out, s);
 		inflight_add(out, atomic_load_explicit(&s->inflight, memory_order_relaxed));
 	}
 }

@@ -87,22 +87,35 @@ int blk_stats_read(const struct tlv *rec, struct uuid *ret_uuid, struct blk_stat
 	return 0;
 }
 
-int blk_stats_add(struct blk_dev *dev, struct reactor *r, const struct blk_stats *stats)
+struct blk_stats *blk_stats_own(struct blk_dev *dev, struct reactor *r)
 {
 	struct blk_stats *_Atomic *slot = &dev->stats[reactor_id(r)];
 	struct blk_stats *own = atomic_load_explicit(slot, memory_order_relaxed);
 
 	if (!own) {
 		own = calloc(1, sizeof(*own));
-		if (!own)
-			return -ENOMEM;
-		atomic_store_explicit(slot, own, memory_order_release);
+		if (own)
+			atomic_store_explicit(slot, own, memory_order_release);
 	}
+	return own;
+}
+
+void blk_stats_merge(struct blk_stats *to, const struct blk_stats *from)
+{
 	for (unsigned op = 0; op < BLK_OPS; op++) {
-		counter_add(&own->ops[op], counter_get(&stats->ops[op]));
-		counter_add(&own->bytes[op], counter_get(&stats->bytes[op]));
-		counter_add(&own->errors[op], counter_get(&stats->errors[op]));
-		hist_merge(&own->latency[op], &stats->latency[op]);
+		counter_add(&to->ops[op], counter_get(&from->ops[op]));
+		counter_add(&to->bytes[op], counter_get(&from->bytes[op]));
+		counter_add(&to->errors[op], counter_get(&from->errors[op]));
+		hist_merge(&to->latency[op], &from->latency[op]);
 	}
+}
+
+int blk_stats_add(struct blk_dev *dev, struct reactor *r, const struct blk_stats *stats)
+{
+	struct blk_stats *own = blk_stats_own(dev, r);
+
+	if (!own)
+		return -ENOMEM;
+	blk_stats_merge(own, stats);
 	return 0;
 }
