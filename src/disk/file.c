@@ -134,6 +134,16 @@ static const struct blk_ops disk_file_ops = {
 	.destroy = disk_file_destroy,
 };
 
+/*
+ * From blocks that are too large. A file's are those of direct I/O; what is smaller than a device's the page cache would read, change and write back, and a power cut
+ * meanwhile loses what lies beside it: so buffered I/O is no way out there.
+ */
+static const char *way_out(const struct file_info *info)
+{
+	return info->is_block_device ? "put a file system on it and use a file"
+				     : "ask for buffered I/O";
+}
+
 /* The block size to work with, or why it cannot be. */
 static int block_size_choose(const struct disk_file_opts *opts, const struct file_info *info,
 			     uint32_t *ret, struct err *err)
@@ -142,19 +152,21 @@ static int block_size_choose(const struct disk_file_opts *opts, const struct fil
 
 	if (size == 0)
 		size = MAX(info->block_size, 512u);
+	if (info->block_size > 4096)
+		return err_set(err, -EINVAL,
+			       "%s: %s works in blocks of %u bytes and NVMe volumes have 512 or "
+			       "4096; %s",
+			       opts->name, opts->path, info->block_size, way_out(info));
 	if (size != 512 && size != 4096)
-		return err_set(
-			err, -EINVAL,
-			"%s: %s works in blocks of %u bytes and NVMe volumes need 512 or 4096; use "
-			"block_size 512 or 4096%s",
-			opts->name, opts->path, size,
-			info->block_size > 4096 ? " with buffered I/O" : "");
+		return err_set(err, -EINVAL,
+			       "%s: block_size %u is not one of NVMe volumes; use 512 or 4096",
+			       opts->name, size);
 	if (size < info->block_size)
 		return err_set(err, -EINVAL,
-			       "%s: block_size %u is smaller than the %u bytes that %s takes in "
-			       "one direct "
-			       "I/O; use block_size 4096, or ask for buffered I/O",
-			       opts->name, size, info->block_size, opts->path);
+			       "%s: block_size %u is smaller than the %u bytes that %s takes at "
+			       "once; use block_size 4096%s",
+			       opts->name, size, info->block_size, opts->path,
+			       info->is_block_device ? "" : ", or ask for buffered I/O");
 	if (info->size_bytes == 0 || info->size_bytes % size)
 		return err_set(err, -EINVAL,
 			       "%s: %s has %" PRIu64

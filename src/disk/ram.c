@@ -9,6 +9,8 @@
  *      BLK_KEEP_ALLOC) write zeroes.
  *   3. Any reactor reads and writes at any time without a lock. Writers of the same blocks at the
  *      same time are the hosts' own race, as on every disk: each byte is of one of them.
+ *   4. A pass of a reactor is not long because of us: discard and write zeroes, which may be of any length, are done in pieces, one a pass
+ *      for all of them on this disk, by turns (struct ram_lane).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,11 +28,25 @@
 #include "disk/pass.h"
 #include "disk/ram_memory.h"
 
+/* Zeroing memory that has no pages yet: about 0.1 ms. */
+#define RAM_PIECE_ZERO (256 * KIB)
+/* Giving back: never a part of a huge page, unless the request ends there. */
+#define RAM_PIECE_RELEASE RAM_REGION
+
+/* A reactor's long requests. */
+struct ram_lane {
+	struct disk_ram *disk;
+	struct list
+		waiting; /* blk_io.file.link; what is left of one: its file.offset and file.length */
+	struct msg msg;  /* under way while waiting is not empty */
+};
+
 struct disk_ram {
 	struct blk_dev dev;
 	struct ram_memory *memory;
 	uint8_t *mem;        /* memory->mem */
 	uint64_t page_bytes; /* the kernel's */
+	struct ram_lane lanes[REACTORS_MAX + 1];
 };
 
 /* Zeroes [offset, offset + length); whole pages go back to the kernel. */
@@ -57,6 +73,52 @@ static void ram_read(struct disk_ram *disk, struct blk_io *io)
 		memcpy(io->buf, disk->mem + io->offset, io->length);
 }
 
+static bool keeps_memory(const struct blk_io *io)
+{
+	return io->op == BLK_WRITE_ZEROES && io->flags & BLK_KEEP_ALLOC;
+}
+
+static void ram_clear(struct disk_ram *disk, const struct blk_io *io, uint64_t offset,
+		      uint64_t length)
+{
+	if (keeps_memory(io))
+		memset(disk->mem + offset, 0, length);
+	else
+		ram_release(disk, offset, length);
+}
+
+/* One piece of the first in line, which then stands at its end. */
+static void lane_run(struct msg *msg)
+{
+	struct ram_lane *lane = container_of(msg, struct ram_lane, msg);
+	struct file_io *rest = list_first(&lane->waiting, struct file_io, link);
+	struct blk_io *io = container_of(rest, struct blk_io, file);
+	const uint64_t piece = keeps_memory(io) ? RAM_PIECE_ZERO : RAM_PIECE_RELEASE;
+	const uint64_t length = MIN(rest->length, piece - rest->offset % piece);
+
+	ram_clear(lane->disk, io, rest->offset, length);
+	rest->offset += length;
+	rest->length -= length;
+	list_remove(&rest->link);
+	if (rest->length)
+		list_push_back(&lane->waiting, &rest->link);
+	if (!list_empty(&lane->waiting))
+		reactor_post(reactor_current(), &lane->msg);
+	if (!rest->length)
+		blk_complete(io, 0); /* io may be in line again when it returns */
+}
+
+static void lane_wait(struct disk_ram *disk, struct blk_io *io)
+{
+	struct ram_lane *lane = &disk->lanes[reactor_id(io->reactor)];
+	const bool idle = list_empty(&lane->waiting);
+
+	io->file = (struct file_io){.offset = io->offset, .length = io->length};
+	list_push_back(&lane->waiting, &io->file.link);
+	if (idle)
+		reactor_post(io->reactor, &lane->msg);
+}
+
 static void ram_submit(struct blk_dev *dev, struct blk_io *io)
 {
 	struct disk_ram *disk = container_of(dev, struct disk_ram, dev);
@@ -64,26 +126,25 @@ static void ram_submit(struct blk_dev *dev, struct blk_io *io)
 	switch (io->op) {
 	case BLK_READ:
 		ram_read(disk, io);
+		ram_memory_touch(disk->memory, io->offset, io->length);
 		break;
 	case BLK_WRITE:
 		copy_cold(disk->mem + io->offset, io->buf, io->length);
+		ram_memory_touch(disk->memory, io->offset, io->length);
 		break;
 	case BLK_FLUSH:
 		break;
 	case BLK_DISCARD:
-		ram_release(disk, io->offset, io->length);
-		break;
 	case BLK_WRITE_ZEROES:
-		if (io->flags & BLK_KEEP_ALLOC)
-			memset(disk->mem + io->offset, 0, io->length);
-		else
-			ram_release(disk, io->offset, io->length);
+		if (io->length > RAM_PIECE_ZERO) {
+			lane_wait(disk, io);
+			return;
+		}
+		ram_clear(disk, io, io->offset, io->length);
 		break;
 	case BLK_OPS:
 		UNREACHABLE();
 	}
-	if (io->op == BLK_READ || io->op == BLK_WRITE)
-		ram_memory_touch(disk->memory, io->offset, io->length);
 	blk_complete(io, 0);
 }
 
@@ -159,9 +220,15 @@ static int ram_new(const struct disk_ram_opts *opts, int fd, struct disk_ram *di
 	}
 	res = ram_memory_new(opts->name, align_up(opts->size_bytes, disk->page_bytes), fd,
 			     opts->workers, &disk->memory, err);
-	if (!res)
-		disk->mem = disk->memory->mem;
-	return res;
+	if (res)
+		return res;
+	disk->mem = disk->memory->mem;
+	for (unsigned i = 0; i < ARRAY_LEN(disk->lanes); i++) {
+		disk->lanes[i].disk = disk;
+		disk->lanes[i].msg.run = lane_run;
+		list_init(&disk->lanes[i].waiting);
+	}
+	return 0;
 }
 
 int disk_ram_new(const struct disk_ram_opts *opts, struct blk_dev **ret, struct err *err)

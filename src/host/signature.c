@@ -5,7 +5,6 @@
  */
 #include "host/signature.h"
 
-#include <blkid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -14,14 +13,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "rt/foreign.h"
 
-#define POOL_MAGIC       "LITEPOOL" /* src/layout/FORMAT.md, 2 */
-#define POOL_COPIES      4          /* one at the begin of each of the first MiBs */
-#define MIB              (1 << 20)
-#define CHUNK            (64 << 10)
-#define PROBE_FOUND      0
-#define PROBE_AMBIVALENT (-2)
-#define PROBE_ERROR      (-1)
+#define POOL_MAGIC  "LITEPOOL" /* src/layout/FORMAT.md, 2 */
+#define POOL_COPIES 4          /* one at the begin of each of the first MiBs */
+#define MIB         (1 << 20)
+#define CHUNK       (64 << 10)
 
 static bool is_pool(int fd)
 {
@@ -54,57 +51,24 @@ static int is_zero(int fd)
 	return 1;
 }
 
-static void words_of(blkid_probe probe, char *words, size_t size)
-{
-	const char *type = NULL, *usage = NULL, *table = NULL;
-
-	(void)blkid_probe_lookup_value(probe, "TYPE", &type, NULL);
-	(void)blkid_probe_lookup_value(probe, "USAGE", &usage, NULL);
-	(void)blkid_probe_lookup_value(probe, "PTTYPE", &table, NULL);
-	if (type)
-		(void)snprintf(words, size, "%s (%s)", type, usage ? usage : "data");
-	else
-		(void)snprintf(words, size, "a partition table (%s)",
-			       table ? table : "of unknown kind");
-}
-
-static int probe(int fd, char *words, size_t size)
-{
-	blkid_probe probe = blkid_new_probe();
-	int res;
-
-	if (!probe)
-		return -ENOMEM;
-	if (blkid_probe_set_device(probe, fd, 0, 0) < 0) {
-		blkid_free_probe(probe);
-		return -EIO;
-	}
-	(void)blkid_probe_enable_superblocks(probe, 1);
-	(void)blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE);
-	(void)blkid_probe_enable_partitions(probe, 1);
-	res = blkid_do_safeprobe(probe);
-	if (res == PROBE_FOUND)
-		words_of(probe, words, size);
-	else if (res == PROBE_AMBIVALENT)
-		(void)snprintf(words, size, "signatures of several kinds at once");
-	blkid_free_probe(probe);
-	if (res == PROBE_ERROR)
-		return -EIO;
-	return res == PROBE_FOUND || res == PROBE_AMBIVALENT ? SIGNATURE_KNOWN : SIGNATURE_NONE;
-}
-
 int signature_read(const char *path, char *words, size_t size)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char what[FOREIGN_WORDS];
+	bool found;
 	int res;
 
 	if (fd < 0)
 		return -errno;
 	if (is_pool(fd))
 		return SIGNATURE_POOL;
-	res = probe(fd, words, size);
-	if (res != SIGNATURE_NONE)
+	res = foreign_find(fd, &found, what);
+	if (res < 0)
 		return res;
+	if (found) {
+		(void)snprintf(words, size, "%s", what);
+		return SIGNATURE_KNOWN;
+	}
 	res = is_zero(fd);
 	if (res < 0)
 		return res;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the first bytes of a disk say it holds. libblkid is known here alone. */
+/* What the first bytes of a disk say it holds. */
 #ifndef LITEPOOL_HOST_SIGNATURE_H
 #define LITEPOOL_HOST_SIGNATURE_H
 

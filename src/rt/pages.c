@@ -19,6 +19,7 @@
 #define REQUEST_MAX 4096
 #define PATIENCE_MS 2000 /* for a request, and for its answer to be taken */
 #define PATH_SIZE   256
+#define ANSWER_MAX  (64u << 20) /* of one that is asked: metrics of all volumes */
 
 struct pages {
 	page_fn fn;
@@ -225,4 +226,88 @@ void pages_stop(struct pages *pages)
 	if (pages->end_fd >= 0)
 		(void)close(pages->end_fd);
 	free(pages);
+}
+
+/* ---- asking ---- */
+
+/* A descriptor. */
+static int dial(const char *address, int64_t deadline, struct err *err)
+{
+	struct pages where = {.unix_path = ""};
+	char host[SOCK_ADDR_TEXT];
+	struct sock_addr addr;
+	uint16_t port = 0;
+	int rc = parse_address(address, &where, &addr, err);
+
+	if (rc)
+		return rc;
+	if (where.unix_path[0])
+		rc = blocking_connect_unix(where.unix_path, deadline);
+	else
+		rc = sock_addr_host(&addr, host, &port)
+			     ? blocking_connect_tcp(host, port, NULL, -1, deadline)
+			     : -EINVAL;
+	return rc >= 0 ? rc : err_set(err, rc, "nobody serves %s: %s", address, strerror(-rc));
+}
+
+/* Until the other side closes; NUL-terminated. */
+static int read_answer(int fd, int64_t deadline, char **ret, size_t *ret_len)
+{
+	char piece[4096];
+	size_t len = 0;
+	FILE *all = open_memstream(ret, ret_len);
+	ssize_t n;
+
+	if (!all)
+		return -ENOMEM;
+	while ((n = blocking_recv(fd, piece, sizeof(piece), deadline)) > 0 && len < ANSWER_MAX) {
+		len += (size_t)n;
+		if (fwrite(piece, 1, (size_t)n, all) != (size_t)n)
+			n = -ENOMEM;
+	}
+	if (n > 0)
+		n = -E2BIG;
+	return fclose(all) ? -ENOMEM : (int)n;
+}
+
+/* "HTTP/1.1 200 OK" to 200; else -EPROTO. */
+static int status_of(const char *head)
+{
+	char number[4] = "";
+	uint64_t status;
+
+	if (strncmp(head, "HTTP/1.1 ", 9) != 0 || strlen(head) < 12)
+		return -EPROTO;
+	memcpy(number, head + 9, 3);
+	return str_to_u64(number, 100, 999, &status) ? (int)status : -EPROTO;
+}
+
+int pages_ask(const char *address, const char *path, int timeout_ms, FILE *out, struct err *err)
+{
+	int64_t deadline = blocking_deadline(timeout_ms);
+	_cleanup_free_ char *got = NULL;
+	char request[PATH_SIZE + 64];
+	_cleanup_close_ int fd = -1;
+	const char *body;
+	size_t len = 0;
+	int rc;
+
+	if (path[0] != '/' || strlen(path) >= PATH_SIZE)
+		return err_set(err, -EINVAL, "%s: expected a path such as /healthz", path);
+	fd = dial(address, deadline, err);
+	if (fd < 0)
+		return fd;
+	(void)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		       path);
+	rc = blocking_send(fd, request, strlen(request), deadline);
+	if (!rc)
+		rc = read_answer(fd, deadline, &got, &len);
+	if (!rc)
+		rc = status_of(got);
+	body = rc > 0 ? strstr(got, "\r\n\r\n") : NULL;
+	if (!body)
+		return err_set(err, rc < 0 ? rc : -EPROTO, "%s gives no answer to %s: %s", address,
+			       path, strerror(rc < 0 ? -rc : EPROTO));
+	(void)fputs(body + 4, out);
+	return rc;
 }

@@ -19,6 +19,11 @@ typedef int (*page_fn)(void *ctx, const char *path, FILE *out);
 int pages_start(const char *address, page_fn fn, void *ctx, struct pages **ret, struct err *err);
 /* The TCP port; 0 for a unix socket. */
 unsigned pages_port(const struct pages *pages);
+/*
+ * Asks who serves pages at address, for programs that have nothing else to do meanwhile, and writes what it says to out: the HTTP status, or a negative errno with err when there is no
+ * answer in time.
+ */
+int pages_ask(const char *address, const char *path, int timeout_ms, FILE *out, struct err *err);
 /* Waits for the request under way, 2 s at most. NULL is fine. */
 void pages_stop(struct pages *pages);
 

@@ -37,5 +37,7 @@ unsigned process_terminal_columns(int fd);
 uint64_t process_wall_ns(void);
 /* Never goes back and counts while the host is suspended (CLOCK_BOOTTIME), ms: for leases, which run out then, too. Any thread. */
 uint64_t process_boot_ms(void);
+/* For threads that may block. Any thread. */
+void process_sleep_ms(uint32_t ms);
 
 #endif

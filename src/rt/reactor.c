@@ -32,6 +32,8 @@
 #define SPIN_EAGER_NS (2 * NSEC_PER_USEC)
 /* With file I/O under way the spin is that much longer: 400 us by default, more than a busy NVMe device takes. */
 #define SPIN_DISK_FACTOR 8
+/* Calls that share a look at the clock: reactor_now_near(). */
+#define NEAR_CALLS 4
 
 static _Thread_local struct reactor *current;
 
@@ -214,9 +216,15 @@ static unsigned poll_world(struct reactor *r, int64_t wait_ns)
 	return n;
 }
 
+static void set_now(struct reactor *r, uint64_t now_ns)
+{
+	r->now_ns = now_ns;
+	r->near_left = 0;
+}
+
 void reactor_woke(struct reactor *r, uint64_t start_ns)
 {
-	r->now_ns = r->env->ops->now_ns(r->env);
+	set_now(r, r->env->ops->now_ns(r->env));
 	counter_add(&r->stats.sleeps, 1);
 	counter_add(&r->stats.sleep_ns, r->now_ns - start_ns);
 }
@@ -231,7 +239,8 @@ bool reactor_pass(struct reactor *r, int64_t wait_ns)
 	if (!r->prepared)
 		prepare_or_die(r);
 	current = r;
-	start_ns = r->now_ns = r->env->ops->now_ns(r->env);
+	start_ns = r->env->ops->now_ns(r->env);
+	set_now(r, start_ns);
 	work = run_messages(r);
 	work += timer_heap_fire(r);
 	work += poll_world(r, work ? 0 : wait_ns);
@@ -243,7 +252,8 @@ bool reactor_pass(struct reactor *r, int64_t wait_ns)
 		counter_add(&r->stats.busy_passes, 1);
 		counter_add(&r->stats.busy_ns,
 			    end_ns - start_ns - MIN(slept_ns, end_ns - start_ns));
-		r->last_work_ns = r->now_ns = end_ns;
+		r->last_work_ns = end_ns;
+		set_now(r, end_ns);
 	}
 	current = before;
 	return work;
@@ -341,6 +351,16 @@ uint64_t reactor_now_exact(struct reactor *r)
 uint64_t reactor_next_timer(const struct reactor *r)
 {
 	return timer_heap_next(&r->timers);
+}
+
+uint64_t reactor_now_near(struct reactor *r, bool fresh)
+{
+	if (fresh || !r->near_left) {
+		r->near_ns = r->env->ops->now_ns(r->env);
+		r->near_left = NEAR_CALLS;
+	}
+	r->near_left--;
+	return r->near_ns;
 }
 
 uint64_t reactor_wall_ns(struct reactor *r)

@@ -42,6 +42,8 @@ struct reactor {
 	/* The reactor's own thread only. */
 	_Alignas(64) struct env *env;
 	uint64_t now_ns, last_work_ns;
+	uint64_t near_ns; /* reactor_now_near(): what it gives near_left times more in this pass */
+	unsigned near_left;
 	uint32_t files_under_way; /* file I/O that was submitted and is not done */
 	struct list tasks, late_tasks;
 	struct timer_heap timers;

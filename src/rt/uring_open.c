@@ -69,6 +69,19 @@ static int lock_file(struct opening *o)
 		       file_holder_flock(&o->st, who, sizeof(who)));
 }
 
+/* The kernel lets a protected device be opened for writing, and then fails each write. */
+static int check_protected(struct opening *o)
+{
+	int is_protected = 0;
+
+	if (o->read_only || ioctl(o->f->fd, BLKROGET, &is_protected) < 0 || !is_protected)
+		return 0;
+	return err_set(o->err, -EROFS,
+		       "%s is write-protected; open it read-only, or take the protection off: "
+		       "blockdev --setrw %s",
+		       o->path, o->path);
+}
+
 static int open_fd(struct opening *o)
 {
 	int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (o->read_only ? O_RDONLY : O_RDWR);
@@ -90,7 +103,7 @@ static int open_fd(struct opening *o)
 	/* Non-blocking was for the open alone (FIFOs, media changes). */
 	if (fcntl(o->f->fd, F_SETFL, flags & (O_DIRECT | O_RDWR)) < 0)
 		return open_failed(o, -errno);
-	return is_device ? 0 : lock_file(o);
+	return is_device ? check_protected(o) : lock_file(o);
 }
 
 /* A passed descriptor is open already, and keeps what it holds. */

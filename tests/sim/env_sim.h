@@ -68,6 +68,8 @@ void sim_net_refuse(struct sim_world *w, bool refuse);
 /* A disk of zeroes. path names it for file_open(). */
 void sim_file_create(struct sim_world *w, const char *path, uint64_t size_bytes,
 		     uint32_t block_size);
+/* From its next opening on it is a block device. */
+void sim_file_is_device(struct sim_world *w, const char *path);
 void sim_file_resize(struct sim_world *w, const char *path, uint64_t size_bytes); /* only grows */
 /* Each I/O of the ops in mask (1 << enum file_op) fails with error by that probability. 0: none. */
 void sim_file_fail(struct sim_world *w, const char *path, unsigned mask, double probability,

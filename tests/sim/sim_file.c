@@ -38,6 +38,7 @@ struct sim_disk {
 	char path[PATH_BYTES];
 	uint64_t size_bytes;
 	uint32_t block_size;
+	bool is_device;
 	unsigned opens; /* one, but for a hand-over */
 	int number;     /* names it in place of a descriptor */
 	struct sparse live, durable;
@@ -313,6 +314,7 @@ static struct file *file_new(struct sim_disk *d, bool read_only)
 		.size_bytes = d->size_bytes,
 		.block_size = d->block_size,
 		.phys_block_size = d->block_size,
+		.is_block_device = d->is_device,
 		.can_discard = !read_only,
 		.can_zero = !read_only,
 	};
@@ -386,6 +388,11 @@ void sim_file_create(struct sim_world *w, const char *path, uint64_t size_bytes,
 			    : list_entry(w->files.prev, struct sim_disk, link)->number + 1;
 	list_push_back(&w->files, &d->link);
 	sim_file_resize(w, path, size_bytes);
+}
+
+void sim_file_is_device(struct sim_world *w, const char *path)
+{
+	disk_get(w, path)->is_device = true;
 }
 
 void sim_file_resize(struct sim_world *w, const char *path, uint64_t size_bytes)

@@ -64,9 +64,29 @@ static void blocks_smaller_than_the_file_takes_are_refused_with_the_way_out(void
 
 	setup(&f, 1, SIZE, 4096);
 	assert_int_equal(open_sim(&f, 512, false, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "use block_size 4096"));
+	assert_non_null(strstr(err.text, "use block_size 4096, or ask for buffered I/O"));
 	assert_int_equal(open_sim(&f, 1024, false, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "512 or 4096"));
+	sim_file_is_device(f.w.sim, SIM_PATH); /* what buffered I/O would not help */
+	assert_int_equal(open_sim(&f, 512, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "use block_size 4096"));
+	assert_null(strstr(err.text, "buffered"));
+	teardown(&f);
+}
+
+static void blocks_that_no_volume_has_are_refused_with_the_way_out(void **state)
+{
+	struct fixture f;
+	struct err err = {0};
+
+	setup(&f, 1, SIZE, 16384);
+	for (uint32_t block_size = 0; block_size <= 4096; block_size += 4096) {
+		assert_int_equal(open_sim(&f, block_size, false, &err), -EINVAL);
+		assert_non_null(strstr(err.text, "ask for buffered I/O"));
+	}
+	sim_file_is_device(f.w.sim, SIM_PATH);
+	assert_int_equal(open_sim(&f, 4096, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "put a file system on it"));
 	teardown(&f);
 }
 
@@ -296,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_block_size_is_the_file_s_unless_given),
+		cmocka_unit_test(blocks_that_no_volume_has_are_refused_with_the_way_out),
 		cmocka_unit_test(blocks_smaller_than_the_file_takes_are_refused_with_the_way_out),
 		cmocka_unit_test(a_size_that_is_not_whole_blocks_is_refused),
 		cmocka_unit_test(every_operation_reaches_the_file),

@@ -160,6 +160,47 @@ static void write_zeroes_keeps_the_memory_when_asked_to(void **state)
 	blk_world_fini(&w);
 }
 
+/* One that is long takes many passes, in which others begin and end: reads, and long ones that are shorter. */
+static void a_long_one_keeps_nobody_waiting(void **state)
+{
+	static const struct {
+		enum blk_op op;
+		unsigned flags;
+	} kinds[] = {{BLK_DISCARD, 0}, {BLK_WRITE_ZEROES, 0}, {BLK_WRITE_ZEROES, BLK_KEEP_ALLOC}};
+
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct world_io all = {.io = {.op = kinds[i].op, .flags = kinds[i].flags}};
+		struct world_io some = all;
+		struct world_io read = {
+			.io = {.op = BLK_READ, .flags = BLK_LOAN_OK, .length = 512}};
+		struct blk_dev *dev = ram_new(4 * SIZE, 512);
+		struct blk_world w;
+
+		blk_world_init(&w, 1);
+		for (uint64_t off = 0; off < 4 * SIZE; off += WORLD_BUF)
+			world_fill(&w, dev, off, WORLD_BUF, 3);
+		all.io.offset = 512;
+		all.io.length = 4 * SIZE - 1024;
+		some.io.length = SIZE;
+		world_io_start(&all, w.r[0], dev);
+		world_io_start(&some, w.r[0], dev);
+		world_io_start(&read, w.r[0], dev);
+		assert_true(sim_run_until(w.sim, world_io_is_done, &read, WORLD_DEADLINE));
+		assert_false(some.done);
+		assert_true(sim_run_until(w.sim, world_io_is_done, &some, WORLD_DEADLINE));
+		assert_false(all.done);
+		assert_true(sim_run_until(w.sim, world_io_is_done, &all, WORLD_DEADLINE));
+		assert_int_equal(some.result, 0);
+		assert_int_equal(all.result, 0);
+		assert_int_equal(all.io.length, 4 * SIZE - 1024);
+		for (uint64_t off = 0; off < 4 * SIZE - 512; off += 512)
+			assert_true(world_reads(&w, dev, off, 512, 0));
+		assert_true(world_reads(&w, dev, 4 * SIZE - 512, 512, 3));
+		dev->ops->destroy(dev);
+		blk_world_fini(&w);
+	}
+}
+
 static void more_memory_than_the_machine_has_is_refused(void **state)
 {
 	struct disk_ram_opts opts = {.name = "huge", .size_bytes = 1u << 20, .block_size = 512};
@@ -325,6 +366,7 @@ int main(void)
 		cmocka_unit_test(a_loan_shows_the_data_where_it_lies),
 		cmocka_unit_test(discard_and_write_zeroes_give_memory_back_and_read_zero),
 		cmocka_unit_test(write_zeroes_keeps_the_memory_when_asked_to),
+		cmocka_unit_test(a_long_one_keeps_nobody_waiting),
 		cmocka_unit_test(more_memory_than_the_machine_has_is_refused),
 		cmocka_unit_test(a_passed_disk_has_what_was_written),
 		cmocka_unit_test(what_is_no_memory_of_that_size_is_refused),

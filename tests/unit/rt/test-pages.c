@@ -8,10 +8,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "rt/blocking.h"
+#include "rt/listen.h"
 #include "rt/pages.h"
 
 #define PATIENCE_MS 60000
@@ -76,6 +78,71 @@ static void what_is_no_request_is_refused(void **state)
 	pages_stop(pages);
 }
 
+/* What pages_ask() says of address, and what it wrote. */
+static int asked(const char *address, const char *path, char *text, size_t size)
+{
+	FILE *out = fmemopen(text, size, "w");
+	struct err err = {0};
+	int rc;
+
+	assert_non_null(out);
+	rc = pages_ask(address, path, PATIENCE_MS, out, &err);
+	assert_int_equal(fclose(out), 0);
+	if (rc < 0)
+		assert_non_null(strstr(err.text, path[0] == '/' ? address : path));
+	return rc;
+}
+
+static void what_is_asked_for_is_told(void **state)
+{
+	struct pages *pages = open_pages();
+	char address[64], text[128] = "";
+
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", pages_port(pages));
+	assert_int_equal(asked(address, "/x", text, sizeof(text)), 200);
+	assert_string_equal(text, "/x of me\n");
+	assert_int_equal(asked(address, "/bad", text, sizeof(text)), 503);
+	assert_string_equal(text, "/bad of me\n");
+	assert_int_equal(asked(address, "bad", text, sizeof(text)), -EINVAL);
+	pages_stop(pages);
+	assert_int_equal(asked(address, "/x", text, sizeof(text)), -ECONNREFUSED);
+}
+
+static void pages_of_a_unix_socket_are_told(void **state)
+{
+	char folder[] = "/tmp/lp-pages.XXXXXX", address[64], text[128] = "";
+	struct pages *pages = NULL;
+	struct err err = {0};
+
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(address, sizeof(address), "unix:%s/s", folder);
+	assert_int_equal(asked(address, "/x", text, sizeof(text)), -ENOENT);
+	assert_int_equal(pages_start(address, page, (void *)(uintptr_t)"the socket", &pages, &err),
+			 0);
+	assert_int_equal(asked(address, "/x", text, sizeof(text)), 200);
+	assert_string_equal(text, "/x of the socket\n");
+	pages_stop(pages);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+/* Somebody who takes connections and says nothing, or no HTTP, is not in order. */
+static void who_does_not_answer_is_told(void **state)
+{
+	struct sock_addr any, bound;
+	struct err err = {0};
+	char address[64], host[SOCK_ADDR_TEXT];
+	uint16_t port = 0;
+	int fd = -1;
+
+	assert_int_equal(sock_addr_ip("127.0.0.1", 0, &any), 0);
+	assert_int_equal(listen_open(&any, 1, &fd, &err), 0);
+	assert_int_equal(listen_address(fd, &bound), 0);
+	assert_true(sock_addr_host(&bound, host, &port));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	assert_int_equal(pages_ask(address, "/x", 50, stderr, &err), -ETIMEDOUT);
+	(void)close(fd);
+}
+
 static void a_silent_client_does_not_stop_the_rest(void **state)
 {
 	struct pages *pages = open_pages();
@@ -104,6 +171,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_page_is_answered_whole),
 		cmocka_unit_test(what_is_no_request_is_refused),
+		cmocka_unit_test(what_is_asked_for_is_told),
+		cmocka_unit_test(pages_of_a_unix_socket_are_told),
+		cmocka_unit_test(who_does_not_answer_is_told),
 		cmocka_unit_test(a_silent_client_does_not_stop_the_rest),
 		cmocka_unit_test(others_cannot_be_let_in),
 	};

@@ -304,6 +304,33 @@ static void task_that_repeats_itself_does_not_hold_the_pass(void **state)
 	reactor_free(chores.r);
 }
 
+static void look_near(struct msg *msg)
+{
+	struct reactor *r = reactor_current();
+	uint64_t first = reactor_now_near(r, false), fresh;
+
+	assert_true(first >= reactor_now(r));
+	for (int i = 0; i < 3; i++)
+		assert_true(reactor_now_near(r, false) == first);
+	while (reactor_now_exact(r) == first)
+		;
+	assert_true(reactor_now_near(r, false) > first);
+	fresh = reactor_now_exact(r);
+	assert_true(reactor_now_near(r, true) >= fresh);
+}
+
+static void the_near_clock_is_shared_by_a_few_calls_of_a_pass(void **state)
+{
+	struct msg m = {.run = look_near};
+	struct reactor *r = test_reactor(0, 0, NULL);
+
+	for (int i = 0; i < 3; i++) { /* another pass looks anew */
+		reactor_post(r, &m);
+		assert_true(reactor_pass(r, 0));
+	}
+	reactor_free(r);
+}
+
 static void who_run(struct msg *msg)
 {
 	inbox.received += reactor_current() == inbox.r;
@@ -410,6 +437,7 @@ int main(void)
 		cmocka_unit_test(timer_callback_may_restart_itself_and_stop_others),
 		cmocka_unit_test(late_tasks_run_after_all_tasks_of_the_pass),
 		cmocka_unit_test(task_that_repeats_itself_does_not_hold_the_pass),
+		cmocka_unit_test(the_near_clock_is_shared_by_a_few_calls_of_a_pass),
 		cmocka_unit_test(many_reactors_take_turns_in_one_thread),
 		cmocka_unit_test(idle_reactor_makes_no_passes),
 		cmocka_unit_test(wait_ends_with_its_limit_and_with_a_timer),
