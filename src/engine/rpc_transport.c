@@ -24,7 +24,8 @@ struct transport_params {
 static const struct json_field create_fields[] = {
 	{"trtype", JSON_KIND_STRING, AT(trtype), true},
 	{"tgt_name", JSON_KIND_STRING, AT(tgt_name)},
-	{"max_queue_depth", JSON_KIND_U32, AT(max_queue_depth), false, 2, 4096},
+	{"max_queue_depth", JSON_KIND_U32, AT(max_queue_depth), false, NVME_QUEUE_MIN,
+	 NVME_QUEUE_MAX},
 	{"max_io_qpairs_per_ctrlr", JSON_KIND_U32, AT(max_io_qpairs), false, 1, 1023},
 	{"max_qpairs_per_ctrlr", JSON_KIND_U32, AT(max_qpairs), false, 2, 1024},
 	{"in_capsule_data_size", JSON_KIND_U32, AT(icd), false, 8192, 16384},

@@ -90,7 +90,7 @@ static int ctrlr_field(void *ctx, const struct tlv *rec, struct err *err)
 	case NVME_CARRY_KATO_MS:
 		return tlv_get_u32(rec, in->carry->target->opts.kato_max_ms, &c->kato_ms, err);
 	case NVME_CARRY_CHANGED_NS_OVERFLOW:
-		return tlv_get_bool(rec, &c->changed_ns_overflow, err);
+		return 0; /* older engines said false */
 	case NVME_CARRY_CHANGED_NS:
 		in->changed_ns_rec = *rec;
 		in->changed_ns = &in->changed_ns_rec;
@@ -123,7 +123,6 @@ static void ctrlr_take_fields(struct nvme_ctrlr *c, const struct ctrlr_in *in)
 		memcpy((uint8_t *)c + nvme_carry_u32[i].offset,
 		       (const uint8_t *)&in->c + nvme_carry_u32[i].offset, sizeof(uint32_t));
 	c->kato_ms = in->c.kato_ms;
-	c->changed_ns_overflow = in->c.changed_ns_overflow;
 	c->n_ioq_granted = in->c.n_ioq_granted;
 	c->connected_wall_ns = in->c.connected_wall_ns;
 	memcpy(c->host_behavior, in->c.host_behavior, sizeof(c->host_behavior));

@@ -478,7 +478,7 @@ int nvme_carry_qpair(struct nvme_carry *carry, struct nvme_qpair *qp, const stru
 		return err_set(err, -EBADMSG,
 			       "queue %u of controller %u has no controller, or comes twice", q.qid,
 			       q.cntlid);
-	if (q.entries < 2 || q.entries > carry->target->opts.queue_entries_max ||
+	if (q.entries < 2 || q.entries > nvme_target_queue_max(carry->target, q.qid) ||
 	    (q.qid && c->ss->is_discovery) || (q.flags & ~3u))
 		return err_set(err, -EBADMSG, "queue %u of controller %u cannot have %u entries",
 			       q.qid, q.cntlid, q.entries);

@@ -181,7 +181,6 @@ static void save_ctrlr(const struct nvme_ctrlr *c, struct tlv_writer *w)
 		tlv_put_u64(w, nvme_carry_u32[i].type, 0, v);
 	}
 	tlv_put_u64(w, NVME_CARRY_KATO_MS, 0, c->kato_ms);
-	tlv_put_u64(w, NVME_CARRY_CHANGED_NS_OVERFLOW, 0, c->changed_ns_overflow);
 	tlv_put(w, NVME_CARRY_CHANGED_NS, 0, c->changed_ns, carry_changed_ns_bytes(c->ss));
 	tlv_put_u64(w, NVME_CARRY_N_IOQ, 0, c->n_ioq_granted);
 	tlv_put_u64(w, NVME_CARRY_CONNECTED, 0, c->connected_wall_ns);

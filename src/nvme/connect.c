@@ -48,15 +48,13 @@ static bool field_ends(const char *field)
 
 static uint16_t connect_check_command(struct connect *con)
 {
-	uint16_t entries_max = con->t->opts.queue_entries_max;
-
 	if (con->qp->state == NVME_QP_READY)
 		return NVME_ADMIN_DNR(NVME_SC_CMD_SEQ_ERROR);
 	if (con->qp->state == NVME_QP_CLOSING)
 		return NVME_SC_CONNECT_CTRL_BUSY;
 	if (le16toh(con->cmd.recfmt))
 		return NVME_ADMIN_DNR(NVME_SC_CONNECT_FORMAT);
-	if (!con->sqsize || con->sqsize > entries_max - 1)
+	if (!con->sqsize || con->sqsize >= nvme_target_queue_max(con->t, con->qid))
 		return connect_invalid(con, IPO_CMD(sqsize), NVME_STATUS_DNR);
 	if (con->qid > con->t->opts.io_queues_max)
 		return connect_invalid(con, IPO_CMD(qid), NVME_STATUS_DNR);

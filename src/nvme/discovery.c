@@ -52,7 +52,6 @@ static const char *traddr_for(const struct nvme_ctrlr *c, const struct nvme_port
 static void entry_put(struct nvme_log_window *win, const struct nvme_ctrlr *c,
 		      const struct nvme_subsystem *ss, const struct nvme_port *port)
 {
-	uint16_t asqsz = MIN(ss->target->opts.queue_entries_max, 128);
 	struct nvme_log_discovery_entry e = {
 		.trtype = trtype_of(port->addr.trtype),
 		.adrfam = adrfam_of(port->addr.adrfam),
@@ -61,7 +60,7 @@ static void entry_put(struct nvme_log_window *win, const struct nvme_ctrlr *c,
 		.treq = NVME_TREQ_SQFC_DISABLE,
 		.portid = htole16((uint16_t)(port->index + 1)),
 		.cntlid = htole16(NVME_CNTLID_DYNAMIC),
-		.asqsz = htole16(asqsz),
+		.asqsz = htole16(NVME_QUEUE_ADMIN),
 		.eflags = htole16(ss->is_discovery ? NVME_EFLAGS_PERSISTENT : 0),
 	};
 

@@ -23,8 +23,6 @@ struct log_read {
 	struct nvme_log_window win;
 };
 
-#define CHANGED_NS_MAX 1024u
-
 void nvme_log_put(struct nvme_log_window *win, const void *data, uint64_t len)
 {
 	uint64_t begin = MAX(win->pos, win->off);
@@ -132,15 +130,15 @@ static void log_firmware(struct log_read *r)
 
 static void log_changed_ns(struct log_read *r)
 {
-	struct nvme_ctrlr *c = r->c;
-	le32 list[CHANGED_NS_MAX] = {0};
+	/* There is room for all of a subsystem, so never FFFFFFFFh for "more than fit". */
+	le32 list[1024] = {0};
+	static_assert(NVME_NAMESPACES_MAX <= ARRAY_LEN(list), "the page has 1024 entries");
+	const struct nvme_ctrlr *c = r->c;
 	unsigned n = 0;
 
-	for (uint32_t i = 0; i < c->ss->nn && !c->changed_ns_overflow; i++)
+	for (uint32_t i = 0; i < c->ss->nn; i++)
 		if (c->changed_ns[i / 32] >> i % 32 & 1)
 			list[n++] = htole32(i + 1);
-	if (c->changed_ns_overflow)
-		list[0] = htole32(NVME_NSID_ALL);
 	nvme_log_put(&r->win, list, sizeof(list));
 }
 
@@ -277,10 +275,8 @@ void nvme_log_execute(struct nvme_req *req)
 			status = NVME_ADMIN_DNR(NVME_SC_INVALID_FIELD);
 	}
 	if (!status && !r.rae) {
-		if (r.lid == NVME_LOG_CHANGED_NS) {
+		if (r.lid == NVME_LOG_CHANGED_NS)
 			memset(r.c->changed_ns, 0, (r.c->ss->nn + 31) / 32 * sizeof(uint32_t));
-			r.c->changed_ns_overflow = false;
-		}
 		nvme_aer_log_read(r.c, r.lid, r.nsid);
 	}
 	nvme_req_done(req, status);

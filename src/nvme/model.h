@@ -15,6 +15,7 @@
 
 #define NVME_PORTS_MAX         64
 #define NVME_AER_MAX           16
+#define NVME_NAMESPACES_MAX    1024 /* of a subsystem: what the Changed Namespace List has room for */
 #define NVME_ERROR_LOG_ENTRIES 64
 
 struct nvme_target {
@@ -140,7 +141,8 @@ struct nvme_subsystem {
 	bool is_discovery, deleting;
 	char nqn[NVME_NQN_FIELD];
 	char serial[21], model[41];
-	uint32_t nn;     /* max_namespaces; also the number of ANA groups */
+	uint32_t
+		nn; /* max_namespaces, at most NVME_NAMESPACES_MAX; also the number of ANA groups */
 	uint32_t number; /* carry_save.c */
 	uint16_t min_cntlid, max_cntlid, next_cntlid;
 	bool allow_any_host, ana_reporting;
@@ -206,8 +208,7 @@ struct nvme_ctrlr {
 	uint32_t aen_config;
 	uint32_t aen_pending; /* events that wait for an AER: aer.c's bits */
 	uint32_t aen_masked;  /* reported, log page not read yet */
-	uint32_t *changed_ns; /* bitmap by nsid - 1; changed_ns_overflow when it does not say */
-	bool changed_ns_overflow;
+	uint32_t *changed_ns; /* bitmap by nsid - 1 */
 
 	/* features */
 	uint32_t feat_arbitration, feat_temperature, feat_error_recovery, feat_write_atomicity;

@@ -20,7 +20,6 @@
 #include "nvme/control.h"
 
 #define NAMESPACES_DEFAULT 32
-#define NAMESPACES_LIMIT   1024
 #define MODEL_DEFAULT      "LitePool Volume"
 
 enum delete_state {
@@ -137,9 +136,9 @@ static int subsystem_opts_check(struct nvme_target *t, const struct nvme_subsyst
 	if (o->model && (strlen(o->model) > 40 || !printable(o->model)))
 		return err_set(err, -EINVAL,
 			       "model_number must be at most 40 printable characters");
-	if (o->max_namespaces > NAMESPACES_LIMIT)
+	if (o->max_namespaces > NVME_NAMESPACES_MAX)
 		return err_set(err, -EINVAL, "max_namespaces %u exceeds %d", o->max_namespaces,
-			       NAMESPACES_LIMIT);
+			       NVME_NAMESPACES_MAX);
 	if (o->max_cntlid > NVME_CNTLID_MAX || (o->max_cntlid && o->min_cntlid > o->max_cntlid) ||
 	    o->min_cntlid > NVME_CNTLID_MAX)
 		return err_set(err, -EINVAL, "controller ids %u..%u are not a range within 1..%u",

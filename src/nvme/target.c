@@ -48,9 +48,9 @@ static int target_opts_check(const struct nvme_target_opts *o, struct err *err)
 		return err_set(err, -EINVAL,
 			       "in_capsule_data_size %u is not a multiple of 16 from 8192 to 16384",
 			       o->in_capsule_bytes);
-	if (o->queue_entries_max < 16 || o->queue_entries_max > 32768)
-		return err_set(err, -EINVAL, "max_queue_depth %u is not within 16 to 32768",
-			       o->queue_entries_max);
+	if (o->queue_entries_max < NVME_QUEUE_MIN || o->queue_entries_max > NVME_QUEUE_MAX)
+		return err_set(err, -EINVAL, "max_queue_depth %u is not within %d to %d",
+			       o->queue_entries_max, NVME_QUEUE_MIN, NVME_QUEUE_MAX);
 	if (!o->io_queues_max || o->io_queues_max > 1023)
 		return err_set(err, -EINVAL, "max_io_qpairs_per_ctrlr %u is not within 1 to 1023",
 			       o->io_queues_max);
@@ -79,6 +79,13 @@ int nvme_target_set_limits(struct nvme_target *t, const struct nvme_target_opts 
 				"limits cannot change while there is a listener or a connection");
 	t->opts = o;
 	return 0;
+}
+
+uint16_t nvme_target_queue_max(const struct nvme_target *t, uint16_t qid)
+{
+	const uint16_t entries = t->opts.queue_entries_max;
+
+	return qid ? entries : MAX(entries, (uint16_t)NVME_QUEUE_ADMIN);
 }
 
 const struct nvme_target_opts *nvme_target_opts(const struct nvme_target *t)

@@ -26,18 +26,25 @@ struct nvme_target;
 
 typedef void (*nvme_done_fn)(void *ctx, int res);
 
+#define NVME_QUEUE_MIN 16
+#define NVME_QUEUE_MAX 4096
+#define NVME_QUEUE_ADMIN                                                                           \
+	128 /* entries that an admin queue may have, however short those for I/O are to be: hosts have a fixed number (Linux 32) */
+
 struct nvme_target_opts {
 	struct reactor *control;
 	struct reactor **data; /* borrowed for life */
 	unsigned n_data;
-	uint32_t mdts_bytes;        /* power of two times 4 KiB, at most 1 MiB */
-	uint32_t in_capsule_bytes;  /* for IOCCSZ: multiple of 16, 8 KiB .. 16 KiB */
-	uint16_t queue_entries_max; /* MQES + 1 */
-	uint16_t io_queues_max;     /* per controller */
-	uint32_t aer_max;           /* held Async Event Requests per controller */
+	uint32_t mdts_bytes;       /* power of two times 4 KiB, at most 1 MiB */
+	uint32_t in_capsule_bytes; /* for IOCCSZ: multiple of 16, 8 KiB .. 16 KiB */
+	uint16_t
+		queue_entries_max; /* of an I/O queue: MQES + 1; NVME_QUEUE_MIN .. NVME_QUEUE_MAX */
+	uint16_t io_queues_max;    /* per controller */
+	uint32_t aer_max;          /* held Async Event Requests per controller */
 	uint32_t kato_max_ms;
 };
 struct nvme_target_opts nvme_target_opts_default(void);
+uint16_t nvme_target_queue_max(const struct nvme_target *t, uint16_t qid); /* entries */
 
 int nvme_target_new(const struct nvme_target_opts *opts, struct nvme_target **ret, struct err *err);
 /* Closes every controller, then done; nvme_target_free() after that. */

@@ -25,7 +25,10 @@ struct tcp_transport_opts {
 	uint32_t max_h2c_data;     /* MAXH2CDATA, bytes; default 128 KiB */
 	uint32_t conns_max;        /* connections of the whole transport; default 4096 */
 	uint32_t icreq_timeout_ms; /* ICReq and Connect must come within; default 10 s */
-	/* a host that neither sends announced data nor reads its answers; default 30 s, a third while others wait for buffers */
+	/*
+	 * A host that neither sends announced data nor reads its answers; default 30 s. One that does so in drops has ten times as long for each command. A third of both while
+	 * others wait for buffers.
+	 */
 	uint32_t stall_timeout_ms;
 	/* TCP's own keep-alive, for hosts with KATO 0 too; see sock.h; default 60 */
 	uint32_t dead_peer_s;

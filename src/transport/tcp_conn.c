@@ -173,62 +173,9 @@ void tcp_conn_event(void *ctx, unsigned events)
 		tcp_rx_readable(c);
 }
 
-/* Whether it is the host that keeps us waiting. */
-static bool waits_for_host(const struct tcp_conn *c)
-{
-	if (!wire_txq_empty(&c->txq))
-		return true;
-	if (c->stall) /* we are not reading: what it announced may be there */
-		return false;
-	return c->r2ts || tcp_rx_in_payload(c);
-}
-
-/* A host that keeps us waiting keeps buffers, too. While others stand in line for them it has a third of the time. */
-static uint64_t patience_ns(const struct tcp_conn *c)
-{
-	uint64_t patience = c->transport->opts.stall_timeout_ms * NSEC_PER_MSEC;
-
-	for (int cls = IOBUF_SMALL; cls <= IOBUF_LARGE; cls++)
-		if (iobuf_usage(tcp_pool(c), (enum iobuf_class)cls).waiting)
-			return patience / 3;
-	return patience;
-}
-
-/* Looks often enough to see that others have come to stand in line. */
-static uint64_t next_look(const struct tcp_conn *c, uint64_t now)
-{
-	return now + c->transport->opts.stall_timeout_ms * NSEC_PER_MSEC / 6;
-}
-
-void tcp_conn_watch(struct tcp_conn *c)
-{
-	uint64_t now = reactor_now(c->tr->reactor);
-
-	ASSERT(c->state <= TCP_CONN_FLUSH);
-	if (c->timer.heap_index)
-		return;
-	c->progress_ns = now;
-	(void)timer_start(c->tr->reactor, &c->timer, next_look(c, now));
-}
-
-static void stall_check(struct tcp_conn *c, uint64_t now)
-{
-	if (!waits_for_host(c)) {
-		if (!c->stall && !c->r2ts)
-			return;
-		c->progress_ns = now; /* it was us who kept it waiting */
-	} else if (now >= c->progress_ns + patience_ns(c)) {
-		counter_add(&c->tr->stats.timeouts, 1);
-		tcp_conn_close(c, "the host neither sends announced data nor reads its answers");
-		return;
-	}
-	(void)timer_start(c->tr->reactor, &c->timer, next_look(c, now));
-}
-
 static void timer_run(struct timer *timer)
 {
 	struct tcp_conn *c = container_of(timer, struct tcp_conn, timer);
-	uint64_t now = reactor_now(c->tr->reactor);
 
 	if (tcp_freeze_puts_off(c, timer))
 		return;
@@ -239,7 +186,7 @@ static void timer_run(struct timer *timer)
 		tcp_conn_close(c, "no ICReq and Connect in time");
 		break;
 	case TCP_CONN_READY:
-		stall_check(c, now);
+		tcp_conn_look(c);
 		break;
 	case TCP_CONN_FLUSH:
 		tcp_conn_close(c, "ended");

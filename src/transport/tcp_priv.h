@@ -8,6 +8,7 @@
  *   tcp_conn.c       life of a connection                          tcp_req.c  the slots for its commands
  *   tcp_move.c       after Connect: to its own reactor       tcp_ahead.c  payloads received before their commands are known
  *   tcp_freeze.c     all stands still, and goes on           tcp_job.c    one piece of work for every reactor
+ *   tcp_stall.c      hosts that keep us waiting
  *   tcp_save.c, tcp_restore.c, tcp_restore_req.c, tcp_serve.c   to another engine
  */
 #ifndef LITEPOOL_TRANSPORT_TCP_PRIV_H
@@ -50,7 +51,9 @@ struct tcp_req {
 	struct wire_tx tx; /* R2T, then the answer: never both */
 	enum tcp_req_state state;
 	uint16_t cid, hash_next;
-	uint32_t seq;    /* of the commands of its connection */
+	uint32_t seq; /* of the commands of its connection */
+	uint32_t
+		looks; /* the connection's when it came, got its buffer, its R2T was queued, its answer was */
 	bool digest_bad; /* some of its data came with a wrong digest */
 	bool capsule;    /* counted in conn->capsules */
 	bool answer_due; /* nvme completed it (Abort) while the host still sends its data */
@@ -319,6 +322,7 @@ struct tcp_conn {
 	struct timer timer;
 	uint64_t deadline_ns; /* ICREQ, CONNECT, FLUSH: fixed */
 	uint64_t progress_ns; /* READY: when bytes last moved */
+	uint32_t looks;       /* at which the host kept us waiting: tcp_stall.c */
 
 	struct list link; /* control thread */
 	struct list here_link;
@@ -386,6 +390,8 @@ void tcp_conn_flushed(struct tcp_conn *c);
 void tcp_conn_event(void *ctx, unsigned events);
 /* Something to wait for has begun: the timer runs. */
 void tcp_conn_watch(struct tcp_conn *c);
+/* READY: its timer ran; ends it when the host has kept us waiting for too long. */
+void tcp_conn_look(struct tcp_conn *c);
 /* A request ends without an answer; it is released in a task. */
 void tcp_conn_drop(struct tcp_conn *c, struct tcp_req *treq);
 /* An answer has been sent, or a request was never started. */

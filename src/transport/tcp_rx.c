@@ -10,12 +10,12 @@
  *     ("careful"). So a chunk kept by a stalled connection costs others speed, never progress.
  *  2. In-capsule buffers (IOBUF_CAPSULE) are the only thing that parsing waits for. Their holders are (a) commands with nvme, which wait
  *     for QoS tokens, the disk or a scratch buffer, never for the host, nor for another buffer of the host's data; (b) one command per
- *     connection whose data is still arriving: bounded by the stall timeout, which runs against the host and not while we do not read.
+ *     connection whose data is still arriving: for a bounded time (tcp_stall.c), which runs against the host and not while we do not read.
  *     Hence one is always given back some time, and the line for them is first come, first served.
  *  3. Data buffers (IOBUF_SMALL ... LARGE) are held by commands that may wait for their host's H2CData, which may be behind a capsule in
  *     the stream of a stalled connection. That is no cycle: the capsule waits only for (2).
  *  4. No connection holds more in-capsule buffers than its share, so a throttled namespace stops its own connections only.
- *  5. Answers that the host does not read hold their buffers until the stall timeout ends the connection.
+ *  5. Answers that the host does not read hold their buffers until a timeout ends the connection (tcp_stall.c).
  *
  * Fairness: a turn ends after the receive in which batch_commands or batch_bytes was reached. It may pass them by what one chunk holds:
  * a cut in the middle of a chunk would keep the chunk and halve the batches of a lone deep queue.
@@ -115,6 +115,7 @@ static void take_capsule(struct tcp_conn *c, struct iobuf *buf)
 
 	treq->req.buf = buf;
 	treq->capsule = true;
+	treq->looks = c->looks;
 	c->capsules++;
 }
 
@@ -219,6 +220,7 @@ static void on_command(struct tcp_conn *c)
 		return;
 	}
 	treq->seq = c->seq++;
+	treq->looks = c->looks;
 	memcpy(&treq->req.sqe, &c->rx.cmd->sqe, sizeof(treq->req.sqe));
 	if (!wire_cmd_check(&treq->req.sqe, c->rx.data_len, c->transport->in_capsule_bytes, &xfer,
 			    &error)) {
@@ -347,6 +349,7 @@ void tcp_rx_fetch(struct nvme_req *req)
 		return;
 	}
 	treq->state = TCP_REQ_R2T;
+	treq->looks = c->looks;
 	treq->r2t_len = req->data_len;
 	req->toff = 0;
 	tcp_reqs_new_ttag(&c->reqs, treq);

@@ -88,7 +88,7 @@ void tcp_transport_expect(struct tcp_transport *t, uint32_t entries, uint32_t n)
 
 	n = MIN(n, t->opts.conns_max - MIN(s->n_conns, t->opts.conns_max));
 	if (s->kinds == TCP_SPARE_KINDS || !n || !entries ||
-	    entries > nvme_target_opts(t->target)->queue_entries_max)
+	    entries > nvme_target_queue_max(t->target, 0))
 		return;
 	conns = realloc(s->conns, (s->n_conns + n) * sizeof(struct tcp_conn *));
 	if (!conns)

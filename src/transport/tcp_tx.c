@@ -114,6 +114,7 @@ void tcp_tx_answer(struct tcp_conn *c, struct tcp_req *treq)
 	uint16_t status = le16toh(req->cqe.status) >> 1;
 
 	treq->state = TCP_REQ_ANSWER;
+	treq->looks = c->looks;
 	treq->tx = (struct wire_tx){.head = treq->head};
 	nvme_qpair_fill_sqhd(&c->qp, &req->cqe);
 	if (status == 0 && req->xfer == NVME_XFER_C2H && req->data_len) {

@@ -509,7 +509,7 @@ struct lab *lab_new(void)
 	opts.data = lab->reactor;
 	opts.n_data = LAB_DATA;
 	opts.io_queues_max = 8;
-	opts.queue_entries_max = 128;
+	opts.queue_entries_max = 64; /* fewer than an admin queue has */
 	assert_int_equal(nvme_target_new(&opts, &lab->t, &err), 0);
 	lab->port = nvme_port_get(lab->t, &addr);
 	assert_non_null(lab->port);

@@ -433,6 +433,27 @@ static void abort_always_answers(void **state)
 
 #define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* MQES is of I/O queues: a host that makes its admin queue as it always does comes in where they are short. */
+static void the_longest_queue_is_mqes_for_io_and_fixed_for_admin(void **state)
+{
+	struct conn *io = conn_new(lab);
+	struct cmd *cmd;
+	uint64_t cap;
+	uint32_t dw0;
+
+	assert_int_equal(prop_get(admin, NVME_PROP_CAP, 8, &cap), 0);
+	assert_int_equal(cap & 0xffff, 63);
+	cmd = connect_new(io, 1, 1);
+	connect_cmd(cmd)->sqsize = htole16(64);
+	assert_int_equal(cmd_finish(cmd, &dw0), LAB_DNR(NVME_SC_CONNECT_INVALID_PARAM));
+	assert_int_equal(dw0, 44);
+	cmd = connect_new(io, 1, 1);
+	connect_cmd(cmd)->sqsize = htole16(63);
+	assert_int_equal(cmd_finish(cmd, NULL), 0);
+	conn_drop(io);
+	conn_free(io);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +473,7 @@ int main(void)
 		test(notice_comes_once_until_its_log_is_read),
 		test(event_without_a_request_waits_for_one),
 		test(abort_always_answers),
+		test(the_longest_queue_is_mqes_for_io_and_fixed_for_admin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -367,6 +367,62 @@ static void a_host_that_stops_inside_a_capsule_is_dropped_in_time(void **state)
 	end(&w);
 }
 
+/* Some bytes now and then: each time the timeout begins anew, but not for ever. What it sends would be enough for much longer. */
+static void a_host_that_sends_in_drops_is_dropped_in_time(void **state)
+{
+	for (int capsule = 0; capsule < 2; capsule++) {
+		struct rig_opts opts = rig_opts_default();
+		struct nvme_sqe sqe = client_rw(true, 3, 0, 1, true);
+		const size_t len = capsule ? RIG_BLOCK : 16 * (size_t)RIG_BLOCK;
+		uint8_t head[128], pad;
+		struct pdu_data_fields f;
+		struct world w;
+
+		opts.tcp.stall_timeout_ms = PATIENCE_MS / 10;
+		w = begin(&opts, 0, 31);
+		if (capsule) {
+			client_send(w.io, head,
+				    pdu_build_cmd(head, &w.io->fmt, &sqe, (uint32_t)len, &pad));
+		} else {
+			f = begin_write(&w, 3, 16);
+			client_send(w.io, head, pdu_build_h2c_data(head, &w.io->fmt, &f, &pad));
+		}
+		for (size_t sent = 0; sent < len && !rig_stat(w.rig, "timeouts"); sent++) {
+			client_send(w.io, data, 1);
+			for (int i = 0; i < 10; i++)
+				rig_pump(w.rig);
+		}
+		client_expect_eof(w.io);
+		assert_int_equal(rig_stat(w.rig, "timeouts"), 1);
+		assert_int_equal(rig_bufs_in_use(w.rig), 0);
+		end(&w);
+	}
+}
+
+/* It reads a little of its answers now and then. */
+static void a_host_that_reads_in_drops_is_dropped_in_time(void **state)
+{
+	struct rig_opts opts = rig_opts_default();
+	const int little = 4096;
+	uint8_t some[64];
+	struct world w;
+
+	opts.tcp.stall_timeout_ms = PATIENCE_MS / 10;
+	w = begin(&opts, 0, 63);
+	assert_int_equal(setsockopt(w.io->fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
+	for (uint16_t cid = 0; cid < 60; cid++) {
+		struct nvme_sqe sqe = client_rw(false, cid, 0, 64, false);
+
+		client_command(w.io, &sqe, NULL, 0);
+	}
+	for (int i = 0; i < 10 * RIG_PASSES && !rig_stat(w.rig, "timeouts"); i++) {
+		(void)recv(w.io->fd, some, sizeof(some), MSG_DONTWAIT);
+		rig_pump(w.rig);
+	}
+	assert_int_equal(rig_stat(w.rig, "timeouts"), 1);
+	end(&w);
+}
+
 static void connections_beyond_the_limit_are_refused(void **state)
 {
 	struct rig_opts opts = rig_opts_default();
@@ -526,6 +582,8 @@ int main(void)
 		cmocka_unit_test(a_silent_host_does_not_keep_what_others_wait_for),
 		cmocka_unit_test(a_host_that_stops_inside_a_capsule_is_dropped_in_time),
 		cmocka_unit_test(a_write_behind_a_disconnect_leaves_nothing_behind),
+		cmocka_unit_test(a_host_that_sends_in_drops_is_dropped_in_time),
+		cmocka_unit_test(a_host_that_reads_in_drops_is_dropped_in_time),
 		cmocka_unit_test(connections_beyond_the_limit_are_refused),
 		cmocka_unit_test(silent_connections_keep_nobody_out),
 		cmocka_unit_test(a_slow_namespace_stalls_its_own_connection_only),
