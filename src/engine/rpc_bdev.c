@@ -19,10 +19,11 @@ struct create {
 	uint32_t block_size;
 	const char *filename; /* aio */
 	bool readonly, fallocate, buffered;
-	bool no_examine;  /* what stands on it looks itself */
-	const char *base; /* fault */
+	bool no_examine;            /* what stands on it looks itself */
+	const char *pool_uuid_text; /* aio: which pool is opened, if it holds that one */
+	const char *base;           /* fault */
 	uint64_t seed;
-	struct uuid uuid;
+	struct uuid uuid, pool_uuid;
 };
 #define CREATE_AT(member) offsetof(struct create, member)
 
@@ -78,6 +79,7 @@ static const struct json_field aio_fields[] = {
 	{"fallocate", JSON_KIND_BOOL, CREATE_AT(fallocate)},
 	{"buffered", JSON_KIND_BOOL, CREATE_AT(buffered)},
 	{"litepool_no_examine", JSON_KIND_BOOL, CREATE_AT(no_examine)},
+	{"litepool_pool_uuid", JSON_KIND_STRING, CREATE_AT(pool_uuid_text)},
 	{"uuid", JSON_KIND_STRING, CREATE_AT(uuid_text)},
 };
 
@@ -125,6 +127,9 @@ static int create_identity(struct engine *e, enum create_kind kind, struct creat
 			       "01234567-89ab-cdef-0123-456789abcdef, or is null",
 			       c->uuid_text);
 	}
+	if (c->pool_uuid_text && !uuid_parse(c->pool_uuid_text, &c->pool_uuid))
+		return err_set(err, -EINVAL, "litepool_pool_uuid '%.64s' is no UUID",
+			       c->pool_uuid_text);
 	return bdev_check_free(&e->bdevs, c->name, &c->uuid, err);
 }
 
@@ -281,8 +286,10 @@ static void create_examined(void *ctx, int res, const struct err *err)
 		exports_restored(x->change->e, x);
 }
 
-static void examine(struct engine *e, struct change *change, struct bdev *bdev)
+static void examine(struct engine *e, struct change *change, struct bdev *bdev,
+		    const struct create *c)
 {
+	struct store_open_opts opts = {.uuid = c->pool_uuid_text ? &c->pool_uuid : NULL};
 	struct examine *x = calloc(1, sizeof(*x));
 
 	if (!x) {
@@ -291,7 +298,7 @@ static void examine(struct engine *e, struct change *change, struct bdev *bdev)
 	}
 	x->change = change;
 	x->name = json_string(bdev->dev->name);
-	store_open(e, bdev, &(struct store_open_opts){0}, create_examined, x);
+	store_open(e, bdev, &opts, create_examined, x);
 }
 
 static void bdev_create(struct engine *e, struct rpc_call *call, enum create_kind kind,
@@ -318,7 +325,7 @@ static void bdev_create(struct engine *e, struct rpc_call *call, enum create_kin
 	} else if (kind == CREATE_NULL) {
 		change_commit(change, json_string(c->name));
 	} else {
-		examine(e, change, bdev);
+		examine(e, change, bdev, c);
 	}
 }
 

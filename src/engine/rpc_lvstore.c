@@ -6,8 +6,11 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "disk/disk.h"
 #include "engine/engine.h"
 #include "engine/rpc_call.h"
+#include "rt/foreign.h"
+#include "rt/worker.h"
 
 struct lvstore_params {
 	const char *bdev_name, *lvs_name, *uuid, *old_name, *new_name, *force, *name;
@@ -43,10 +46,15 @@ static int watermarks_get(const json_t *json, uint8_t ret[3], struct err *err)
 	return 0;
 }
 
-/* ---- create: CREATE (on the pool reactor) -> open -> answer ---- */
+/* ---- create: look (on a worker) -> CREATE (on the pool reactor) -> open -> answer ---- */
 
 struct create_job {
 	struct store_job job;
+	struct work look;
+	int fd; /* the disk's; -1: it has none */
+	int looked;
+	bool foreign;
+	char words[FOREIGN_WORDS];
 	struct bdev *bdev;
 	struct pool_create_opts opts; /* its name lives in params */
 	const struct pool_env *env;
@@ -62,6 +70,7 @@ static void create_run(struct store_job *job)
 struct created {
 	struct engine *e;
 	struct rpc_call *call;
+	bool by_uuid; /* only the pool of that UUID was wanted */
 	char bdev[BLK_NAME_MAX];
 };
 
@@ -88,8 +97,10 @@ static void create_finish(struct store_job *job)
 	struct bdev *bdev = c->bdev;
 	struct created *created;
 
-	bdev->dev->claims--;
-	bdev->dev->claimed_by = NULL;
+	store_making_end(job->e, bdev);
+	if (!job->err.code && job->e->store.closing)
+		(void)err_set(&job->err, -ECANCELED,
+			      "the pool was created, but the engine stops before it is opened");
 	created = job->err.code ? NULL : calloc(1, sizeof(*created));
 	if (!created) {
 		if (!job->err.code)
@@ -102,6 +113,42 @@ static void create_finish(struct store_job *job)
 	snprintf(created->bdev, sizeof(created->bdev), "%s", bdev->dev->name);
 	log_info("engine.pool.created", "pool=%s bdev=%s", c->opts.name, created->bdev);
 	store_open(job->e, bdev, &(struct store_open_opts){0}, created_done, created);
+}
+
+/* Worker thread. What stands on a layer stands on its disk. */
+static void look_run(struct work *work)
+{
+	struct create_job *c = container_of(work, struct create_job, look);
+
+	if (c->fd >= 0)
+		c->looked = foreign_find(c->fd, &c->foreign, c->words);
+}
+
+static void look_done(struct work *work)
+{
+	struct create_job *c = container_of(work, struct create_job, look);
+
+	if (c->looked < 0 && !c->opts.force) {
+		(void)err_set(&c->job.err, c->looked,
+			      "what %s holds cannot be read: %s; a pool is not made on it",
+			      c->bdev->dev->name, strerror(-c->looked));
+		store_job_drop(&c->job);
+		return;
+	}
+	c->opts.foreign = c->foreign ? c->words : NULL;
+	store_job_start(&c->job);
+}
+
+static void look_start(struct engine *e, struct create_job *c)
+{
+	const struct bdev *disk = c->bdev;
+
+	while (disk->base)
+		disk = disk->base;
+	c->fd = disk_export(disk->dev);
+	c->look.run = look_run;
+	c->look.done = look_done;
+	worker_submit(e->workers, &c->look);
 }
 
 static const struct json_field create_fields[] = {
@@ -178,15 +225,14 @@ void rpc_bdev_lvol_create_lvstore(struct rpc_call *call, const json_t *params, v
 	c = store_job_new(e, sizeof(*c), NULL, call, params);
 	if (!c)
 		return;
-	bdev->dev->claims++;
-	bdev->dev->claimed_by = "a pool that is being created";
+	store_making_begin(e, bdev);
 	c->bdev = bdev;
 	c->opts = opts;
 	c->env = store_env(e);
 	c->job.reads = true; /* in no pool's line */
 	c->job.run = create_run;
 	c->job.finish = create_finish;
-	store_job_start(&c->job);
+	look_start(e, c);
 }
 
 /* ---- options ---- */
@@ -248,7 +294,7 @@ void rpc_bdev_lvol_rename_lvstore(struct rpc_call *call, const json_t *params, v
 static const struct json_field set_fields[] = {
 	{"lvs_name", JSON_KIND_STRING, AT(lvs_name)},
 	{"uuid", JSON_KIND_STRING, AT(uuid)},
-	{"commit_percent", JSON_KIND_U32, AT(commit_percent)},
+	{"commit_percent", JSON_KIND_U32, AT(commit_percent), false, 0, PERCENT_MAX},
 	{"reserved_bytes", JSON_KIND_U64, AT(reserved_bytes)},
 	{"watermarks", JSON_KIND_ARRAY, AT(watermarks)},
 };
@@ -360,7 +406,7 @@ static void open_done(void *ctx, int res, const struct err *err)
 		store_restore_exports(c->e, open_restored, c);
 		return;
 	}
-	if (res == -ENOENT)
+	if (res == -ENOENT && !c->by_uuid)
 		rpc_fail(c->call, -ENOENT, "%s holds no pool", c->bdev);
 	else
 		rpc_fail_err(c->call, err);
@@ -392,6 +438,7 @@ void rpc_litepool_pool_open(struct rpc_call *call, const json_t *params, void *c
 	c->e = e;
 	c->call = call;
 	snprintf(c->bdev, sizeof(c->bdev), "%s", bdev->dev->name);
+	c->by_uuid = p.uuid != NULL;
 	opts.uuid = p.uuid ? &uuid : NULL;
 	opts.read_only = p.readonly;
 	store_open(e, bdev, &opts, open_done, c);

@@ -71,6 +71,7 @@ struct store {
 	struct pool_env env;
 	struct reactor *users[REACTORS_MAX];
 	unsigned opening;     /* openings under way */
+	unsigned making;      /* pools that are being made; not in pools yet */
 	struct list examined; /* struct store_wait: bdev_wait_for_examine */
 	struct list syncs,
 		syncing; /* exports.c: changes that wait for the next round of edits, for this one */
@@ -176,6 +177,9 @@ struct store_open_opts {
 };
 void store_open(struct engine *e, struct bdev *bdev, const struct store_open_opts *opts,
 		store_opened_fn done, void *ctx);
+/* A pool is being made on bdev: until the end it is claimed, and the engine does not end. */
+void store_making_begin(struct engine *e, struct bdev *bdev);
+void store_making_end(struct engine *e, struct bdev *bdev);
 /* Closes; the base stays. destroy: overwrites the superblock afterwards. */
 void store_close(struct store_pool *sp, bool destroy, struct rpc_call *call);
 /* All pools, for the end of the engine; closed runs later, never inside. */

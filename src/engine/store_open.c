@@ -401,6 +401,10 @@ static void pool_closed(void *ctx, int res, const struct err *err)
 		store_job_done(&c->job, 0, NULL);
 		return;
 	}
+	if (res == -ESTALE) { /* it is another engine's by now */
+		store_job_done(&c->job, res, err);
+		return;
+	}
 	c->zeros = aligned_alloc(LAYOUT_PAGE, LAYOUT_PAGE);
 	if (!c->zeros) {
 		store_job_done(&c->job, -ENOMEM, NULL);
@@ -463,10 +467,25 @@ static void all_closed(struct task *task)
 
 static void check_all_closed(struct engine *e)
 {
-	if (e->store.closing && list_empty(&e->store.pools)) {
+	if (e->store.closing && list_empty(&e->store.pools) && e->store.making == 0) {
 		e->store.closed_task.run = all_closed;
 		reactor_defer(e->control, &e->store.closed_task);
 	}
+}
+
+void store_making_begin(struct engine *e, struct bdev *bdev)
+{
+	bdev->dev->claims++;
+	bdev->dev->claimed_by = "a pool that is being created";
+	e->store.making++;
+}
+
+void store_making_end(struct engine *e, struct bdev *bdev)
+{
+	bdev->dev->claims--;
+	bdev->dev->claimed_by = NULL;
+	e->store.making--;
+	check_all_closed(e);
 }
 
 static int close_prepare(struct store_job *job)
@@ -477,6 +496,11 @@ static int close_prepare(struct store_job *job)
 
 	if (res < 0)
 		return res;
+	if (c->destroy && !sp->writable)
+		return err_set(&job->err, -EROFS,
+			       "pool %s was opened read-only and is not destroyed; close it, and "
+			       "open it to be written first",
+			       sp->name);
 	store_bdevs_remove(sp);
 	sp->state = STORE_CLOSING;
 	c->dev = sp->base->dev;

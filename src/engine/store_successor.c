@@ -268,6 +268,18 @@ static int position_of(const json_t *one, struct pool_position *ret, struct err 
 	return 0;
 }
 
+/* Then another pool would be taken over without a word about it. */
+static bool told_before(const json_t *pools, size_t i)
+{
+	const char *uuid = json_string_value(json_object_get(json_array_get(pools, i), "uuid"));
+	bool found = false;
+
+	for (size_t k = 0; k < i && !found; k++)
+		found = !strcasecmp(
+			json_string_value(json_object_get(json_array_get(pools, k), "uuid")), uuid);
+	return found;
+}
+
 static void follow_state(struct store_round *round, const json_t *state)
 {
 	const json_t *pools = json_object_get(state, "pools");
@@ -287,8 +299,11 @@ static void follow_state(struct store_round *round, const json_t *state)
 		if (position_of(one, &at, &round->err))
 			return;
 		sp = successor_find(round->e, json_string_value(json_object_get(one, "uuid")));
-		if (sp)
+		if (sp && !told_before(pools, i))
 			follow_one(round, sp, &at);
+		else if (sp)
+			(void)err_set(&round->err, -EBADMSG,
+				      "the old engine hands over pool %s twice", sp->name);
 		else
 			(void)err_set(
 				&round->err, -ESTALE,

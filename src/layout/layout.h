@@ -41,11 +41,13 @@
 #define LAYOUT_HEAD           (4u << 20)
 #define LAYOUT_CLUSTERS_MAX   ((uint64_t)1 << 40) /* of a device: map entries have 40 bits */
 #define LAYOUT_NAME_MAX       63u /* bytes of a pool's or volume's name, without NUL */
+/* Of epochs, LSNs, ids and revisions: nobody counts that far, so sums and the next one are free of overflow. */
+#define LAYOUT_COUNT_MAX ((uint64_t)1 << 62)
 
-#define SEGMENT_PAIRS         128u /* A/B pairs of pages in a metadata segment, which is one cluster */
-#define SEGTAB_PAIRS          510u /* pairs of segment table pages in the head */
-#define SEGTAB_SLOTS          504u /* segments per page */
-#define SEGMENTS_MAX          (SEGTAB_PAIRS * SEGTAB_SLOTS)
+#define SEGMENT_PAIRS    128u /* A/B pairs of pages in a metadata segment, which is one cluster */
+#define SEGTAB_PAIRS     510u /* pairs of segment table pages in the head */
+#define SEGTAB_SLOTS     504u /* segments per page */
+#define SEGMENTS_MAX     (SEGTAB_PAIRS * SEGTAB_SLOTS)
 
 /* What every decoder must know of its pool. superblock_rules() fills it. */
 struct layout_rules {

@@ -93,11 +93,16 @@ void page_set_props(uint8_t page[LAYOUT_PAGE], const struct props_chunk *chunk)
 	memcpy(f->data, chunk->data, chunk->len);
 }
 
-static const char *map_fault(const uint8_t *page, const struct layout_rules *rules)
+static const char *map_fault(const uint8_t *page, const struct page_id *id,
+			     const struct layout_rules *rules)
 {
 	for (unsigned i = 0; i < PAGE_ENTRIES; i++) {
-		if (!map_entry_valid(page_entry(page, i), rules))
+		uint64_t entry = page_entry(page, i);
+
+		if (!map_entry_valid(entry, rules))
 			return "a map entry is not possible";
+		if (entry && id->index * PAGE_ENTRIES + i >= LAYER_BYTES_MAX / LAYOUT_CLUSTER)
+			return "it maps clusters that no layer can have";
 	}
 	return NULL;
 }
@@ -130,8 +135,8 @@ static const char *props_fault(const uint8_t *page, const struct page_id *id)
 	const struct props_format *f = (const struct props_format *)(page + PAGE_HEAD);
 	uint32_t len = get_le16(&f->len);
 
-	if (get_le64(&f->revision) == 0)
-		return "its revision is 0";
+	if (get_le64(&f->revision) == 0 || get_le64(&f->revision) > LAYOUT_COUNT_MAX)
+		return "its revision is not possible";
 	if (len == 0 || len != props_chunk_len(get_le32(&f->blob_size), (uint32_t)id->index))
 		return "its length is wrong";
 	if (!layout_is_zero(f->rsvd14, sizeof(f->rsvd14)) ||
@@ -145,7 +150,7 @@ const char *page_body_fault(const uint8_t page[LAYOUT_PAGE], const struct page_i
 {
 	switch (id->kind) {
 	case PAGE_MAP:
-		return map_fault(page, rules);
+		return map_fault(page, id, rules);
 	case PAGE_MASK:
 		return NULL;
 	case PAGE_LAYER:

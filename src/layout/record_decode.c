@@ -128,7 +128,11 @@ static const char *get_snapshot(const struct body *b, struct record *r)
 	if (!r->snapshot.volume || !r->snapshot.snapshot || !r->snapshot.old_head ||
 	    !r->snapshot.new_head)
 		return bad_id;
-	if (r->snapshot.volume == r->snapshot.snapshot ||
+	if (r->snapshot.volume == r->snapshot.snapshot || /* layers and objects share their ids */
+	    r->snapshot.volume == r->snapshot.old_head ||
+	    r->snapshot.volume == r->snapshot.new_head ||
+	    r->snapshot.snapshot == r->snapshot.old_head ||
+	    r->snapshot.snapshot == r->snapshot.new_head ||
 	    r->snapshot.old_head == r->snapshot.new_head)
 		return "two ids are the same";
 	return NULL;
@@ -153,6 +157,8 @@ static const char *get_props_set(const struct body *b, struct record *r)
 		return bad_size;
 	if (r->props_set.object == 0 || c->revision == 0)
 		return bad_id;
+	if (c->revision > LAYOUT_COUNT_MAX)
+		return "its revision is not possible";
 	if (!layout_is_zero(f->rsvd22, sizeof(f->rsvd22)) ||
 	    !layout_is_zero(c->data + c->len, b->len - sizeof(*f) - c->len))
 		return bad_rsvd;

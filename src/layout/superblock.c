@@ -46,7 +46,6 @@ F_AT(rsvd288, 288);
 #define JOURNAL_BYTES_MIN (4 * MIB)
 #define JOURNAL_BYTES_AIM (64 * MIB)
 #define JOURNAL_BYTES_MAX GIB
-#define LSN_MAX           ((uint64_t)1 << 62) /* never reached; keeps sums free of overflow */
 
 int superblock_geometry(uint64_t device_bytes, struct superblock *sb, struct err *err)
 {
@@ -95,12 +94,12 @@ static const char *state_fault(const struct superblock *sb)
 {
 	if (uuid_is_null(&sb->pool) || uuid_is_null(&sb->writer))
 		return "the pool or the writer has no UUID";
-	if (sb->epoch == 0 || sb->epoch > LSN_MAX || sb->generation == 0)
+	if (sb->epoch == 0 || sb->epoch > LAYOUT_COUNT_MAX || sb->generation == 0)
 		return "the epoch or generation is not possible";
 	if (sb->state != SUPERBLOCK_CLEAN && sb->state != SUPERBLOCK_OPEN)
 		return "the state is neither clean nor open";
-	if (sb->tail_lsn == 0 || sb->tail_lsn > LSN_MAX || sb->epoch_lsn == 0 ||
-	    sb->epoch_lsn > LSN_MAX || sb->pages_lsn > LSN_MAX)
+	if (sb->tail_lsn == 0 || sb->tail_lsn > LAYOUT_COUNT_MAX || sb->epoch_lsn == 0 ||
+	    sb->epoch_lsn > LAYOUT_COUNT_MAX || sb->pages_lsn > LAYOUT_COUNT_MAX)
 		return "an LSN is not possible";
 	if (sb->epoch_lsn > sb->tail_lsn && sb->epoch_lsn - sb->tail_lsn > sb->journal_blocks)
 		return "the epoch begins behind the journal";

@@ -34,18 +34,24 @@ static bool same(const struct superblock *a, const struct superblock *b)
 }
 
 /* Why there is no winner: the most telling of the four outcomes. */
-static int no_winner(const struct superblock_pick *pick, const struct uuid *pool, struct err *err)
+static int no_winner(const struct candidates *c, const struct superblock_pick *pick,
+		     const struct uuid *pool, struct err *err)
 {
-	unsigned seen[SUPERBLOCK_UNSUPPORTED + 1] = {0};
+	unsigned seen[SUPERBLOCK_UNSUPPORTED + 1] = {0}, other = 0;
+	char uuid[UUID_TEXT_SIZE];
 
-	for (unsigned i = 0; i < SUPERBLOCK_COPIES; i++)
+	for (unsigned i = 0; i < SUPERBLOCK_COPIES; i++) {
 		seen[pick->found[i]]++;
+		if (pick->found[i] == SUPERBLOCK_GOOD)
+			other = i;
+	}
 	if (seen[SUPERBLOCK_UNSUPPORTED])
 		return err_set(err, -EOPNOTSUPP,
 			       "the pool has a newer format than this program; use a newer one");
 	if (seen[SUPERBLOCK_GOOD] && pool)
 		return err_set(err, -ENOENT,
-			       "the device holds another pool than the one asked for");
+			       "the device holds another pool than the one asked for: %s (%s)",
+			       c->sb[other].name, uuid_format(&c->sb[other].pool, uuid));
 	if (seen[SUPERBLOCK_TORN] || seen[SUPERBLOCK_BAD])
 		return err_set(err, -EUCLEAN,
 			       "the device holds a pool, but none of its four superblocks is "
@@ -100,7 +106,7 @@ int superblock_choose(const uint8_t *const copies[SUPERBLOCK_COPIES], const stru
 	}
 	*ret_pick = pick;
 	if (pick.winner < 0 || has_newer_version(&pick))
-		return no_winner(&pick, pool, err);
+		return no_winner(&c, &pick, pool, err);
 	rc = check_rivals(&c, pick.winner, err);
 	if (rc)
 		return rc;

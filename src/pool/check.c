@@ -91,7 +91,8 @@ static void forget_look(struct check *c)
 	for (size_t i = 0; i < c->n_writes; i++)
 		free(c->write[i].page);
 	check_data_free(c);
-	c->n_announced = c->n_problems = c->n_bad = c->n_writes = c->n_good = c->n_lost = 0;
+	c->n_announced = c->n_problems = c->n_bad = c->n_writes = c->n_good = c->n_lost =
+		c->n_refused = 0;
 	load_set_fini(&c->reported);
 	c->reported = (struct load_set){0};
 	free(c->ring);
@@ -345,15 +346,23 @@ static void closed(void *ctx, int res, const struct err *err)
 
 /* ---- mending ---- */
 
+/*
+ * Giving something up opens the pool for writing, so everything else in it has to be whole: what is missing from a map that was not given up would be free space then, and what the journal has of it
+ * would be written over an older page as if that were the newest.
+ */
+static bool may_lose(const struct check *c)
+{
+	return c->n_lost && !c->n_refused && !c->result->found[CHECK_HOPELESS];
+}
+
 static void decide(struct check *c)
 {
-	if (c->no_memory || !c->opts.repair || (!c->n_writes && !c->n_lost) || c->round == ROUNDS) {
+	if (c->no_memory || !c->opts.repair || c->round == ROUNDS)
 		c->step = CHECK_END;
-	} else if (c->n_writes) {
+	else if (c->n_writes)
 		c->step = CHECK_WRITE;
-	} else { /* nothing else is damaged that could be mended: what is open then is what the check has seen */
-		c->step = c->result->found[CHECK_HOPELESS] ? CHECK_END : CHECK_LOSE;
-	}
+	else
+		c->step = may_lose(c) ? CHECK_LOSE : CHECK_END;
 	run(c);
 }
 

@@ -305,9 +305,11 @@ void check_lose(struct check *c, uint64_t place, const struct page_id *id, const
 	}
 	if (accepted(c, volumes)) {
 		(void)snprintf(plan, sizeof(plan),
-			       "let what is lost read as zeros and write the page anew");
+			       "let what is lost read as zeros and write the page anew, if no loss "
+			       "is left that was not accepted");
 		add_lost(c, id);
 	} else {
+		c->n_refused++;
 		(void)snprintf(plan, sizeof(plan),
 			       "nothing, unless --accept-data-loss names each of: %s", volumes);
 	}

@@ -100,6 +100,7 @@ struct check {
 	size_t n_writes, writes_room;
 	struct page_id *lost; /* accepted */
 	size_t n_lost, lost_room;
+	size_t n_refused;         /* losses that were not */
 	struct check_data *data;  /* check_data.c */
 	struct load_set reported; /* mask pages whose loss was told: a hash of each */
 	bool no_memory;

@@ -4,10 +4,19 @@
  *
  * Invariant: an image holds only what is durable or in the round that announces it.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "pool/checkpoint.h"
+
+/* Memory of masks that no cluster needs any more: clusters that were written block by block are full in the end. Readers may still look at it until a turn of the gate has ended. */
+struct masks_gone {
+	struct gate_turn turn;
+	struct map_shared *maps;
+	unsigned n;
+	void *mask[CHECKPOINT_PAGES * MAP_MASK_PAGES]; /* a leaf takes a page of a batch at least */
+};
 
 /* A page for the batch; the image is to be filled by the caller. NULL: no room in the batch, or no pair (then there will be one in the next batch). */
 static uint8_t *add_page(struct pool_checkpoint *c, enum page_kind kind, uint64_t owner,
@@ -94,14 +103,46 @@ static bool capture_leaf(struct pool *pool, struct map_leaf_pages *pages)
 	return true;
 }
 
+static void masks_drained(struct gate_turn *turn)
+{
+	struct masks_gone *gone = container_of(turn, struct masks_gone, turn);
+
+	map_masks_free(gone->maps, gone->mask, gone->n);
+	free(gone);
+}
+
+static void trim_leaf(struct masks_gone *gone, struct map_leaf *leaf)
+{
+	if (gone)
+		gone->n += map_leaf_trim(leaf, gone->mask + gone->n);
+}
+
+/*
+ * A leaf that is captured may have become full since the last time: so all that can be given back is found, without looking at leaves that nobody changes. Without memory to remember it
+ * it stays until the leaf changes again.
+ */
 static bool capture_leaves(struct pool *pool)
 {
 	struct pool_checkpoint *c = pool->checkpoint;
+	struct masks_gone *gone = list_empty(&c->todo_leaves) ? NULL : calloc(1, sizeof(*gone));
+	bool all = true;
 
-	while (!list_empty(&c->todo_leaves))
-		if (!capture_leaf(pool, list_first(&c->todo_leaves, struct map_leaf_pages, link)))
-			return false;
-	return true;
+	while (all && !list_empty(&c->todo_leaves)) {
+		struct map_leaf_pages *pages =
+			list_first(&c->todo_leaves, struct map_leaf_pages, link);
+
+		all = capture_leaf(pool, pages);
+		if (all)
+			trim_leaf(gone, map_leaf_of_pages(pages));
+	}
+	if (gone && gone->n) {
+		gone->maps = &pool->maps;
+		gone->turn.drained = masks_drained;
+		gate_turn(pool, &gone->turn);
+	} else {
+		free(gone);
+	}
+	return all;
 }
 
 static bool capture_layer_page(struct pool *pool, uint32_t page)

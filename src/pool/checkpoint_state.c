@@ -129,7 +129,7 @@ static uint64_t *owner_pair(struct pool *pool, const struct page_id *id)
 		object = pool_object_find(pool, id->owner);
 		return object && id->index < PROPS_CHUNKS ? &object->pair[id->index] : NULL;
 	case PAGE_LAYER:
-		if (id->index > UINT32_MAX ||
+		if (id->index >= POOL_LAYER_PAGES ||
 		    checkpoint_layer_room(pool->checkpoint, (uint32_t)id->index))
 			return NULL;
 		return &pool->checkpoint->layer_pair[id->index];

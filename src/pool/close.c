@@ -150,6 +150,8 @@ static void close_next(struct pool_closing *c, int res)
 
 	if (res && !c->res)
 		c->res = res;
+	if (pool_writable(pool) == -EIO && !c->res) /* it has failed on the way */
+		c->res = -EIO;
 	if (pool_writable(pool))
 		c->step = CLOSE_SUPER;
 	c->step = res ? CLOSE_GATE : c->step + 1;

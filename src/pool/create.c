@@ -2,8 +2,8 @@
 /*
  * Making an empty pool:
  *
- *   LOOK (is anything there?) -> WIPE (the superblock copies of whatever was there) -> WIPE_FLUSH -> CLEAR (segment table, journal ring; what was found at
- *   the end) -> CLEAR_FLUSH -> SUPER
+ *   LOOK (is anything there?) -> WIPE (the superblock copies of whatever was there) -> WIPE_FLUSH -> CLEAR (segment table, journal ring; the end
+ *   too, where something was found) -> CLEAR_FLUSH -> SUPER
  *
  * Invariants:
  *  1. A cut in between leaves no pool, never half of an old one (FORMAT.md "Creating").
@@ -39,7 +39,8 @@ struct creating {
 	unsigned n_xfer;
 	uint8_t *head, *tail; /* what is there; then head is zeroed and is what is written */
 	uint64_t tail_offset, tail_bytes;
-	bool force, found_in_tail;
+	const char *foreign;
+	bool force, clear_tail; /* several formats have copies at both ends */
 	struct err err;
 	struct task task;
 	pool_done_fn done;
@@ -84,14 +85,17 @@ static void plan_look(struct creating *c)
 
 static int look(struct creating *c)
 {
-	const char *what = signature_find(c->head, c->tail, c->tail_offset,
-					  c->tail_offset + c->tail_bytes, &c->found_in_tail);
+	const char *what =
+		signature_find(c->head, c->tail, c->tail_offset, c->tail_offset + c->tail_bytes);
 
+	if (!what)
+		what = c->foreign;
 	if (what && !c->force)
 		return err_set(&c->err, -EEXIST,
-			       "%s holds %s; creating a pool destroys it: give force to do that",
-			       c->dev->name, what);
-	c->found_in_tail = c->found_in_tail && what;
+			       "%s holds %s; creating a pool destroys it: to do that, force it by "
+			       "this exact name (--force %s)",
+			       c->dev->name, what, c->dev->name);
+	c->clear_tail = what != NULL;
 	memset(c->head, 0, SIGNATURE_HEAD);
 	memset(c->tail, 0, c->tail_bytes);
 	return 0;
@@ -113,7 +117,7 @@ static void plan_clear(struct creating *c)
 		add_xfer(c, at + LAYOUT_PAGE, PIECE - LAYOUT_PAGE, c->head);
 	for (uint64_t at = LAYOUT_HEAD; at < end; at += PIECE)
 		add_xfer(c, at, PIECE, c->head);
-	if (c->found_in_tail)
+	if (c->clear_tail)
 		add_xfer(c, c->tail_offset, c->tail_bytes, c->tail);
 }
 
@@ -246,6 +250,7 @@ void pool_create(const struct pool_env *env, struct blk_dev *dev,
 	c->dev = dev;
 	c->home = env->home;
 	c->force = opts->force;
+	c->foreign = opts->foreign;
 	c->done = done;
 	c->ctx = ctx;
 	if (plan(c, opts)) {

@@ -336,6 +336,7 @@ void pool_thaw(struct pool *pool)
 
 	if (!hold_is_ending(hold) || pool->follow || retired(pool))
 		return;
+	timer_stop(&hold->timer); /* it would answer for HOLD_HELD once more */
 	task_cancel(&hold->look);
 	answer_cancel(&hold->answer);
 	hold->step = HOLD_HELD;

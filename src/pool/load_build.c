@@ -11,8 +11,7 @@
 
 #include "pool/load.h"
 
-#define LAYER_PAGES_MAX 65536u /* four million layers; keeps a wrong index from taking all memory */
-#define SLICE_PAGES     32u    /* map pages that are put in a pass; 504 entries each */
+#define SLICE_PAGES 32u /* map pages that are put in a pass; 504 entries each */
 
 static int no_memory(struct pool_opening *o)
 {
@@ -37,10 +36,10 @@ static int take_layers(struct pool_opening *o, const struct load_page *page)
 {
 	int rc = 0;
 
-	if (page->info.id.index >= LAYER_PAGES_MAX)
+	if (page->info.id.index >= POOL_LAYER_PAGES)
 		return load_problem(o, POOL_DAMAGE, "layer", page->place,
 				    "layer page %" PRIu64 ": this program handles %u of them",
-				    page->info.id.index, LAYER_PAGES_MAX);
+				    page->info.id.index, POOL_LAYER_PAGES);
 	for (unsigned i = 0; i < PAGE_LAYERS && !rc; i++) {
 		struct layer disk;
 

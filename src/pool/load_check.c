@@ -186,16 +186,24 @@ static int check_masks(struct pool_opening *o)
 	return rc;
 }
 
+static int check_ids(struct pool_opening *o)
+{
+	uint64_t next = o->pool->next_id;
+
+	return next <= LAYOUT_COUNT_MAX
+		       ? 0
+		       : load_problem(o, POOL_DAMAGE, "layer", NO_PLACE,
+				      "ids of layers and objects are used up to %" PRIu64
+				      ": nobody can have made so many",
+				      next - 1);
+}
+
 static void bind_all(struct pool *pool)
 {
 	struct pool_layer *layer;
 
-	for (uint32_t slot = 0; (layer = layer_from(pool, &slot));) {
+	for (uint32_t slot = 0; (layer = layer_from(pool, &slot));)
 		table_bind(pool, layer);
-		if (layer->object && layer->object->flags & PROPS_F_THICK &&
-		    !(layer->disk.flags & LAYER_READ_ONLY))
-			pool_thick_total(pool, (int64_t)layer_clusters(&layer->disk));
-	}
 }
 
 int load_check(struct pool_opening *o)
@@ -203,7 +211,9 @@ int load_check(struct pool_opening *o)
 	int rc;
 
 	o->pool->tables.loading = false;
-	rc = each_layer(o, check_parent);
+	rc = check_ids(o);
+	if (!rc)
+		rc = each_layer(o, check_parent);
 	if (!rc)
 		rc = each_layer(o, check_layer);
 	if (!rc)

@@ -56,6 +56,21 @@ static int verdict(struct pool_opening *o)
 			    why.text);
 }
 
+/* Whether there is a next epoch, and journal blocks for as long as anybody may have the pool open. */
+static int check_counts(struct pool_opening *o)
+{
+	const struct superblock *sb = &o->pool->super.now;
+
+	if ((o->read_only && !o->opts.successor) ||
+	    (sb->epoch < LAYOUT_COUNT_MAX && o->scan.commit.lsn <= LAYOUT_COUNT_MAX / 2))
+		return 0;
+	return load_problem(
+		o, POOL_DAMAGE, "superblock", UINT64_MAX,
+		"epoch %" PRIu64 " and journal block %" PRIu64
+		" leave nothing to count on with: open it read-only and copy its volumes",
+		sb->epoch, o->scan.commit.lsn);
+}
+
 int load_scan(struct pool_opening *o)
 {
 	const struct layout_rules *rules = &o->pool->rules;
@@ -77,6 +92,8 @@ int load_scan(struct pool_opening *o)
 	if (!o->scan.ended) /* every block counts */
 		(void)journal_scan_block(&o->scan, block_at(o, end));
 	rc = verdict(o);
+	if (!rc)
+		rc = check_counts(o);
 	o->lsn = rules->tail_lsn;
 	return rc ? rc : LOAD_NEXT;
 }

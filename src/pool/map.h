@@ -193,9 +193,10 @@ void map_leaf_collect(struct map_leaf *leaf, void (*fn)(void *ctx, const struct 
 /* Masks that some PARTIAL entry needs: bit i for MASK page i of the leaf. */
 unsigned map_leaf_masks(const struct map_leaf *leaf);
 /*
- * Mask pages of the leaf that no cluster needs any more are taken out; freed by the caller (free()) after a turn of the gate. Returns how many, in ret.
+ * Mask pages of the leaf that no cluster needs any more are taken out; freed by the caller after a turn of the gate. Returns how many, in ret.
  */
 unsigned map_leaf_trim(struct map_leaf *leaf, void *ret[MAP_MASK_PAGES]);
+void map_masks_free(struct map_shared *shared, void *const *masks, unsigned n);
 
 /* Where the leaf's pages are on the device; the checkpoint's own. Zeroed with the leaf. */
 struct map_leaf_pages {

@@ -346,7 +346,13 @@ unsigned map_leaf_trim(struct map_leaf *leaf, void *ret[MAP_MASK_PAGES])
 		ret[n++] = page;
 	}
 	leaf_unlock(leaf);
-	atomic_fetch_sub_explicit(&leaf->map->shared->bytes, n * sizeof(struct mask_page),
-				  memory_order_relaxed);
 	return n;
+}
+
+void map_masks_free(struct map_shared *shared, void *const *masks, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		free(masks[i]);
+	atomic_fetch_sub_explicit(&shared->bytes, n * sizeof(struct mask_page),
+				  memory_order_relaxed);
 }

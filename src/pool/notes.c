@@ -189,10 +189,11 @@ void notes_start(struct pool *pool)
 {
 	int rc = start(pool);
 
-	if (rc)
-		log_warn("pool.notes",
-			 "pool=%s reason=\"%s\" effect=\"first writes wait for the journal\"",
-			 pool->super.now.name, strerror(-rc));
+	if (!rc)
+		return;
+	log_warn("pool.notes", "pool=%s reason=\"%s\" effect=\"first writes wait for the journal\"",
+		 pool->super.now.name, strerror(-rc));
+	notes_end(pool); /* those that were read are older than what comes now */
 }
 
 static void try_start(struct timer *timer)
@@ -218,12 +219,16 @@ void notes_start_later(struct pool *pool)
 	try_start(&pool->notes.timer);
 }
 
+/* Also where they were not begun: what the memory has of an earlier opening counts until its claim is gone. */
 void notes_end(struct pool *pool)
 {
-	if (!atomic_exchange(&pool->notes.on, false))
+	struct notes *notes = &pool->notes;
+
+	atomic_store(&notes->on, false);
+	if (!notes->memory || notes->size < NOTE_HEAD)
 		return;
-	note_head_end(pool->notes.head);
-	pool->notes.ended = true;
+	note_head_end(notes->memory);
+	notes->ended = true;
 }
 
 static void put_memory(struct pool *pool, bool gone)

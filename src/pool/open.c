@@ -316,11 +316,28 @@ void open_soon(struct pool_opening *o)
 	reactor_post(o->pool->home, &o->msg);
 }
 
+/* The device may have lost what only notes know, and a second flush may say that all is well. */
+static void forget_notes(struct pool_opening *o)
+{
+	struct pool *pool = o->pool;
+	bool flush = o->step == OPEN_FLUSH || o->step == OPEN_REPAIR_FLUSH ||
+		     (o->step == OPEN_EPOCH && pool->super.flush_failed);
+
+	if (!flush || !o->notes_count)
+		return;
+	notes_end(pool);
+	log_error("pool.notes",
+		  "pool=%s reason=\"a flush failed while the pool was opened\" effect=\"what was "
+		  "answered and not flushed before is lost\"",
+		  pool->super.now.name);
+}
+
 void open_batch_done(struct batch *batch, int res)
 {
 	struct pool_opening *o = container_of(batch, struct pool_opening, batch);
 
 	if (res) {
+		forget_notes(o);
 		open_fail(o, res);
 		return;
 	}

@@ -50,7 +50,9 @@ struct pool_create_opts {
 	uint8_t watermark[3];    /* percent, ascending; all 0: 80, 90, 95 */
 	uint64_t reserved_bytes; /* kept from thin volumes */
 	bool force;              /* overwrite the signature that is found on the device */
-	bool sums;               /* of all data, verified at each read (FORMAT.md §9) */
+	const char *
+		foreign; /* what the caller has found on it, in words; NULL: nothing. Borrowed until done */
+	bool sums; /* of all data, verified at each read (FORMAT.md §9) */
 };
 typedef void (*pool_done_fn)(void *ctx, int res, const struct err *err);
 
@@ -282,8 +284,15 @@ int pool_space_check(const struct pool *pool, uint64_t bytes, struct err *err);
 int pool_thick_check(const struct pool *pool, uint64_t clusters, struct err *err);
 /* Could that many neighbouring clusters of a map without any get entries? 0 or -ENOSPC with err: the pages would have no room. */
 int pool_pages_check(const struct pool *pool, uint64_t clusters, struct err *err);
-/* Promised clusters of thick volumes, together with what they have mapped; set when one is made, resized, deleted. */
+/* Promised clusters of thick volumes, together with what they have mapped: src/volume tells all changes, also what there is after opening. */
 void pool_thick_total(struct pool *pool, int64_t delta_clusters);
+
+/*
+ * Until the release no reactor gets clusters for thick volumes beyond what it has; who wants some waits. Returns how many more can be mapped until then at most: what is in the stocks, and one
+ * that each reactor may be about to map.
+ */
+uint64_t pool_thick_hold(struct pool *pool);
+void pool_thick_release(struct pool *pool);
 
 /* Counters for metrics: rounds, journal blocks, checkpoints, pages, wants, full, ... as a new object. */
 json_t *pool_stats_json(const struct pool *pool);

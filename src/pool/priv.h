@@ -42,6 +42,7 @@ struct pool_room {
 	} freed, in_round, in_turn;
 	struct cluster_vec durable; /* waiting for the next turn */
 	bool turning, recalling;
+	bool thick_held;       /* pool_thick_hold() */
 	struct gate_turn turn; /* after which in_turn is free */
 	struct list wants;     /* struct pool_want that wait for space to come back */
 	uint8_t level;         /* watermarks that are exceeded */
@@ -177,6 +178,8 @@ void pool_free(struct pool *pool);
 
 /* ---- table.c, apply.c ---- */
 #define POOL_HASH 1024u
+#define POOL_LAYER_PAGES                                                                           \
+	65536u /* four million layers; keeps a wrong index from taking all memory */
 struct pool_tables {
 	struct list layer_hash[POOL_HASH], object_hash[POOL_HASH], name_hash[POOL_HASH],
 		uuid_hash[POOL_HASH];

@@ -194,6 +194,8 @@ static void zeroed(struct batch *batch, int res)
 		batch_flush(&s->batch, s->pool->dev, zeroed);
 		return;
 	}
+	if (s->step == SCRUB_MEND && res)
+		pool_flush_failed(s->pool, res, "flushing after the scrub has mended");
 	pair_free(&s->pool->checkpoint->segments, s->zero_pair);
 	s->mended += !res;
 	s->tries -= s->tries && !res; /* each slot of its own */
@@ -266,8 +268,12 @@ static void read_block(struct pool_scrub *s)
 {
 	uint64_t cluster = in_head(s) ? s->head_part : s->cluster;
 
-	if (s->block == LAYOUT_CLUSTER_BLOCKS || s->stopping) {
+	if (s->block == LAYOUT_CLUSTER_BLOCKS) {
 		cluster_done(s);
+		return;
+	}
+	if (s->stopping) { /* the next one begins with this cluster */
+		save(s);
 		return;
 	}
 	s->step = SCRUB_BLOCKS;
@@ -289,18 +295,45 @@ static void cluster_read(struct batch *batch, int res)
 	}
 }
 
+static void read_sums(struct pool_scrub *s);
+
+/*
+ * A block that nobody had written when it was read, and has now, looked wrong then. So a mismatch counts when the block had been written before it was read once more; meanwhile nobody else can have got the
+ * cluster without its blocks being invalid in between.
+ */
 static void summed(struct sums_check *check, int res)
 {
 	struct pool_scrub *s = container_of(check, struct pool_scrub, check);
+	struct block_mask bad = check->bad, before = s->suspect;
+	bool first = layout_is_zero(&before, sizeof(before));
 
+	memset(&s->suspect, 0, sizeof(s->suspect));
 	s->bytes_read += LAYOUT_CLUSTER;
 	if (res) {
 		s->block = 0;
 		read_block(s);
 		return;
 	}
-	scrub_sums(s, &check->bad);
-	cluster_done(s);
+	for (unsigned w = 0; !first && w < ARRAY_LEN(bad.word); w++)
+		bad.word[w] &= before.word[w];
+	if (!scrub_somebodys(s, &bad)) {
+		cluster_done(s);
+	} else if (first) {
+		s->suspect = bad;
+		read_sums(s);
+	} else {
+		scrub_sums(s, &bad);
+		cluster_done(s);
+	}
+}
+
+static void read_sums(struct pool_scrub *s)
+{
+	s->step = SCRUB_SUMS;
+	s->check.cluster = s->cluster;
+	s->check.buf = s->buf;
+	s->check.done = summed;
+	sums_check(s->pool, &s->check);
 }
 
 static bool has_sums(const struct pool_scrub *s)
@@ -321,11 +354,7 @@ static void read_next(struct pool_scrub *s)
 	s->generation = s->pool->super.now.generation;
 	s->read_at_ns = reactor_now(s->pool->home);
 	if (has_sums(s)) {
-		s->step = SCRUB_SUMS;
-		s->check.cluster = s->cluster;
-		s->check.buf = s->buf;
-		s->check.done = summed;
-		sums_check(s->pool, &s->check);
+		read_sums(s);
 		return;
 	}
 	s->xfer = (struct batch_xfer){cluster * LAYOUT_CLUSTER, LAYOUT_CLUSTER, s->buf};

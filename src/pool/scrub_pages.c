@@ -82,7 +82,10 @@ static bool mark_owner(struct pool *pool, uint64_t pair)
 
 /* ---- segments ---- */
 
-/* True: the slot is as it should be. The one that counts holds a page, unless its owner has the pair since a moment ago and none was written yet. */
+/*
+ * True: the slot is as it should be. The one that counts holds a page, unless its owner has the pair since a moment ago and none was written yet. other: NULL: the slot is not of a pair that waits for
+ * its first page.
+ */
 static bool slot_is_right(struct pool_scrub *s, const uint8_t *page, const uint8_t *other,
 			  uint64_t place, bool counts)
 {
@@ -91,7 +94,7 @@ static bool slot_is_right(struct pool_scrub *s, const uint8_t *page, const uint8
 
 	s->pages_checked++;
 	return found == PAGE_GOOD ||
-	       (found == PAGE_BLANK && (!counts || !other || layout_is_zero(other, LAYOUT_PAGE)));
+	       (found == PAGE_BLANK && (!counts || (other && layout_is_zero(other, LAYOUT_PAGE))));
 }
 
 static void tell_slot(struct pool_scrub *s, const uint8_t *page, uint64_t place, bool counts)
@@ -213,25 +216,45 @@ static struct pool_layer *find_layer(const struct pool *pool, uint64_t phys, uin
 	return l;
 }
 
-void scrub_sums(struct pool_scrub *s, const struct block_mask *bad)
+static bool is_valid(const struct pool_scrub *s, const struct pool_layer *l, uint64_t cluster,
+		     unsigned block)
+{
+	struct map_run run;
+
+	map_find(l->map, cluster * LAYOUT_CLUSTER_BLOCKS + block, 1, &run);
+	return run.found == MAP_HERE && run.place == s->cluster * LAYOUT_CLUSTER_BLOCKS + block;
+}
+
+bool scrub_somebodys(const struct pool_scrub *s, struct block_mask *bad)
 {
 	const struct pool_layer *l = NULL;
 	uint64_t cluster;
-	char owner[128];
+	bool any = false;
 
 	for (unsigned i = 0; i < LAYOUT_CLUSTER_BLOCKS; i++) {
-		uint64_t place = s->cluster * LAYOUT_CLUSTER_BLOCKS + i;
-		struct map_run run;
-
 		if (!block_mask_has(bad, i))
 			continue;
 		if (!l)
 			l = find_layer(s->pool, s->cluster, &cluster);
 		if (!l)
-			return; /* nobody's any more */
-		map_find(l->map, cluster * LAYOUT_CLUSTER_BLOCKS + i, 1, &run);
-		if (run.found != MAP_HERE || run.place != place)
-			continue; /* was never written */
+			return false; /* nobody's any more: no block of it is */
+		if (is_valid(s, l, cluster, i))
+			any = true;
+		else
+			bad->word[i / 64] &= ~((uint64_t)1 << (i % 64));
+	}
+	return any;
+}
+
+void scrub_sums(struct pool_scrub *s, const struct block_mask *bad)
+{
+	char owner[128];
+
+	for (unsigned i = 0; i < LAYOUT_CLUSTER_BLOCKS; i++) {
+		uint64_t place = s->cluster * LAYOUT_CLUSTER_BLOCKS + i;
+
+		if (!block_mask_has(bad, i))
+			continue;
 		s->wrong++;
 		scrub_owner(s->pool, s->cluster, owner, sizeof(owner));
 		scrub_tell(s, place * LAYOUT_PAGE,

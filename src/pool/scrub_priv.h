@@ -35,6 +35,8 @@ struct pool_scrub {
 	uint32_t head_part;
 	struct batch batch;
 	struct sums_check check;
+	struct block_mask
+		suspect; /* blocks that did not fit at the first look; all zeros: this is the first */
 	struct batch_xfer xfer;
 	uint64_t zero_pair; /* whose slot is being zeroed; 0: of nobody's */
 	struct super_change change;
@@ -57,7 +59,9 @@ enum scrub_verdict scrub_segment(struct pool_scrub *s, uint32_t index);
 enum scrub_verdict scrub_head(struct pool_scrub *s); /* one MiB of it: copy and pages */
 /* Index of the segment at that cluster; UINT32_MAX: none. */
 uint32_t scrub_segment_at(const struct pool *pool, uint64_t cluster);
-/* Blocks of the cluster that do not match their sums are told, if they are somebody's. */
+/* Takes out of bad the blocks of the cluster that nobody has written. False: none is left (then bad says nothing). */
+bool scrub_somebodys(const struct pool_scrub *s, struct block_mask *bad);
+/* Blocks of the cluster that do not match their sums are told. */
 void scrub_sums(struct pool_scrub *s, const struct block_mask *bad);
 /* "layer 3 (db-0), cluster 17" to text. */
 void scrub_owner(const struct pool *pool, uint64_t phys, char *text, size_t size);

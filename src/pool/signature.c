@@ -149,16 +149,15 @@ static const char *find_in_tail(const uint8_t *tail, uint64_t tail_offset, uint6
 	}
 	if (is_md_at_end(tail, tail_offset, device_bytes))
 		return "a Linux software RAID member";
-	if (labels == device_bytes && labels - ZFS_LABEL >= tail_offset &&
-	    is_zfs(tail + (labels - ZFS_LABEL - tail_offset)))
-		return "a ZFS pool member";
+	for (uint64_t at = labels - 2 * ZFS_LABEL; at < labels; at += ZFS_LABEL)
+		if (at >= tail_offset && is_zfs(tail + (at - tail_offset)))
+			return "a ZFS pool member";
 	return NULL;
 }
 
 const char *signature_find(const uint8_t *head, const uint8_t *tail, uint64_t tail_offset,
-			   uint64_t device_bytes, bool *ret_in_tail)
+			   uint64_t device_bytes)
 {
-	*ret_in_tail = false;
 	for (size_t i = 0; i < ARRAY_LEN(at_start); i++) {
 		const struct magic *m = &at_start[i];
 
@@ -169,6 +168,5 @@ const char *signature_find(const uint8_t *head, const uint8_t *tail, uint64_t ta
 		return "a ZFS pool member";
 	if (is_mbr(head))
 		return "an MBR partition table";
-	*ret_in_tail = true;
 	return find_in_tail(tail, tail_offset, device_bytes);
 }

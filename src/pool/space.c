@@ -93,6 +93,8 @@ static uint64_t available(const struct pool *pool, enum pool_space space)
 	uint64_t keep = checkpoint_reserve(pool);
 	uint64_t unmet = thick_unmet(pool);
 
+	if (space == POOL_THICK && pool->space.thick_held)
+		return 0;
 	if (space == POOL_THICK)
 		return unmet < pool->space.free ? unmet : pool->space.free;
 	keep += unmet + pool->super.now.reserved_clusters;
@@ -228,47 +230,23 @@ static bool want_grant(struct pool *pool, struct pool_want *want)
 	return true;
 }
 
-static bool space_may_come(const struct pool *pool)
+static bool space_may_come(const struct pool *pool, const struct pool_want *want)
 {
 	const struct pool_room *space = &pool->space;
 
-	return space->freed.n || space->in_round.n || space->durable.n || space->in_turn.n ||
-	       space->recalling;
+	return (space->thick_held && want->space == POOL_THICK) || space->freed.n ||
+	       space->in_round.n || space->durable.n || space->in_turn.n || space->recalling;
 }
 
-/* Runs on each reactor: puts the thin stock where the pool's thread finds it when all have turned. */
+/* Runs on each reactor: puts the stock where the pool's thread finds it when all have turned. */
 static void recall_turn(struct gate_turn *turn, struct pool_slot *slot)
 {
 	struct pool_want *box = &slot->pool->space.recalled_from[slot - slot->pool->slots];
 
 	for (box->n = 0; box->n < POOL_STOCK; box->n++) {
-		box->granted[box->n] = pool_take_cluster(slot, POOL_THIN);
+		box->granted[box->n] = pool_take_cluster(slot, box->space);
 		if (!box->granted[box->n])
 			break;
-	}
-}
-
-void space_serve(struct pool *pool)
-{
-	struct list waiting;
-
-	list_init(&waiting);
-	list_splice_back(&waiting, &pool->space.wants);
-	for (struct list *link; (link = list_pop_front(&waiting));) {
-		struct pool_want *want = list_entry(link, struct pool_want, link);
-		int refused = pool_writable(pool);
-
-		if (refused) {
-			want_answer(want, refused);
-		} else if (want_grant(pool, want)) {
-			want_answer(want, 0);
-		} else if (space_may_come(pool)) {
-			list_push_back(&pool->space.wants, &want->link);
-		} else {
-			counter_add(&pool->space.refused, 1);
-			set_full(pool, true);
-			want_answer(want, -ENOSPC);
-		}
 	}
 }
 
@@ -289,19 +267,56 @@ static void recall_drained(struct gate_turn *turn)
 	space_serve(pool);
 }
 
-/* Before anybody is refused: what other reactors have in stock, and what is on its way back. */
-static void look_for_space(struct pool *pool)
+/*
+ * What reactors have in stock of that kind, for another one that wants it; false: nothing. Of what thick volumes were promised the last may be in a stock, so nobody is refused before that was asked for.
+ * It comes to an end: each time somebody gets a cluster, who needs it or finds that another one has attached one.
+ */
+static bool recall(struct pool *pool, enum pool_space kind)
 {
 	struct pool_room *space = &pool->space;
 
-	if (space->freed.n)
-		log_kick(pool);
-	if (space->recalling || !sum_stock(pool, POOL_THIN))
-		return;
+	if (!sum_stock(pool, kind))
+		return false;
 	space->recalling = true;
+	for (unsigned i = 0; i < pool->n_slots; i++)
+		space->recalled_from[i].space = kind;
 	space->recall = (struct gate_turn){
 		.turn = recall_turn, .turned = recall_turned, .drained = recall_drained};
 	gate_turn(pool, &space->recall);
+	return true;
+}
+
+void space_serve(struct pool *pool)
+{
+	struct list waiting;
+
+	list_init(&waiting);
+	list_splice_back(&waiting, &pool->space.wants);
+	for (struct list *link; (link = list_pop_front(&waiting));) {
+		struct pool_want *want = list_entry(link, struct pool_want, link);
+		int refused = pool_writable(pool);
+
+		if (refused) {
+			want_answer(want, refused);
+		} else if (want_grant(pool, want)) {
+			want_answer(want, 0);
+		} else if (space_may_come(pool, want) || recall(pool, want->space)) {
+			list_push_back(&pool->space.wants, &want->link);
+		} else {
+			counter_add(&pool->space.refused, 1);
+			set_full(pool, true);
+			want_answer(want, -ENOSPC);
+		}
+	}
+}
+
+/* Before anybody is refused: what is on its way back, and what other reactors have in stock. */
+static void look_for_space(struct pool *pool, enum pool_space kind)
+{
+	if (pool->space.freed.n)
+		log_kick(pool);
+	if (!pool->space.recalling && !(kind == POOL_THICK && pool->space.thick_held))
+		(void)recall(pool, kind);
 }
 
 static void want_arrives(struct msg *msg)
@@ -319,7 +334,7 @@ static void want_arrives(struct msg *msg)
 		return;
 	}
 	list_push_back(&pool->space.wants, &want->link);
-	look_for_space(pool);
+	look_for_space(pool, want->space);
 	space_serve(pool);
 }
 
@@ -370,11 +385,31 @@ void space_failed(struct pool *pool)
 	space_serve(pool);
 }
 
+uint64_t pool_thick_hold(struct pool *pool)
+{
+	pool->space.thick_held = true;
+	return sum_stock(pool, POOL_THICK) + pool->n_slots;
+}
+
+void pool_thick_release(struct pool *pool)
+{
+	pool->space.thick_held = false;
+	space_serve(pool);
+}
+
 void pool_thick_total(struct pool *pool, int64_t delta_clusters)
 {
 	pool->space.thick_total += delta_clusters;
 	ASSERT(pool->space.thick_total >= 0);
 	space_watch(pool);
+}
+
+/* Saturates at what JSON has: a few thousand thin volumes of the largest size are more than 64 bits count. */
+static void add_bytes(uint64_t *sum, const struct pool_layer *layer)
+{
+	uint64_t more = layer ? layer->disk.size_bytes : 0;
+
+	*sum = more > INT64_MAX - *sum ? INT64_MAX : *sum + more;
 }
 
 void pool_space_info(const struct pool *pool, struct pool_space_info *ret)
@@ -396,7 +431,7 @@ void pool_space_info(const struct pool *pool, struct pool_space_info *ret)
 			ret->snapshots++;
 		} else {
 			ret->volumes++;
-			ret->volume_bytes += object->layer ? object->layer->disk.size_bytes : 0;
+			add_bytes(&ret->volume_bytes, object->layer);
 		}
 	}
 }

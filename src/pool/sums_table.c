@@ -169,8 +169,11 @@ static void step(struct batch *batch, int res)
 	struct sums *s = container_of(t, struct sums, table);
 
 	if (res) {
+		if (t->step == TABLE_FLUSH)
+			pool_flush_failed(s->pool, res, "flushing the table of sums");
+		else
+			pool_fail(s->pool, res, "writing the table of sums");
 		t->step = TABLE_IDLE;
-		pool_fail(s->pool, res, "writing the table of sums");
 		sums_work(s);
 		return;
 	}

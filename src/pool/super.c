@@ -123,6 +123,8 @@ static void write_next(struct batch *batch, int res)
 	if (!res && super->step == SUPER_LOOK)
 		res = super->failed ? super->failed : super_check_mine(super);
 	if (res) {
+		super->flush_failed =
+			super->step == SUPER_FIRST_FLUSH || super->step == SUPER_SECOND_FLUSH;
 		write_end(super, res);
 		return;
 	}

@@ -22,8 +22,9 @@ struct pool_super {
 		SUPER_SECOND,
 		SUPER_SECOND_FLUSH,
 	} step;
-	int failed;                   /* a write has: there are no more */
-	struct superblock now;        /* what is on the device */
+	int failed;            /* a write has: there are no more */
+	bool flush_failed;     /* that was a flush: the device may have lost what it had answered */
+	struct superblock now; /* what is on the device */
 	struct superblock next;       /* what is being written */
 	uint8_t (*page)[LAYOUT_PAGE]; /* four of them: what was read last, then what is written */
 	struct batch_xfer xfer[SUPERBLOCK_COPIES];

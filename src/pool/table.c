@@ -184,8 +184,8 @@ uint64_t pool_new_id(struct pool *pool)
 
 void table_raise_id(struct pool *pool, uint64_t id)
 {
-	if (id >= pool->next_id)
-		pool->next_id = id + 1;
+	if (id >= pool->next_id) /* load_check() refuses a pool whose ids are at their end */
+		pool->next_id = id + (id < UINT64_MAX);
 }
 
 /* ---- maps that wait for their layer ---- */

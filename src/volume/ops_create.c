@@ -122,7 +122,9 @@ static void create_run(struct pool_op *pool_op)
 	uint32_t block = op->props->block_size;
 	int rc;
 
-	op->size_bytes = (op->size_bytes + block - 1) / block * block;
+	if (op->size_bytes <=
+	    LAYER_BYTES_MAX) /* else it is refused; it might wrap to 0, which has a meaning */
+		op->size_bytes = (op->size_bytes + block - 1) / block * block;
 	rc = check(op, &parent);
 	if (rc) {
 		create_fail(op, rc);

@@ -228,8 +228,9 @@ static void resize_run(struct pool_op *pool_op)
 		return;
 	}
 	old = object->layer->disk.size_bytes;
-	op->size_bytes =
-		(op->size_bytes + object->block_size - 1) / object->block_size * object->block_size;
+	if (op->size_bytes <= LAYER_BYTES_MAX) /* else it is refused, as what it is */
+		op->size_bytes = (op->size_bytes + object->block_size - 1) / object->block_size *
+				 object->block_size;
 	rc = op->size_bytes == old ? 0 : check_resize(op, object);
 	if (!rc && op->size_bytes < old)
 		rc = gather_behind(op, object->layer, volume_clusters(op->size_bytes));

@@ -36,8 +36,8 @@ static int check(struct inflate_op *op, const struct pool_object *object)
 	if (!object || !object->layer)
 		return err_set(err, -ENOENT, "the volume is gone");
 	if (pool_object_is_snapshot(object))
-		return err_set(err, -EINVAL, "%s is a snapshot; only volumes can be inflated",
-			       object->name);
+		return err_set(err, -EINVAL, "%s is a snapshot; only volumes can be %s",
+			       object->name, op->decouple_only ? "decoupled" : "inflated");
 	if (op->decouple_only && object->flags & PROPS_F_THICK)
 		return err_set(err, -EINVAL,
 			       "%s is thick: it cannot keep a part of its chain; inflate it",

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "volume/priv.h"
@@ -36,7 +37,7 @@ struct snapshot_op {
 	struct volume_op base;
 	struct gate_turn turn;
 	uint64_t promised;
-	bool cut; /* views have been switched */
+	bool held; /* space of thick volumes */
 	unsigned n;
 	struct snap snap[];
 };
@@ -57,10 +58,18 @@ static void unprepare(struct snapshot_op *op)
 	}
 }
 
+static void release(struct snapshot_op *op)
+{
+	if (op->held)
+		pool_thick_release(op->base.set->pool);
+	op->held = false;
+}
+
 static void snapshot_end(struct snapshot_op *op, int res)
 {
 	if (op->promised)
 		thick_unpromise(op->base.set, op->promised);
+	release(op);
 	if (res)
 		volume_op_fail(&op->base, res, "snapshot");
 	else
@@ -92,15 +101,30 @@ static int check_one(struct snapshot_op *op, struct snap *s)
 	return volume_name_check(set, s->name, &s->uuid, err);
 }
 
-/* Thick heads are promised their whole size again, since the snapshot keeps what they have. */
+/*
+ * Thick heads are promised their whole size again, since the snapshot keeps what they have: what they have at the cut, which hosts may bring closer to their size until then. No more than
+ * is in stock, as no more is granted meanwhile.
+ */
 static int check_space(struct snapshot_op *op)
 {
-	uint64_t more = 0;
+	uint64_t more = 0, left = 0, stock;
 	int rc;
 
 	for (unsigned i = 0; i < op->n; i++)
-		if (op->snap[i].v->object->flags & PROPS_F_THICK)
-			more += map_mapped(op->snap[i].old->map);
+		op->held |= (op->snap[i].v->object->flags & PROPS_F_THICK) != 0;
+	if (!op->held)
+		return 0;
+	stock = pool_thick_hold(op->base.set->pool);
+	for (unsigned i = 0; i < op->n; i++) {
+		const struct map *map = op->snap[i].old->map;
+		uint64_t mapped = map_mapped(map);
+
+		if (!(op->snap[i].v->object->flags & PROPS_F_THICK))
+			continue;
+		more += mapped;
+		left += map_clusters(map) > mapped ? map_clusters(map) - mapped : 0;
+	}
+	more += MIN(stock, left);
 	if (!more)
 		return 0;
 	rc = thick_promise(op->base.set, more, &op->base.err);
@@ -215,6 +239,7 @@ static void cut_drained(struct gate_turn *turn)
 		free(v->view);
 		v->view = op->snap[i].view;
 	}
+	release(op);
 	pool_txn_commit(op->base.set->pool, &op->base.txn);
 }
 

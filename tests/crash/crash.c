@@ -42,7 +42,7 @@ static uint64_t now_ns(void)
 }
 
 struct totals {
-	uint64_t cuts, failures, changes[CHANGES], refused[CHANGES], ios, reads, summed;
+	uint64_t cuts, failures, changes[CHANGES], refused[CHANGES], ios, reads, summed, checked;
 };
 
 static void add(struct totals *t, const struct run *run)
@@ -52,6 +52,7 @@ static void add(struct totals *t, const struct run *run)
 	t->ios += run->ios;
 	t->reads += run->reads;
 	t->summed += run->summed;
+	t->checked += run->checked;
 	for (unsigned i = 0; i < CHANGES; i++) {
 		t->changes[i] += run->changes[i];
 		t->refused[i] += run->refused[i];
@@ -80,8 +81,8 @@ static void print_totals(const struct totals *t, uint64_t ns, uint64_t seed)
 		printf("%s%s %" PRIu64 "/%" PRIu64, i > 1 ? ", " : "done/refused: ", change_name[i],
 		       t->changes[i], t->refused[i]);
 	printf("; I/Os %" PRIu64 ", of them reads %" PRIu64 "; blocks against their sums %" PRIu64
-	       "\n",
-	       t->ios, t->reads, t->summed);
+	       ", all of an image %" PRIu64 " times\n",
+	       t->ios, t->reads, t->summed, t->checked);
 	printf("crash cuts=%" PRIu64 " failures=%" PRIu64 " cuts_per_s=%" PRIu64 " seed=%" PRIu64
 	       "\n",
 	       t->cuts, t->failures, t->cuts * 1000 / ms, seed);

@@ -123,7 +123,7 @@ struct run {
 	uint64_t arg;
 	unsigned handovers;
 	bool sums;
-	uint64_t summed;
+	uint64_t summed, checked; /* blocks held against their sums; images of which all were */
 	uint64_t cuts, failures, faults, changes[CHANGES], refused[CHANGES], ios, reads;
 	bool over;   /* a directed test has seen all that it wanted */
 	bool broken; /* a failure of the run itself: it can not go on */

@@ -7,9 +7,11 @@
 
 #include "base/check.h"
 #include "crash/crash.h"
+#include "pool/check.h"
 
-#define AGAIN_ONE_IN 6u  /* a second cut during the opening */
-#define CHECK_ONE_IN 16u /* what `litepool pool check` would say */
+#define AGAIN_ONE_IN 6u   /* a second cut during the opening */
+#define CHECK_ONE_IN 16u  /* what `litepool pool check` would say */
+#define DATA_ONE_IN  100u /* and with --data: every block that is mapped against its sum */
 
 static void open_done(void *ctx, int res, const struct err *err)
 {
@@ -138,6 +140,57 @@ static bool look_check(struct run *run)
 	return false;
 }
 
+static void finding(void *ctx, unsigned round, const struct check_finding *f)
+{
+	struct checker *c = ctx;
+
+	if (f->severity == CHECK_NOTE)
+		return;
+	c->problems++;
+	snprintf(c->problem, sizeof(c->problem), "%s: %s", f->kind, f->text);
+}
+
+static void check_done(void *ctx, int res, const struct err *err)
+{
+	struct checker *c = ctx;
+
+	c->done = true;
+	c->res = res;
+	if (res)
+		c->err = *err;
+}
+
+static void check_arrives(struct msg *msg)
+{
+	static struct check_result result;
+	static struct pool_env env; /* both are looked at until the end */
+	struct checker *c = container_of(msg, struct checker, msg);
+	struct check_opts opts = {
+		.data = true, .memory = &c->memory.ops, .finding = finding, .ctx = c};
+
+	env = (struct pool_env){c->r, &c->r, 1};
+	pool_check(&env, &c->disk->image.dev, &opts, &result, check_done, c);
+}
+
+/* Sums of what was being written do not count; all others must fit, whatever of the data the disk has. */
+static void look_data(struct run *run)
+{
+	struct checker *c = &run->checker;
+
+	unmount(c);
+	c->problems = 0;
+	c->done = false;
+	c->msg.run = check_arrives;
+	reactor_post(c->r, &c->msg);
+	if (!sim_run_until(c->sim, is_done, c, DEADLINE))
+		run_fail(run, "check of data does not end");
+	else if (c->res)
+		run_fail(run, "check of data: %s", c->err.text);
+	else if (c->problems)
+		run_fail(run, "check of data: %u problems, last: %s", c->problems, c->problem);
+	run->checked++;
+}
+
 /* death: also the first cut was one. */
 static bool look_again(struct run *run, struct rng *rng, uint64_t hash, bool death)
 {
@@ -186,6 +239,8 @@ static void cut_one(struct run *run, unsigned choice)
 			(void)look_check(run);
 		if (rng_below(&rng, AGAIN_ONE_IN) == 0)
 			(void)look_again(run, &rng, hash, death);
+		if (run->sums && !run->failures && rng_below(&rng, DATA_ONE_IN) == 0)
+			look_data(run);
 	}
 	unmount(c);
 	image_drop(run->disk);

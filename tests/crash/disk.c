@@ -167,15 +167,44 @@ static void do_write(struct crash_disk *d, const struct blk_io *io)
 	}
 }
 
+/* What is cached of a sector shows only where nothing newer is durable. */
+static void show(struct crash_disk *d, const struct disk_write *w)
+{
+	for (uint64_t n = 0; n < w->length; n += DISK_SECTOR)
+		if (d->durable_seq[(w->offset + n) / DISK_SECTOR] < w->seq)
+			pages_write(d->live, w->offset + n, w->data + n, DISK_SECTOR);
+}
+
+/* A flush that fails: some of what it was for is gone, whoever reads it and however often it is flushed afterwards. */
+static void lose_cached(struct crash_disk *d, uint32_t upto)
+{
+	d->flush_lost = true;
+	list_for_each_safe (it, &d->cached) {
+		struct disk_write *w = list_entry(it, struct disk_write, link);
+
+		if (w->seq > upto || rng_below(&d->rng, 2))
+			continue;
+		pages_read(d->durable, w->offset, w->data, w->length);
+		pages_write(d->live, w->offset, w->data, w->length);
+		write_free(w);
+	}
+	list_for_each (it, &d->cached)
+		show(d, list_entry(it, struct disk_write, link));
+}
+
 static int execute(struct crash_disk *d, struct disk_io *x)
 {
 	struct blk_io *io = x->io;
 
 	if (d->dead)
 		return -EIO;
+	if (io->op == BLK_FLUSH && d->flush_lost)
+		return -EIO;
 	if (d->fail_mask >> io->op & 1 && rng_below(&d->rng, d->fail_one_in) == 0) {
 		if (io->op == BLK_WRITE && rng_below(&d->rng, 2))
 			do_write(d, io); /* it may be there all the same */
+		if (io->op == BLK_FLUSH)
+			lose_cached(d, x->seq);
 		return -EIO;
 	}
 	if (io->op == BLK_READ)
@@ -438,19 +467,25 @@ void image_drop(struct crash_disk *d)
 	record_drop(&d->image);
 }
 
-void image_keep(struct crash_disk *d)
+/* The page of the image is in the cache; durable is what was. */
+static void keep_cached(struct crash_disk *d, const struct disk_undo *u)
+{
+	struct blk_io io = {.op = BLK_WRITE,
+			    .offset = (uint64_t)u->page * DISK_PAGE,
+			    .length = DISK_PAGE,
+			    .buf = d->durable[u->page]};
+
+	(void)write_new(&d->cached, &io, d->seq);
+	page_free(d->durable[u->page]);
+	d->durable[u->page] = u->old;
+}
+
+void image_keep(struct crash_disk *d, bool cached)
 {
 	struct disk_image *image = &d->image;
 	uint64_t pages = d->max_bytes / DISK_PAGE;
 
 	ASSERT(list_empty(&d->under_way));
-	while (image->n_undo) {
-		const struct disk_undo *u = &image->undo[--image->n_undo];
-
-		image->owned[u->page] = 0;
-		page_free(u->old);
-	}
-	record_drop(image);
 	list_for_each_safe (it, &d->cached)
 		write_free(list_entry(it, struct disk_write, link));
 	for (uint64_t i = 0; i < pages; i++) {
@@ -458,7 +493,17 @@ void image_keep(struct crash_disk *d)
 		d->live[i] = d->durable[i] ? page_new(d->durable[i]) : NULL;
 	}
 	memset(d->durable_seq, 0, d->max_bytes / DISK_SECTOR * sizeof(*d->durable_seq));
-	d->seq = 0;
+	d->seq = 1;
+	while (image->n_undo) {
+		const struct disk_undo *u = &image->undo[--image->n_undo];
+
+		image->owned[u->page] = 0;
+		if (cached)
+			keep_cached(d, u);
+		else
+			page_free(u->old);
+	}
+	record_drop(image);
 	d->dead = false;
 }
 
@@ -552,13 +597,4 @@ const uint8_t *disk_live(const struct crash_disk *d, uint64_t place)
 const uint8_t *disk_durable(const struct crash_disk *d, uint64_t place)
 {
 	return d->durable[place];
-}
-
-void disk_flip(struct crash_disk *d, uint64_t offset, unsigned bit)
-{
-	uint8_t *both[] = {d->live[offset / DISK_PAGE], d->durable[offset / DISK_PAGE]};
-
-	for (unsigned i = 0; i < 2; i++)
-		if (both[i])
-			both[i][offset % DISK_PAGE] ^= (uint8_t)(1u << bit % 8);
 }

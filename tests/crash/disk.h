@@ -83,7 +83,8 @@ struct crash_disk {
 	void *hook_ctx;
 	/* Faults: every one_in-th of the ops in mask fails. */
 	unsigned fail_mask, fail_one_in;
-	bool lose_page;    /* the next write of a page of metadata is answered and not done */
+	bool flush_lost; /* a flush has failed, and what it was for may be gone; all others fail from then on, until this is cleared */
+	bool lose_page;  /* the next write of a page of metadata is answered and not done */
 	int64_t misdirect; /* or it is done that many bytes beside */
 	struct disk_image image;
 };
@@ -94,7 +95,6 @@ void disk_free(struct crash_disk *d);
 /* The device becomes larger, up to max_bytes. */
 void disk_grow(struct crash_disk *d, uint64_t bytes);
 unsigned disk_busy(const struct crash_disk *d);                          /* requests under way */
-void disk_flip(struct crash_disk *d, uint64_t offset, unsigned bit);     /* rot, in both states */
 const uint8_t *disk_live(const struct crash_disk *d, uint64_t place);    /* a page; NULL: zeros */
 const uint8_t *disk_durable(const struct crash_disk *d, uint64_t place); /* of the image too */
 
@@ -108,7 +108,7 @@ void image_cut_again(struct crash_disk *d, struct rng *rng, bool death, uint8_t 
 void image_record(struct crash_disk *d);
 /* All of the image is gone. */
 void image_drop(struct crash_disk *d);
-/* The image becomes the disk: live and durable; the cache is empty. Nothing is under way. */
-void image_keep(struct crash_disk *d);
+/* The image becomes the disk: live, and durable or (a process has died, and the machine goes on) in the cache as far as it was not durable before. Nothing is under way. */
+void image_keep(struct crash_disk *d, bool cached);
 
 #endif

@@ -10,7 +10,8 @@
 /* ---- errors of reads, writes, flushes ---- */
 
 /*
- * The pool goes on, or it fails and says so to everyone; after that it is closed, and opened on a disk that works again. Nothing is lost: a write that failed may be there or not.
+ * The pool goes on, or it fails and says so to everyone; after that it is closed, and opened on a disk that works again. Nothing that was flushed is lost: a write that failed may be there or not, and a flush
+ * that failed may have lost what it was for.
  */
 void fault_errors(struct run *run)
 {
@@ -26,6 +27,7 @@ void fault_errors(struct run *run)
 	run_quiesce(run);
 	run_shut(run);
 	run->disk->fail_mask = 0;
+	run->disk->flush_lost = false;
 }
 
 /* ---- a lost or misdirected write of a page ---- */
@@ -99,6 +101,16 @@ static uint64_t some_page(struct run *run, uint64_t from, uint64_t to)
 			return place;
 	}
 	return 0;
+}
+
+/* In both states. */
+static void disk_flip(struct crash_disk *d, uint64_t offset, unsigned bit)
+{
+	uint8_t *both[] = {d->live[offset / DISK_PAGE], d->durable[offset / DISK_PAGE]};
+
+	for (unsigned i = 0; i < 2; i++)
+		if (both[i])
+			both[i][offset % DISK_PAGE] ^= (uint8_t)(1u << bit % 8);
 }
 
 /*

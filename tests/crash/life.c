@@ -175,7 +175,7 @@ static void end_here(struct run *run, bool death)
 	run_quiesce(run);
 	run_shut(run);
 	(void)sim_run_until(run->sim, is_idle, run, DEADLINE);
-	image_keep(run->disk);
+	image_keep(run->disk, death);
 	memory_copy(&run->memory, &then);
 	free(then.mem);
 	if (!death)

@@ -75,7 +75,7 @@ static void io_done(struct blk_io *io, int res)
 		run_fail(run, "%s of %s failed: %d", blk_op_name[io->op], o->now.name, res);
 		run->broken = true;
 	}
-	if (io->op == BLK_READ && !res)
+	if (io->op == BLK_READ && !res && !run->disk->flush_lost)
 		wrong = model_check_read(&run->m, o, x->first, x->end, x->buf, x->covered);
 	if (wrong) {
 		run_fail(run, "a read of %s (sectors %" PRIu64 "..%" PRIu64 ") gave %s",

@@ -152,6 +152,13 @@ static void a_state_that_is_not_this_engine_s_is_refused(void **state)
 	warm();
 	assert_int_equal(call_on(&old, 0, do_freeze), 0);
 	other = json_deep_copy(old.state);
+	next.arg = other;
+	(void)json_array_set(json_object_get(other, "pools"), 1,
+			     json_array_get(json_object_get(other, "pools"), 0));
+	assert_int_equal(call_on(&next, 0, do_follow), -EBADMSG);
+	assert_non_null(strstr(next.err.text, "twice"));
+	json_decref(other);
+	other = json_deep_copy(old.state);
 	(void)json_object_set_new(json_array_get(json_object_get(other, "pools"), 0), "lsn",
 				  json_integer(1));
 	next.arg = other;

@@ -138,6 +138,7 @@ static void impossible_content_is_refused(void **state)
 		{PAGE_PROPS, 32, 8, 1},
 		{PAGE_PROPS, 32, 8, 16},
 		{PAGE_PROPS, 64, 8, 0},
+		{PAGE_PROPS, 64, 8, LAYOUT_COUNT_MAX + 1},
 		{PAGE_PROPS, 72, 4, 0},
 		{PAGE_PROPS, 76, 2, 5},
 		{PAGE_PROPS, 4095, 1, 1},
@@ -160,6 +161,23 @@ static void impossible_content_is_refused(void **state)
 		if (look(0, place) != PAGE_BAD || !err.text[0])
 			fail_msg("row %u was taken", i);
 	}
+}
+
+/* The last MAP page reaches over the end of the largest layer. */
+static void clusters_that_no_layer_can_have_are_refused(void **state)
+{
+	uint64_t place = sample_page(PAGE_MAP, 90, page[0]);
+	uint64_t last = LAYER_BYTES_MAX / LAYOUT_CLUSTER - 1;
+	unsigned i = (unsigned)(last % PAGE_ENTRIES);
+
+	put_le64(page[0] + 32, last / PAGE_ENTRIES);
+	memset(page[0] + PAGE_HEAD, 0, PAGE_ROOM);
+	page_set_entry(page[0], i, 0x61);
+	reseal(page[0]);
+	assert_int_equal(look(0, place), PAGE_GOOD);
+	page_set_entry(page[0], i + 1, MAP_HIDE);
+	reseal(page[0]);
+	assert_int_equal(look(0, place), PAGE_BAD);
 }
 
 static void the_later_good_slot_wins(void **state)
@@ -229,6 +247,7 @@ int main(void)
 		T(a_page_torn_between_sectors_is_old_new_or_torn),
 		T(blank_foreign_misplaced_and_fenced_are_told_apart),
 		T(impossible_content_is_refused),
+		T(clusters_that_no_layer_can_have_are_refused),
 		T(the_later_good_slot_wins),
 		T(one_lsn_with_two_contents_is_a_conflict),
 		T(places_do_not_overlap),

@@ -105,8 +105,12 @@ static void impossible_fields_are_refused(void **state)
 		{6, 8, 8, 0},
 		{6, 16, 8, 0x52}, /* volume == snapshot */
 		{6, 32, 8, 0x51}, /* old == new head */
+		{6, 16, 8, 0x51}, /* snapshot == old head: layers and objects share their ids */
+		{6, 24, 8, 0x52},
+		{6, 32, 8, 0x52},
 		{7, 8, 8, 0},
 		{7, 16, 8, 0},
+		{7, 16, 8, LAYOUT_COUNT_MAX + 1},
 		{7, 24, 4, UINT32_MAX},
 		{7, 24, 4, 1002},
 		{7, 28, 2, 1},

@@ -26,6 +26,7 @@ static const struct {
 	{"software RAID", SIZE - 65536, "\xfc\x4e\x2b\xa9", 4},
 	{"software RAID", SIZE - 8192, "\xfc\x4e\x2b\xa9", 4},
 	{"ZFS", 128 * KIB + 3 * KIB, "\x0c\xb1\xba\0\0\0\0\0", 8},
+	{"ZFS", SIZE - 384 * KIB, "\x0c\xb1\xba\0\0\0\0\0", 8},
 	{"ZFS", SIZE - 128 * KIB, "\0\0\0\0\0\xba\xb1\x0c", 8},
 	{"NTFS", 3, "NTFS    ", 8},
 	{"FAT", 0x52, "FAT32   ", 8},
@@ -70,6 +71,56 @@ static void a_signature_is_named_and_needs_force(void **state)
 		if (found[i].offset) /* where the superblock is now */
 			assert_memory_not_equal(before, after, sizeof(before));
 		assert_int_equal(rig_open(&rig), 0);
+		rig_fini(&rig);
+	}
+}
+
+/* What the caller knows of the device counts like what is found, and is overwritten at both ends, too. */
+static void what_the_caller_found_needs_force(void **state)
+{
+	struct pool_create_opts opts = {.name = "p0", .foreign = "isw_raid_member (raid)"};
+	uint8_t before[512], after[512];
+	struct pool_rig rig;
+
+	rig_init(&rig, 7, SIZE);
+	memset(before, 'x', sizeof(before));
+	rig_write(&rig, SIZE - 1024, before, sizeof(before));
+	assert_int_equal(rig_create_opts(&rig, &opts), -EEXIST);
+	assert_non_null(strstr(rig.err.text, "holds isw_raid_member (raid)"));
+	rig_read(&rig, SIZE - 1024, after, sizeof(after));
+	assert_memory_equal(before, after, sizeof(before));
+	opts.force = true;
+	assert_int_equal(rig_create_opts(&rig, &opts), 0);
+	rig_read(&rig, SIZE - 1024, after, sizeof(after));
+	assert_memory_not_equal(before, after, sizeof(before));
+	assert_int_equal(rig_open(&rig), 0);
+	rig_fini(&rig);
+}
+
+/* A copy at the end that is left would be found by the next who looks. */
+static void forced_is_forced_at_both_ends(void **state)
+{
+	static const struct {
+		uint64_t at[2];
+		const char *bytes;
+	} both[] = {
+		{{512, SIZE - 512}, "EFI PART"},
+		{{128 * KIB, SIZE - 384 * KIB}, "\x0c\xb1\xba\0\0\0\0\0"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(both); i++) {
+		struct pool_create_opts opts = {.name = "p0", .force = true};
+		struct pool_rig rig;
+		uint8_t zero[4096] = {0};
+
+		rig_init(&rig, i + 1, SIZE);
+		put(&rig, both[i].at[0], both[i].bytes, 8);
+		put(&rig, both[i].at[1], both[i].bytes, 8);
+		assert_int_equal(rig_create_opts(&rig, &opts), 0);
+		for (unsigned copy = 0; copy < SUPERBLOCK_COPIES; copy++)
+			rig_write(&rig, SUPERBLOCK_COPY_OFFSET(copy), zero, sizeof(zero));
+		opts.force = false;
+		assert_int_equal(rig_create_opts(&rig, &opts), 0);
 		rig_fini(&rig);
 	}
 }
@@ -199,6 +250,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_signature_is_named_and_needs_force),
+		cmocka_unit_test(what_the_caller_found_needs_force),
+		cmocka_unit_test(forced_is_forced_at_both_ends),
 		cmocka_unit_test(a_boot_mark_without_partitions_is_nothing),
 		cmocka_unit_test(bad_options_are_refused),
 		cmocka_unit_test(options_are_kept),

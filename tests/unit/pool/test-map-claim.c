@@ -156,7 +156,7 @@ static void a_claim_without_memory_says_so(void **state)
 	assert_int_equal(map_leaf_trim(map_leaf_at(map, 0), old), 0); /* somebody may need it */
 	map_claim_drop(&claim);
 	assert_int_equal(map_leaf_trim(map_leaf_at(map, 0), old), 1);
-	free(old[0]);
+	map_masks_free(&shared, old, 1);
 	assert_int_equal(map_claim_take(map, &claim), MAP_CLAIM_UNPREPARED);
 	assert_int_equal(map_claim_take(map, &look), MAP_CLAIM_HELD);
 	assert_int_equal(map_clear(&look, 0, 256, true, &res), 0);

@@ -247,8 +247,7 @@ static void pool_round(struct shared *s, bool trim, uint8_t (*image)[LAYOUT_PAGE
 	visit_all(s);
 	for (unsigned i = 0; i < THREADS; i++)
 		atomic_fetch_add(&s->thread[i].visits, 1);
-	while (n)
-		free(old[--n]);
+	map_masks_free(&s->maps, old, n);
 	for (unsigned i = 0; i < TENANTS; i++)
 		assert_int_equal(map_prepare(s->map[i], 0), 0);
 }

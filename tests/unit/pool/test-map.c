@@ -270,8 +270,7 @@ static void do_trim(struct fixture *f)
 		struct map_leaf *leaf = map_leaf_at(f->map, i);
 		void *old[MAP_MASK_PAGES];
 
-		for (unsigned n = leaf ? map_leaf_trim(leaf, old) : 0; n--;)
-			free(old[n]);
+		map_masks_free(&f->shared, old, leaf ? map_leaf_trim(leaf, old) : 0);
 	}
 }
 

@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
+#include "pool/load.h"
 #include "unit/pool/pool_rig.h"
 
 static struct pool_rig rig;
@@ -16,6 +18,7 @@ static uint8_t memory[2 * NOTE_HEAD] __attribute__((aligned(NOTE_HEAD))); /* hea
 static struct note_head *const head = (struct note_head *)memory;
 static unsigned users, gone;
 static int get_result;
+static size_t usable; /* of the memory */
 static uint64_t layer, frozen;
 static const struct block_mask low = {{0xff}}, more = {{0xfff}};
 
@@ -26,7 +29,7 @@ static int get(void *ctx, const struct uuid *pool, size_t bytes, void **ret, siz
 		return err_set(err, get_result, "no memory for this test");
 	users++;
 	*ret = memory;
-	*ret_size = sizeof(memory);
+	*ret_size = usable;
 	return 0;
 }
 
@@ -47,6 +50,7 @@ static int setup(void **state)
 	memset(memory, 0, sizeof(memory));
 	users = gone = 0;
 	get_result = 0;
+	usable = sizeof(memory);
 	ops.boot.b[0] = 7;
 	rig_init(&rig, 1, RIG_SIZE);
 	rig.open.memory = &ops;
@@ -97,6 +101,33 @@ static void die_and_open(void)
 	memcpy(memory, then, sizeof(then));
 	assert_int_equal(rig_open(&rig), 0);
 	sim_run_for(rig.w.sim, NSEC_PER_SEC);
+}
+
+static bool at_step(void *ctx)
+{
+	const struct pool *pool = rig.pool;
+
+	return pool && pool->opening && pool->opening->step == *(const enum open_step *)ctx;
+}
+
+/* Begins to open, and stands in that step. */
+static void open_until(enum open_step step)
+{
+	rig.done = false;
+	rig.call = rig_call_open;
+	rig.msg.run = rig_arrives;
+	reactor_post(rig.env.home, &rig.msg);
+	assert_true(sim_run_until(rig.w.sim, at_step, &step, WORLD_DEADLINE));
+}
+
+/* Other regions and records. */
+static void note_head_reseal(void)
+{
+	uint8_t copy[offsetof(struct note_head, claim)];
+
+	memcpy(copy, head, sizeof(copy));
+	memset(copy + offsetof(struct note_head, crc), 0, sizeof(head->crc));
+	head->crc = crc32c(copy, sizeof(copy));
 }
 
 static void expect_nothing_noted(void)
@@ -228,6 +259,66 @@ static void memory_that_is_busy_is_waited_for(void **state)
 	assert_true(sim_run_until(rig.w.sim, rig_is_done, &rig, WORLD_DEADLINE));
 	assert_int_equal(rig.res, 0);
 	assert_int_equal(entry_of(layer, 5, NULL), 31);
+}
+
+/*
+ * A flush that fails may have lost the data that notes point to, and the next one may say that all is well: what an earlier owner left there must never be read. Which flush it is: of what was read, of the
+ * new epoch (two), of the round with the notes.
+ */
+static void a_flush_that_fails_at_the_opening_ends_the_notes(void **state)
+{
+	static const enum open_step steps[] = {OPEN_FLUSH, OPEN_EPOCH, OPEN_SETTLE};
+
+	for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {
+		uint8_t then[sizeof(memory)];
+
+		note(1, 0, 0, (struct note){.layer = layer, .cluster = 5, .seq = 9, .entry = 31});
+		memcpy(then, memory, sizeof(then));
+		rig_crash(&rig, false);
+		memcpy(memory, then, sizeof(then));
+		open_until(steps[i]);
+		sim_file_fail(rig.w.sim, RIG_PATH, 1u << FILE_SYNC, 1, -EIO);
+		assert_true(sim_run_until(rig.w.sim, rig_is_done, &rig, WORLD_DEADLINE));
+		sim_file_fail(rig.w.sim, RIG_PATH, 0, 0, 0);
+		if (rig.res)
+			rig.pool = NULL;
+		else /* opened, and takes no writes */
+			assert_int_equal(rig_close(&rig), -EIO);
+		assert_int_equal(head->magic, 0);
+		assert_int_equal(rig_open(&rig), 0);
+		expect_nothing_noted();
+	}
+}
+
+/* Any other failure leaves them: they count at the next opening. */
+static void a_write_that_fails_at_the_opening_keeps_the_notes(void **state)
+{
+	uint8_t then[sizeof(memory)];
+
+	note(1, 0, 0, (struct note){.layer = layer, .cluster = 5, .seq = 9, .entry = 31});
+	memcpy(then, memory, sizeof(then));
+	rig_crash(&rig, false);
+	memcpy(memory, then, sizeof(then));
+	sim_file_fail(rig.w.sim, RIG_PATH, 1u << FILE_WRITE, 1, -EIO);
+	assert_int_equal(rig_open(&rig), -EIO);
+	sim_file_fail(rig.w.sim, RIG_PATH, 0, 0, 0);
+	assert_int_equal(head->magic, NOTE_MAGIC);
+	assert_int_equal(rig_open(&rig), 0);
+	assert_int_equal(entry_of(layer, 5, NULL), 31);
+}
+
+/* What was read from a memory that cannot be used is older than all that comes: it must not count again. */
+static void notes_that_cannot_begin_leave_none(void **state)
+{
+	usable = NOTE_HEAD + 2 * sizeof(struct note); /* less than one for each reactor */
+	head->records = 1;
+	head->regions = 1;
+	note_head_reseal();
+	note(1, 0, 0, (struct note){.layer = layer, .cluster = 5, .seq = 9, .entry = 31});
+	die_and_open();
+	assert_int_equal(entry_of(layer, 5, NULL), 31);
+	assert_false(atomic_load(&rig.pool->notes.on));
+	assert_int_equal(head->magic, 0);
 }
 
 static void a_clean_end_takes_the_notes_away(void **state)
@@ -463,6 +554,9 @@ int main(void)
 		T(notes_of_another_boot_pool_or_opening_do_not_count),
 		T(a_pool_without_the_memory_works),
 		T(memory_that_is_busy_is_waited_for),
+		T(a_flush_that_fails_at_the_opening_ends_the_notes),
+		T(a_write_that_fails_at_the_opening_keeps_the_notes),
+		T(notes_that_cannot_begin_leave_none),
 		T(a_clean_end_takes_the_notes_away),
 		T(a_change_is_noted_before_it_is_seen),
 		T(a_generation_gets_its_number_before_its_cover),

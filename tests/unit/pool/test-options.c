@@ -117,6 +117,61 @@ static void a_pool_grows_with_its_device(void **state)
 	rig_fini(&rig);
 }
 
+static unsigned told;
+
+static void ignore(void *ctx, int res, const struct err *err)
+{
+	told++;
+}
+
+static void call_hold(struct pool_rig *rig)
+{
+	rig_done(rig, pool_hold(rig->pool, ignore, ignore, NULL, NULL), NULL);
+}
+
+/* A change of the superblock is under way when the pool is to be frozen, which waits for it; then it is thawed. */
+static void call_freeze_and_thaw(struct pool_rig *rig)
+{
+	pool_set_options(rig->pool, rig->arg, ignore, NULL);
+	assert_int_equal(pool_freeze(rig->pool, ignore, NULL, NULL), 0);
+}
+
+static bool looks_again(void *ctx)
+{
+	return ((struct pool_rig *)ctx)->pool->hold.timer.heap_index != 0;
+}
+
+static void call_thaw(struct pool_rig *rig)
+{
+	pool_thaw(rig->pool);
+	rig_done(rig, 0, NULL);
+}
+
+static void a_change_under_way_is_waited_for_by_a_freeze_that_is_given_up(void **state)
+{
+	const struct pool_options name = {.name = "x", .commit_percent = -1, .reserved_bytes = -1};
+	struct pool_rig rig;
+
+	begin(&rig);
+	told = 0;
+	assert_int_equal(rig_run(&rig, call_hold), 0);
+	sim_run_for(rig.w.sim, NSEC_PER_SEC);
+	assert_int_equal(told, 1);
+	assert_int_equal(rig.pool->hold.step, HOLD_HELD);
+	rig.arg = &name;
+	rig.call = call_freeze_and_thaw;
+	rig.msg.run = rig_arrives;
+	reactor_post(rig.env.home, &rig.msg);
+	assert_true(sim_run_until(rig.w.sim, looks_again, &rig, WORLD_DEADLINE));
+	assert_int_equal(rig.pool->hold.step, HOLD_FREEZING);
+	assert_int_equal(rig_run(&rig, call_thaw), 0);
+	sim_run_for(rig.w.sim, NSEC_PER_SEC);
+	assert_int_equal(told, 2); /* the change; nobody hears of the freeze */
+	assert_int_equal(rig.pool->hold.step, HOLD_HELD);
+	assert_string_equal(pool_superblock(rig.pool)->name, "x");
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +179,7 @@ int main(void)
 		cmocka_unit_test(bad_options_change_nothing),
 		cmocka_unit_test(a_failed_write_ends_all_writing),
 		cmocka_unit_test(a_pool_grows_with_its_device),
+		cmocka_unit_test(a_change_under_way_is_waited_for_by_a_freeze_that_is_given_up),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

@@ -400,6 +400,63 @@ static void garbage_is_named(void **state)
 	lab_fini(&lab);
 }
 
+/* Both slots of each page of the map of that volume's head. */
+static unsigned rot_maps_of(struct lab *lab, uint64_t layer)
+{
+	unsigned n = 0;
+
+	for (uint64_t i = LAYOUT_HEAD / LAYOUT_PAGE; i < BLOCKS; i++) {
+		const struct page_format *f = (const void *)block_of(lab, i);
+		uint8_t block[LAYOUT_PAGE];
+
+		if (kind_of(block_of(lab, i)) != BLOCK_PAGE || get_le16(&f->kind) != PAGE_MAP ||
+		    get_le64(&f->owner) != layer)
+			continue;
+		memcpy(block, block_of(lab, i), LAYOUT_PAGE);
+		memset(block + 512, 0x5a, 1024);
+		rig_write(&lab->v.p, i * LAYOUT_PAGE, block, LAYOUT_PAGE);
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Two volumes lose something, and the loss of one is accepted: giving that up alone would open the pool for writing with the other's map missing, as if its clusters were free and what the journal has of
+ * it all that there is.
+ */
+static void a_loss_is_given_up_only_with_all_others(void **state)
+{
+	static const char *const one[] = {"b"}, *const all[] = {"a", "b", "s"};
+
+	for (unsigned closed = 0; closed < 2; closed++) {
+		struct lab lab;
+		uint64_t a, b;
+
+		lab_init(&lab, 3);
+		fill(&lab);
+		a = volume_find(lab.v.set, "a")->object->layer->disk.id;
+		b = volume_find(lab.v.set, "b")->object->layer->disk.id;
+		closed ? volumes_close(&lab) : kill_engine(&lab, false);
+		peek(&lab, lab.whole);
+		assert_true(rot_maps_of(&lab, a) && rot_maps_of(&lab, b));
+		peek(&lab, lab.whole);
+		lab.opts.accept = one;
+		lab.opts.n_accept = 1;
+		assert_int_equal(check(&lab, true), CHECK_EXIT_DAMAGED);
+		assert_true(lab.seen[CHECK_LOSS].n > 1);
+		assert_int_equal(lab.result.mended, 0);
+		peek(&lab, lab.now);
+		assert_memory_equal(lab.whole, lab.now, SIZE);
+		lab.opts.accept = all;
+		lab.opts.n_accept = ARRAY_LEN(all);
+		assert_int_equal(check(&lab, true), CHECK_EXIT_MENDED);
+		assert_int_equal(check(&lab, false), 0);
+		volumes_open(&lab);
+		volumes_close(&lab);
+		lab_fini(&lab);
+	}
+}
+
 /* The two slots of a pair, exchanged. */
 static void swapped_slots_are_put_back(void **state)
 {
@@ -529,6 +586,7 @@ int main(void)
 		cmocka_unit_test(a_pool_in_the_midst_of_a_merge_is_clean),
 		cmocka_unit_test(flipped_bits_are_turned_back),
 		cmocka_unit_test(garbage_is_named),
+		cmocka_unit_test(a_loss_is_given_up_only_with_all_others),
 		cmocka_unit_test(swapped_slots_are_put_back),
 		cmocka_unit_test(superblock_copies_are_written_again),
 		cmocka_unit_test(lost_writes_are_seen),

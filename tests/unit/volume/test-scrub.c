@@ -159,6 +159,102 @@ static void rot_is_mended(void **state)
 	lab_fini(&lab);
 }
 
+/* A page of the segment table that reads as zeros, as a disk that has forgotten it would say, and which counts. */
+static void a_segment_table_that_is_gone_is_mended(void **state)
+{
+	static const uint8_t zeros[LAYOUT_PAGE];
+	struct lab lab;
+	unsigned n = 0;
+
+	lab_init(&lab);
+	for (unsigned slot = 0; slot < 2; slot++) {
+		uint64_t place = segtab_place(0, slot);
+
+		rig_write(&lab.v.p, place * LAYOUT_PAGE, zeros, LAYOUT_PAGE);
+		scrub(&lab);
+		n += (unsigned)number(&lab, "problems_found");
+		scrub(&lab);
+		assert_int_equal(number(&lab, "problems_found"), 0);
+	}
+	assert_in_range(n, 1, 2); /* of the two slots one counts, or each in its turn */
+	lab_fini(&lab);
+}
+
+static bool is_zeroing(void *ctx)
+{
+	const struct lab *lab = ctx;
+
+	return lab->v.p.pool->scrub->step == SCRUB_ZERO;
+}
+
+/* Whatever asks for it: after a flush that failed the next one may say that all is well, so the pool takes no more writes. */
+static void a_flush_of_the_scrub_that_fails_ends_all_writing(void **state)
+{
+	struct lab lab;
+	uint64_t place = 0;
+	uint8_t block[LAYOUT_PAGE];
+
+	lab_init(&lab);
+	for (uint64_t i = LAYOUT_HEAD / LAYOUT_PAGE; i < BLOCKS && !place; i++) {
+		uint32_t segment = scrub_segment_at(lab.v.p.pool, i / LAYOUT_CLUSTER_BLOCKS);
+
+		if (segment != UINT32_MAX && !bitmap_test(&lab.v.p.pool->checkpoint->segments.used,
+							  pair_id(segment, i % SEGMENT_PAIRS) - 1))
+			place = i;
+	}
+	assert_true(place);
+	memset(block, 0x77, sizeof(block));
+	rig_write(&lab.v.p, place * LAYOUT_PAGE, block, LAYOUT_PAGE);
+	lab.opts = (struct pool_scrub_opts){.bytes_per_s = UINT64_MAX, .restart = true};
+	assert_int_equal(rig_run(&lab.v.p, call_start), 0);
+	assert_true(sim_run_until(lab.v.p.w.sim, is_zeroing, &lab, WORLD_DEADLINE));
+	sim_file_fail(lab.v.p.w.sim, RIG_PATH, 1u << FILE_SYNC, 1, -EIO);
+	assert_true(sim_run_until(lab.v.p.w.sim, is_stopped, &lab, WORLD_DEADLINE));
+	sim_file_fail(lab.v.p.w.sim, RIG_PATH, 0, 0, 0);
+	assert_int_equal(pool_state(lab.v.p.pool), POOL_FAILED);
+	assert_int_equal(pool_writable(lab.v.p.pool), -EIO);
+	assert_int_equal(rig_run(&lab.v.p, vrig_volumes_free), 0);
+	assert_int_equal(rig_close(&lab.v.p), -EIO);
+	free(lab.disk);
+	rig_fini(&lab.v.p);
+}
+
+static bool has_suspects(void *ctx)
+{
+	const struct pool_scrub *s = ((const struct lab *)ctx)->v.p.pool->scrub;
+
+	return !layout_is_zero(&s->suspect, sizeof(s->suspect));
+}
+
+/* A block that is being written for the first time while it is looked at is no rotten one: it looks wrong, and is read once more. */
+static void a_block_counts_as_wrong_when_it_is_so_twice(void **state)
+{
+	uint8_t right[LAYOUT_PAGE], wrong[LAYOUT_PAGE] = {9};
+	struct lab lab;
+	uint64_t at;
+
+	lab_init(&lab);
+	if (!lab.v.p.pool->sums) {
+		lab_fini(&lab);
+		return;
+	}
+	at = map_phys(map_get(volume_find(lab.v.set, "a")->object->layer->map, 2, NULL)) * CLUSTER +
+	     5 * LAYOUT_PAGE;
+	rig_read(&lab.v.p, at, right, sizeof(right));
+	for (unsigned i = 0; i < 2; i++) {
+		rig_write(&lab.v.p, at, wrong, sizeof(wrong));
+		lab.opts = (struct pool_scrub_opts){.bytes_per_s = UINT64_MAX, .restart = true};
+		assert_int_equal(rig_run(&lab.v.p, call_start), 0);
+		assert_true(sim_run_until(lab.v.p.w.sim, has_suspects, &lab, WORLD_DEADLINE));
+		if (i)
+			rig_write(&lab.v.p, at, right, sizeof(right));
+		assert_true(sim_run_until(lab.v.p.w.sim, is_stopped, &lab, WORLD_DEADLINE));
+		assert_int_equal(number(&lab, "wrong_blocks"), !i);
+		assert_int_equal(number(&lab, "problems_found"), !i);
+	}
+	lab_fini(&lab);
+}
+
 /* A block that the device does not read is named with its volume; all else is read. */
 static void what_cannot_be_read_is_named(void **state)
 {
@@ -256,6 +352,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sound_pool_is_sound),
 		cmocka_unit_test(rot_is_mended),
+		cmocka_unit_test(a_segment_table_that_is_gone_is_mended),
+		cmocka_unit_test(a_flush_of_the_scrub_that_fails_ends_all_writing),
+		cmocka_unit_test(a_block_counts_as_wrong_when_it_is_so_twice),
 		cmocka_unit_test(what_cannot_be_read_is_named),
 		cmocka_unit_test(it_goes_on_where_it_stopped),
 		cmocka_unit_test(a_busy_pool_is_no_rotten_one),

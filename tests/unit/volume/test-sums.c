@@ -333,6 +333,66 @@ static void too_small_a_disk_is_refused(void **state)
 	rig_fini(&rig);
 }
 
+/* ---- notes ---- */
+
+static uint8_t notes_memory[8 * NOTE_HEAD] __attribute__((aligned(NOTE_HEAD)));
+
+static int notes_memory_get(void *ctx, const struct uuid *pool, size_t bytes, void **ret,
+			    size_t *ret_size, struct err *err)
+{
+	*ret = notes_memory;
+	*ret_size = sizeof(notes_memory);
+	return 0;
+}
+
+static void notes_memory_put(void *ctx, const struct uuid *pool, void *memory, size_t size,
+			     bool gone)
+{
+}
+
+static bool table_is_written(void *ctx)
+{
+	return ((struct lab *)ctx)->v.p.pool->sums->table.step == TABLE_WRITE;
+}
+
+static void call_detached_close(struct pool_rig *p)
+{
+	pool_close(p->pool, rig_done, p);
+}
+
+/*
+ * The table's flush is of the whole device, so when it fails data that only notes know may be lost, as with any other flush: they must not count at the next opening, or a block would show
+ * what an earlier owner left there.
+ */
+static void a_flush_of_the_table_that_fails_ends_the_notes(void **state)
+{
+	static const struct pool_memory ops = {
+		.boot = {{1}}, .get = notes_memory_get, .put = notes_memory_put};
+	const struct note_head *head = (const void *)notes_memory;
+	struct lab lab;
+
+	lab_init(&lab, 4096);
+	lab.v.p.open.memory = &ops;
+	again(&lab);
+	assert_int_equal(head->magic, NOTE_MAGIC);
+	put(&lab, 0, 65536, 1);
+	detach(&lab);
+	lab.v.p.done = false;
+	lab.v.p.call = call_detached_close; /* which brings the table up to date */
+	lab.v.p.msg.run = rig_arrives;
+	reactor_post(lab.v.p.env.home, &lab.v.p.msg);
+	assert_true(sim_run_until(lab.v.p.w.sim, table_is_written, &lab, WORLD_DEADLINE));
+	assert_int_equal(head->magic, NOTE_MAGIC);
+	sim_file_fail(lab.v.p.w.sim, RIG_PATH, 1u << FILE_SYNC, 1, -EIO);
+	assert_true(sim_run_until(lab.v.p.w.sim, rig_is_done, &lab.v.p, WORLD_DEADLINE));
+	sim_file_fail(lab.v.p.w.sim, RIG_PATH, 0, 0, 0);
+	assert_true(lab.v.p.res < 0);
+	assert_int_equal(head->magic, 0);
+	assert_int_equal(rig_open(&lab.v.p), 0);
+	attach(&lab);
+	lab_fini(&lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +406,7 @@ int main(void)
 		cmocka_unit_test(unreadable_clusters_do_not_stop_others_for_ever),
 		cmocka_unit_test(scrub_names_the_volume),
 		cmocka_unit_test(too_small_a_disk_is_refused),
+		cmocka_unit_test(a_flush_of_the_table_that_fails_ends_the_notes),
 	};
 
 	(void)setenv("LITEPOOL_TEST_SUMS", "1", 1);
