@@ -6,7 +6,8 @@ import signal
 import subprocess
 import time
 
-from bench_common import BUILD, NQN, SERVER_CPU, Engine, Failure, ram_disk, result, tool
+from bench_common import BUILD, NQN, REGION_MIB, SERVER_CPU, Engine, Failure, ram_disk, result, tool
+from bench_store import POOL, large_pool
 
 UPGRADES = 20
 
@@ -25,15 +26,15 @@ class Supervised(Engine):
     def pid(self):
         return self.rpc("litepool_engine_status")["pid"]
 
-    def upgrade(self):
-        """One upgrade; its report."""
-        self.rpc("litepool_upgrade_start", {"deadline_ms": 5000})
+    def upgrade(self, **params):
+        """One upgrade, or what else it is asked for; its report."""
+        self.rpc("litepool_upgrade_start", {"deadline_ms": 5000, **params})
         while True:
             report = self.rpc("litepool_upgrade_status")
             if report["state"] != "running":
                 break
             time.sleep(0.05)
-        if report["state"] != "done":
+        if report["state"] not in ("done", "dry-run"):
             raise Failure(f"the upgrade was given up at {report['step']}: {report['error']}")
         return report
 
@@ -53,6 +54,26 @@ def load_end(process):
     return answer
 
 
+def upgrades(engine, count, lines):
+    """The stops of that many upgrades in a row, in ms, and the CPU time in them; the last report."""
+    stops, cpu, calm = [], [], []
+    for i in range(count):
+        report = engine.upgrade()
+        stops.append(report["stop_ms"])
+        cpu.append(sum(report["stop_cpu_us"].values()) / 1000)
+        calm.append(report["steps"]["calm"])
+        parts = " ".join(f"{name}={us}" for name, us in report["stop_us"].items())
+        print(f"  {lines} {i + 1}: stop_ms={stops[-1]:.3f} cpu_ms={cpu[-1]:.3f} calm_ms={calm[-1]:.1f} "
+              f"connections={report['connections']} us: {parts}", flush=True)
+        time.sleep(0.2)
+    return {"stop_ms_max": round(max(stops), 3), "stop_ms_p50": middle(stops), "stop_cpu_ms_p50": middle(cpu),
+            "calm_ms_max": round(max(calm), 1)}
+
+
+def middle(values):
+    return round(sorted(values)[len(values) // 2], 3)
+
+
 def bench_upgrade(name, conns):
     """20 upgrades under 4 KiB mixed load: the longest stop, and the worst latency a client sees, beside the same load without upgrades."""
     engine = Supervised(ram_disk())
@@ -60,22 +81,53 @@ def bench_upgrade(name, conns):
     quiet = load_end(load(engine, conns, 10))
     process = load(engine, conns, 600)
     time.sleep(2)
-    stops, cpu = [], []
-    for i in range(UPGRADES):
-        report = engine.upgrade()
-        stops.append(report["stop_ms"])
-        cpu.append(sum(report["stop_cpu_us"].values()) / 1000)
-        parts = " ".join(f"{name}={us}" for name, us in report["stop_us"].items())
-        print(f"  upgrade {i + 1}: stop_ms={stops[-1]:.3f} cpu_ms={cpu[-1]:.3f} connections={report['connections']} us: {parts}", flush=True)
-        time.sleep(0.2)
+    estimate = engine.upgrade(dry_run=True)["estimate_ms"]
+    stops = upgrades(engine, UPGRADES, "upgrade")
     process.send_signal(signal.SIGTERM)
     busy = load_end(process)
     engine.stop()
     worst, before = busy["max_us"] / 1000, quiet["max_us"] / 1000
-    return result(name, worst / before if before else 0, stop_ms_max=round(max(stops), 3),
-                  stop_ms_p50=round(sorted(stops)[len(stops) // 2], 3),
-                  stop_cpu_ms_p50=round(sorted(cpu)[len(cpu) // 2], 3), client_ms_max=round(worst, 3),
+    return result(name, worst / before if before else 0, **stops, estimate_ms=round(estimate, 3), client_ms_max=round(worst, 3),
                   client_ms_max_without=round(before, 3), upgrades=UPGRADES, conns=conns)
+
+
+def on_pool(what, image, checksums):
+    """Stops of half as many upgrades with 64 connections to a volume of a pool: of that image, or a new one with sums of its data or without."""
+    engine = Supervised()
+    path = image or os.path.join(engine.dir, "disk")
+    if not image:
+        with open(path, "wb") as f:
+            f.truncate(1 << 30)
+    engine.rpc("bdev_aio_create", {"name": "d", "filename": path, **({"block_size": 512} if image else {})})
+    if not image:
+        engine.rpc("bdev_lvol_create_lvstore", {"bdev_name": "d", "lvs_name": POOL, "checksums": checksums})
+        engine.rpc("bdev_lvol_create", {"lvs_name": POOL, "lvol_name": "v0", "size_in_mib": REGION_MIB, "thin_provision": True})
+    engine.export(f"{POOL}/v0")
+    engine.fill()
+    process = load(engine, 64, 600)
+    time.sleep(2)
+    stops = upgrades(engine, UPGRADES // 2, what)
+    process.send_signal(signal.SIGTERM)
+    load_end(process)
+    engine.stop()
+    return {f"{key}_{what}": value for key, value in stops.items() if key.startswith("stop_ms")}
+
+
+def bench_upgrade_pool(name):
+    """The stop with 64 connections to a volume of a pool with 10 TiB mapped, beside one with 64 GiB."""
+    keys = {}
+    for mapped in ("64g", "10t"):
+        image = large_pool(mapped)
+        keys.update(on_pool(mapped, image, False))
+        os.unlink(image)
+    grows = keys["stop_ms_p50_10t"] - keys["stop_ms_p50_64g"]
+    return result(name, keys["stop_ms_p50_10t"] / keys["stop_ms_p50_64g"], grows_ms=round(grows, 3), **keys)
+
+
+def bench_upgrade_sums(name):
+    """The stop with 64 connections to a volume of a pool with sums of its data, beside one without."""
+    keys = {**on_pool("plain", None, False), **on_pool("sums", None, True)}
+    return result(name, keys["stop_ms_p50_sums"] / keys["stop_ms_p50_plain"], **keys)
 
 
 def bench_restart(name):
@@ -114,5 +166,7 @@ def restart(volumes):
 BENCHES = {
     "upgrade-64": (lambda n: bench_upgrade(n, 64), "20 hot upgrades under load on 64 connections: worst latency to that without upgrades"),
     "upgrade-1000": (lambda n: bench_upgrade(n, 1000), "the same on 1000 connections"),
+    "upgrade-pool": (bench_upgrade_pool, "the stop of an upgrade with a pool of 10 TiB mapped: to that with 64 GiB"),
+    "upgrade-sums": (bench_upgrade_sums, "the stop of an upgrade with a pool with sums of data under load: to that without"),
     "restart-time": (bench_restart, "kill -9 to the first I/O, 1000 volumes on 10 TiB: to that of one volume"),
 }

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "handover/peer.h"
 #include "rpc/rpc.h"
+#include "rt/hurry.h"
 #include "rt/proc.h"
 #include "rt/reactor.h"
 #include "rt/sock.h"
@@ -66,7 +67,8 @@ bool handover_fail_pass(struct engine *e, const char *side, const char *step);
 
 struct handover_report {
 	struct proc_cpu cpu; /* of this engine's threads */
-	json_t *json; /* {state, step, error, binary, from, to, dry_run, steps: {name: ms}, stop_ms, stop_us: {part: us}, stop_cpu_us: {side: us}, ...}; NULL: there was none */
+	struct hurry hurry;  /* ... which no other keeps from a core in the stop */
+	json_t *json; /* {state, step, error, binary, from, to, dry_run, steps: {name: ms}, stop_ms, stop_us: {part: us}, stop_cpu_us: {side: us}, stop_priority: {side: how}, ...}; NULL: there was none */
 	uint64_t step_ns; /* when the present step began */
 };
 void handover_report_begin(struct engine *e, const char *binary, bool dry_run);
@@ -78,6 +80,8 @@ void handover_report_part(struct engine *e, const char *part, uint64_t ns);
 void handover_report_cpu(struct engine *e, const char *side, uint64_t ns);
 /* ns of the parts that are told already. */
 uint64_t handover_report_parts(struct engine *e);
+/* How one side's threads came before those of others in the stop. */
+void handover_report_priority(struct engine *e, const char *side, enum hurry_means means);
 /* What the successor says it has built. */
 void handover_report_counts(struct engine *e, const struct handover_message *warmed);
 /* ms that the stop is likely to take, besides the slowest command under way. */
@@ -198,6 +202,7 @@ struct handover_new {
 	uint64_t mark_ns; /* where the last part of the stop ended */
 	uint64_t cpu_ns;  /* proc_cpu_ns() when the state came */
 	double stop_ms;
+	enum hurry_means means; /* how it gets to a core in the stop */
 	bool stop_wanted;
 	bool stats_over; /* they have come, or never will */
 	bool old_gone;   /* its process has ended without GO, after STATE */

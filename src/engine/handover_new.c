@@ -159,6 +159,8 @@ static void followed(void *ctx, int res, const json_t *state, const struct err *
 	list_for_each (it, &e->store.pools)
 		msg->pools++;
 	new_enter(e, NEW_WARMED);
+	/* From here on all threads sleep, until the stop; then nothing is to keep them from a core. */
+	n->means = hurry_begin(&e->upgrade.hurry);
 	new_say(e, msg);
 }
 
@@ -333,11 +335,11 @@ static void passed(struct engine *e, int res, const struct err *err)
 	struct handover_new *n = &e->successor;
 
 	new_part(e, "first-pass");
+	new_enter(e, NEW_STATS);
 	if (n->stats_over) {
 		new_serving(e);
 		return;
 	}
-	new_enter(e, NEW_STATS);
 	(void)timer_start(e->control, &n->timer, reactor_now_exact(e->control) + STATS_MS * MS);
 }
 
@@ -362,6 +364,9 @@ static void served(struct engine *e, int res, const struct err *err)
 		log_error("handover.not_all_served", "reason=\"%s\"", err->text);
 	e->state = ENGINE_RUNNING;
 	new_part_at(e, "serve", handover_net_served_ns(e));
+	hurry_end(&e->upgrade.hurry);
+	handover_net_spin(e, true);
+	handover_report_priority(e, "new", n->means);
 	handover_report_cpu(e, "new", proc_cpu_ns(&e->upgrade.cpu) - n->cpu_ns);
 	n->stop_ms = (double)(n->mark_ns - n->stop_at_ns) / 1e6;
 	new_done(e);
@@ -392,7 +397,6 @@ static void new_go(struct engine *e)
 
 	ASSERT(n->state == NEW_READY);
 	new_part(e, "word");
-	handover_net_spin(e, true);
 	e->lock_fd = n->lock_fd;
 	engine_lock_sign(e);
 	new_enter(e, NEW_TAKE_OVER);

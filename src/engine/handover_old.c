@@ -220,6 +220,7 @@ static void old_abort(struct engine *e, int code, const char *fmt, ...)
 	}
 	handover_say(&o->wire, HANDOVER_REFUSE, code, step, "%s", err.text);
 	handover_wire_close(&o->wire);
+	hurry_end(&e->upgrade.hurry);
 	if (o->calmed_net)
 		handover_net_thaw(e);
 	store_unhold(e);
@@ -469,6 +470,7 @@ static void old_calm(struct engine *e)
 static void old_freeze(struct engine *e)
 {
 	rpc_server_freeze(e->rpc);
+	handover_report_priority(e, "old", hurry_begin(&e->upgrade.hurry));
 	if (!old_enter(e, OLD_FREEZE))
 		return;
 	old_later(e, UINT32_MAX);
@@ -535,6 +537,7 @@ static void old_step(struct engine *e)
 {
 	struct handover_old *o = &e->old;
 	const char *method = "";
+	bool told;
 
 	if (!old_goes_on(e))
 		return;
@@ -583,6 +586,8 @@ static void old_step(struct engine *e)
 	default:
 		break; /* somebody tells */
 	}
-	if (o->state != OLD_IDLE && !o->timer.heap_index)
-		old_later(e, stopped(o) || o->state == OLD_WARM ? UINT32_MAX : TICK_NS);
+	/* A state that nobody tells looks again soon, whatever far-off moment the state before was waiting for. */
+	told = stopped(o) || o->state == OLD_WARM;
+	if (o->state != OLD_IDLE && (!told || !o->timer.heap_index))
+		old_later(e, told ? UINT32_MAX : TICK_NS);
 }

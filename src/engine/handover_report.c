@@ -23,10 +23,10 @@ void handover_report_begin(struct engine *e, const char *binary, bool dry_run)
 	struct handover_report *report = &e->upgrade;
 
 	json_decref(report->json);
-	report->json =
-		json_pack("{s:s, s:s, s:s, s:b, s:I, s:{}, s:{}, s:{}}", "state", "running", "from",
-			  LITEPOOL_VERSION, "binary", binary, "dry_run", dry_run, "from_pid",
-			  (json_int_t)getpid(), "steps", "stop_us", "stop_cpu_us");
+	report->json = json_pack("{s:s, s:s, s:s, s:b, s:I, s:{}, s:{}, s:{}, s:{}}", "state",
+				 "running", "from", LITEPOOL_VERSION, "binary", binary, "dry_run",
+				 dry_run, "from_pid", (json_int_t)getpid(), "steps", "stop_us",
+				 "stop_cpu_us", "stop_priority");
 	report->step_ns = reactor_now_exact(e->control);
 	log_info("handover.begin", "binary=%s dry_run=%d", binary[0] ? binary : "same", dry_run);
 }
@@ -41,6 +41,12 @@ void handover_report_cpu(struct engine *e, const char *side, uint64_t ns)
 {
 	(void)json_object_set_new(json_object_get(e->upgrade.json, "stop_cpu_us"), side,
 				  json_integer((json_int_t)((ns + 500) / 1000)));
+}
+
+void handover_report_priority(struct engine *e, const char *side, enum hurry_means means)
+{
+	(void)json_object_set_new(json_object_get(e->upgrade.json, "stop_priority"), side,
+				  json_string(hurry_means_name[means]));
 }
 
 uint64_t handover_report_parts(struct engine *e)

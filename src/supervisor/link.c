@@ -111,6 +111,14 @@ struct supervisor_link *link_of(struct supervisor *s, pid_t pid)
 	return NULL;
 }
 
+void links_forget(struct supervisor *s, pid_t pid)
+{
+	struct supervisor_link *link;
+
+	while ((link = link_of(s, pid)))
+		link_end(link, "its process has ended");
+}
+
 void link_say(struct supervisor_link *link, enum handover_type type, pid_t pid, int code,
 	      const char *text)
 {

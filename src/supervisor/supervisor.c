@@ -152,6 +152,7 @@ static void engine_ended(struct supervisor *s, pid_t pid, const char *how, uint6
 
 void supervisor_process_ended(struct supervisor *s, struct process *p, pid_t pid, const char *how)
 {
+	links_forget(s, pid);
 	if (s->state == SUPERVISOR_STOPPING) {
 		log_info("supervisor.engine_stopped", "pid=%d how=\"%s\"", (int)pid, how);
 		if (!s->engine.pid && !s->successor.pid)

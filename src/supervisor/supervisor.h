@@ -102,6 +102,8 @@ void supervisor_process_ended(struct supervisor *s, struct process *p, pid_t pid
 int links_open(struct supervisor *s, struct err *err);
 void links_close(struct supervisor *s);
 struct supervisor_link *link_of(struct supervisor *s, pid_t pid);
+/* That process has ended. Its socket may stay open for seconds: until the kernel has taken its ring down, with the disk I/O in it. */
+void links_forget(struct supervisor *s, pid_t pid);
 void link_say(struct supervisor_link *link, enum handover_type type, pid_t pid, int code,
 	      const char *text);
 /* supervisor.c: an engine said who it is, or asks for something. */
