@@ -7,6 +7,7 @@
 #define LITEPOOL_CLI_CLI_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -82,6 +83,7 @@ struct cli_cmd {
 	const char *done; /* said on success instead of the answer; NULL: prints the answer */
 	/* Instead of the plain call; 0 or negative with cli->err. params: built from the arguments. */
 	int (*run)(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
+	bool changes; /* by its options alone: one of them at least is given */
 	bool offline; /* needs no engine */
 	bool api;     /* asks the API server; knows every output format */
 };
@@ -129,6 +131,9 @@ void cli_help(FILE *out, int argc, char *const *argv);
 void cli_help_cmd(FILE *out, const struct cli_cmd *cmd);
 int cli_cmd_completion(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 
+/* words.c: text of an error, with each method of the engine's RPC in it as the command that calls it. */
+void cli_say_commands(const char *text, FILE *out);
+
 /* run.c: 0 with a new reference, or the error's code with cli->err saying what to do. */
 int cli_call(struct cli *cli, const char *method, const json_t *params, json_t **ret_result);
 /* The process: parses, runs, prints. The exit status: 0, 1 failed, 2 wrong usage. */
@@ -170,11 +175,21 @@ int cli_cmd_volume_label(struct cli *cli, const struct cli_cmd *cmd, json_t *par
 int cli_cmd_volume_changed(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_volume_wait(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 int cli_cmd_volume_work(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
-/*
- * cmd_export.c: the block device that source names, or a new one on the file of that path (made with --size, named by --name or after the file).
- */
-int cli_source_bdev(struct cli *cli, const char *source, char *ret_bdev, size_t size,
-		    bool *ret_made);
+
+/* source.c: a command's SOURCE. */
+struct cli_source {
+	/* Given; for a block device that has to be made. */
+	bool readonly;
+	const char *pool_uuid; /* of what it holds, only this pool is opened; NULL: any */
+	/* Found. */
+	char bdev[128];
+	bool made, made_file;
+	char path[PATH_MAX]; /* of what was made */
+};
+/* The block device that SOURCE names, or a new one on the file of that path (made with --size, named by --name or after the file). */
+int cli_source_open(struct cli *cli, struct cli_source *source);
+/* The command has failed: what was made for it goes. Keeps cli->err. */
+void cli_source_undo(struct cli *cli, struct cli_source *source);
 int cli_cmd_export(struct cli *cli, const struct cli_cmd *cmd, json_t *params);
 
 #endif

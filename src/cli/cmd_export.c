@@ -5,12 +5,8 @@
  *   SOURCE -> TRANSPORT -> SUBSYSTEM -> NAMESPACE -> HOST -> LISTENER -> said
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "cli/cli.h"
 
 #define EXPORT_NQN_PREFIX "nqn.2025-01.io.litepool:"
@@ -29,9 +25,10 @@ struct export
 {
 	struct cli *cli;
 	enum export_step step;
-	char bdev[128], nqn[224];
+	struct cli_source source;
+	char nqn[224];
 	json_t *listen; /* the address as it was asked for, then as it is */
-	bool made_bdev, made_subsystem;
+	bool made_subsystem;
 	json_int_t nsid;
 };
 
@@ -50,70 +47,9 @@ static int call(struct cli *cli, const char *method, json_t *params, json_t **re
 	return res;
 }
 
-static int file_make(struct cli *cli, const char *path, json_int_t size)
-{
-	_cleanup_close_ int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-
-	if (fd < 0 && errno == EEXIST)
-		return 0;
-	if (fd < 0 || ftruncate(fd, size) < 0)
-		return err_set(&cli->err, -errno, "%s cannot be made: %s", path, strerror(errno));
-	return 0;
-}
-
-static void name_from_path(const char *path, char *name, size_t size)
-{
-	const char *base = strrchr(path, '/');
-	size_t len = 0;
-
-	for (base = base ? base + 1 : path; *base && len < size - 1; base++) {
-		bool plain = (*base >= 'a' && *base <= 'z') || (*base >= 'A' && *base <= 'Z') ||
-			     (*base >= '0' && *base <= '9') || *base == '.' || *base == '_';
-
-		if (plain)
-			name[len++] = *base;
-		else
-			name[len++] = '-';
-	}
-	name[len] = '\0';
-}
-
-int cli_source_bdev(struct cli *cli, const char *source, char *ret_bdev, size_t size,
-		    bool *ret_made)
-{
-	const char *name = cli_text(cli, "name");
-	json_t *bytes = json_object_get(cli->values, "size");
-	char path[PATH_MAX], cwd[PATH_MAX];
-	int res = call(cli, "bdev_get_bdevs", json_pack("{s:s}", "name", source), NULL);
-
-	*ret_made = false;
-	if (res == 0) {
-		snprintf(ret_bdev, size, "%s", source);
-		return 0;
-	}
-	if (res != -ENODEV)
-		return res;
-	if (source[0] == '/' || !getcwd(cwd, sizeof(cwd)))
-		snprintf(path, sizeof(path), "%s", source);
-	else if (snprintf(path, sizeof(path), "%s/%s", cwd, source) >= (int)sizeof(path))
-		return err_set(&cli->err, -ENAMETOOLONG, "the path %.64s... is too long", source);
-	res = bytes ? file_make(cli, path, json_integer_value(bytes)) : 0;
-	if (res < 0)
-		return res;
-	if (name)
-		snprintf(ret_bdev, size, "%s", name);
-	else
-		name_from_path(path, ret_bdev, size);
-	res = call(cli, "bdev_aio_create",
-		   json_pack("{s:s, s:s}", "name", ret_bdev, "filename", path), NULL);
-	*ret_made = res == 0;
-	return res;
-}
-
 static int step_source(struct export *x)
 {
-	return cli_source_bdev(x->cli, cli_text(x->cli, "SOURCE"), x->bdev, sizeof(x->bdev),
-			       &x->made_bdev);
+	return cli_source_open(x->cli, &x->source);
 }
 
 static int step_transport(struct export *x)
@@ -135,7 +71,7 @@ static int step_subsystem(struct export *x)
 	int res;
 
 	if (snprintf(x->nqn, sizeof(x->nqn), "%s%s", nqn ? nqn : EXPORT_NQN_PREFIX,
-		     nqn ? "" : x->bdev) >= (int)sizeof(x->nqn))
+		     nqn ? "" : x->source.bdev) >= (int)sizeof(x->nqn))
 		return err_set(&x->cli->err, -EINVAL, "the NQN is longer than 223 bytes");
 	res = call(x->cli, "nvmf_create_subsystem",
 		   json_pack("{s:s, s:b, s:b}", "nqn", x->nqn, "allow_any_host",
@@ -148,10 +84,10 @@ static int step_subsystem(struct export *x)
 static int step_namespace(struct export *x)
 {
 	json_t *nsid;
-	int res =
-		call(x->cli, "nvmf_subsystem_add_ns",
-		     json_pack("{s:s, s:{s:s}}", "nqn", x->nqn, "namespace", "bdev_name", x->bdev),
-		     &nsid);
+	int res = call(x->cli, "nvmf_subsystem_add_ns",
+		       json_pack("{s:s, s:{s:s}}", "nqn", x->nqn, "namespace", "bdev_name",
+				 x->source.bdev),
+		       &nsid);
 
 	if (res != 0)
 		return res;
@@ -194,8 +130,7 @@ static void export_undo(struct export *x)
 	if (x->made_subsystem)
 		(void)call(x->cli, "nvmf_delete_subsystem", json_pack("{s:s}", "nqn", x->nqn),
 			   NULL);
-	if (x->made_bdev)
-		(void)call(x->cli, "bdev_aio_delete", json_pack("{s:s}", "name", x->bdev), NULL);
+	cli_source_undo(x->cli, &x->source);
 	x->cli->err = why;
 }
 
@@ -208,13 +143,13 @@ static void export_say(struct export *x)
 	json_t *json;
 
 	if (x->cli->json) {
-		json = json_pack("{s:s, s:s, s:I, s:O}", "bdev", x->bdev, "nqn", x->nqn, "nsid",
-				 (json_int_t)x->nsid, "listen_address", x->listen);
+		json = json_pack("{s:s, s:s, s:I, s:O}", "bdev", x->source.bdev, "nqn", x->nqn,
+				 "nsid", (json_int_t)x->nsid, "listen_address", x->listen);
 		cli_print_json(out, json);
 		json_decref(json);
 		return;
 	}
-	fprintf(out, "%s is namespace %lld of %s at %s port %s\n\nOn the host%s:\n", x->bdev,
+	fprintf(out, "%s is namespace %lld of %s at %s port %s\n\nOn the host%s:\n", x->source.bdev,
 		(long long)x->nsid, x->nqn, addr, port, host ? " that is allowed" : "");
 	fprintf(out,
 		"  modprobe nvme-tcp\n  nvme connect -t tcp -a %s -s %s -n %s%s%s\n  nvme list\n",
@@ -222,8 +157,8 @@ static void export_say(struct export *x)
 	fprintf(out,
 		"\nTo end it:\n  nvme disconnect -n %s\n  litepool engine subsystem delete %s\n",
 		x->nqn, x->nqn);
-	if (x->made_bdev)
-		fprintf(out, "  litepool engine bdev delete %s\n", x->bdev);
+	if (x->source.made)
+		fprintf(out, "  litepool engine bdev delete %s\n", x->source.bdev);
 }
 
 int cli_cmd_export(struct cli *cli, const struct cli_cmd *cmd, json_t *params)

@@ -43,26 +43,18 @@ static int watermarks_put(struct cli *cli, json_t *params)
 	return cli_put(params, "watermarks", numbers);
 }
 
-/* A block device that this command has made goes again when the command fails. */
 static int on_source(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
-	char bdev[128];
+	struct cli_source source = {0};
 	json_t *result = NULL;
-	bool made;
-	int res = cli_source_bdev(cli, cli_text(cli, "SOURCE"), bdev, sizeof(bdev), &made);
+	int res = cli_source_open(cli, &source);
 
 	if (res == 0)
-		res = cli_put(params, "bdev_name", json_string(bdev));
+		res = cli_put(params, "bdev_name", json_string(source.bdev));
 	if (res == 0)
 		res = cli_call(cli, cmd->method, params, &result);
-	if (res != 0 && made) {
-		struct err why = cli->err;
-		json_t *name = json_pack("{s:s}", "name", bdev);
-
-		(void)call_drop(cli, "bdev_aio_delete", name); /* the first reason is told */
-		json_decref(name);
-		cli->err = why;
-	}
+	if (res != 0)
+		cli_source_undo(cli, &source);
 	if (res == 0 && result)
 		cli_print(cli, cmd, result);
 	json_decref(result);
@@ -110,21 +102,26 @@ static int print_pool_of(struct cli *cli, const char *bdev)
 	return res;
 }
 
-/* A block device that is made is examined, and what it holds is opened: then there is nothing left to do. */
+/*
+ * A block device that is made is examined, and what it holds is opened: then there is nothing left to do. One that holds no such pool goes again; one whose pool cannot be opened stays, and
+ * engine status has the reason.
+ */
 int cli_cmd_pool_open(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 {
-	char bdev[128];
-	bool made;
-	int res = cli_source_bdev(cli, cli_text(cli, "SOURCE"), bdev, sizeof(bdev), &made);
+	struct cli_source source = {.readonly = cli_given(cli, "readonly"),
+				    .pool_uuid = cli_text(cli, "uuid")};
+	int res = cli_source_open(cli, &source);
 
 	if (res != 0)
 		return res;
-	if (made && print_pool_of(cli, bdev) == 0)
+	if (source.made && print_pool_of(cli, source.bdev) == 0)
 		return 0;
-	res = cli_put(params, "bdev_name", json_string(bdev));
+	res = cli_put(params, "bdev_name", json_string(source.bdev));
 	if (res == 0)
 		res = call_drop(cli, cmd->method, params);
-	return res != 0 ? res : print_pool_of(cli, bdev);
+	if (res == -ENOENT)
+		cli_source_undo(cli, &source);
+	return res != 0 ? res : print_pool_of(cli, source.bdev);
 }
 
 int cli_cmd_pool_show(struct cli *cli, const struct cli_cmd *cmd, json_t *params)

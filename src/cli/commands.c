@@ -142,6 +142,7 @@ const struct cli_cmd cli_commands[] = {
 		 {"read-mbps", CLI_U64, "r_mbytes_per_sec", "MiB read per second", false},
 		 {"write-mbps", CLI_U64, "w_mbytes_per_sec", "MiB written per second", false},
 		 {"burst-ms", CLI_U64, "burst_ms", "a full bucket holds so many ms [100]", false}),
+	 .changes = true,
 	 .method = "bdev_set_qos_limit",
 	 .done = "limits set"},
 	{.words = "engine subsystem list",

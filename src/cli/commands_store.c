@@ -87,6 +87,7 @@ const struct cli_cmd cli_store_commands[] = {
 		 {"watermarks", CLI_LIST, NULL, "percents at which to warn", false}),
 	 .method = "litepool_pool_set",
 	 .done = "set",
+	 .changes = true,
 	 .run = cli_cmd_pool_set},
 	{.words = "engine pool delete",
 	 .summary = "Destroys a pool with all its volumes; none may be in use.",

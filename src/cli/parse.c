@@ -391,16 +391,40 @@ static int words_take(struct cli *cli, const struct cli_cmd *cmd, int argc, char
 	return 0;
 }
 
+/* What the user has left out. */
+static int words_check(const struct cli *cli, const struct cli_cmd *cmd, struct err *err)
+{
+	char options[256] = "";
+	bool given = false;
+
+	for (const struct cli_arg *arg = cmd->args; arg && arg->name; arg++) {
+		size_t len = strlen(options);
+
+		if (cli_arg_is_option(arg)) {
+			given |= cli_given(cli, arg->name);
+			snprintf(options + len, sizeof(options) - len, "%s--%s", len ? ", " : "",
+				 arg->name);
+		} else if (!arg->optional && !cli_given(cli, arg->name)) {
+			return err_set(err, -EINVAL, "%s is missing (%s); see litepool %s --help",
+				       arg->name, arg->help, cmd->words);
+		}
+	}
+	if (cmd->changes && !given)
+		return err_set(err, -EINVAL,
+			       "nothing to change is given: at least one of %s; see litepool %s "
+			       "--help",
+			       options, cmd->words);
+	return 0;
+}
+
 int cli_parse(struct cli *cli, const struct cli_cmd *cmd, int argc, char *const *argv,
 	      json_t **ret_params, struct err *err)
 {
 	json_t *params = json_object();
 	int res = params ? words_take(cli, cmd, argc, argv, params, err) : -ENOMEM;
 
-	for (const struct cli_arg *arg = cmd->args; res == 0 && arg && arg->name; arg++)
-		if (!cli_arg_is_option(arg) && !arg->optional && !cli_given(cli, arg->name))
-			res = err_set(err, -EINVAL, "%s is missing (%s); see litepool %s --help",
-				      arg->name, arg->help, cmd->words);
+	if (res == 0)
+		res = words_check(cli, cmd, err);
 	if (res != 0) {
 		json_decref(params);
 		return res;

@@ -55,6 +55,18 @@ static int run_plain(struct cli *cli, const struct cli_cmd *cmd, json_t *params)
 	return 0;
 }
 
+static void say_failed(const struct cli *cli, const struct cli_cmd *cmd, FILE *err_out)
+{
+	const char *text = cli->err.text[0] ? cli->err.text : "failed";
+
+	fputs("litepool: ", err_out);
+	if (cmd->run == cli_cmd_rpc) /* who calls methods knows them */
+		fputs(text, err_out);
+	else
+		cli_say_commands(text, err_out);
+	fputc('\n', err_out);
+}
+
 static int run_cmd(struct cli *cli, const struct cli_cmd *cmd, int argc, char *const *argv,
 		   FILE *err_out)
 {
@@ -79,7 +91,7 @@ static int run_cmd(struct cli *cli, const struct cli_cmd *cmd, int argc, char *c
 	res = cmd->run ? cmd->run(cli, cmd, params) : run_plain(cli, cmd, params);
 	json_decref(params);
 	if (res != 0)
-		fprintf(err_out, "litepool: %s\n", cli->err.text[0] ? cli->err.text : "failed");
+		say_failed(cli, cmd, err_out);
 	if (cli->status)
 		return cli->status;
 	return res != 0 ? STATUS_FAILED : EXIT_SUCCESS;

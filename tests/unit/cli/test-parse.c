@@ -96,6 +96,7 @@ static void wrong_words_are_refused_by_name(void **state)
 		{"engine ns add nqn.a d0 --nsid", "--nsid"},
 		{"engine ns add nqn.a d0 --nsid 1 --nsid 2", "twice"},
 		{"engine fault add f0 delay --probability x", "--probability"},
+		{"engine bdev qos d0", "at least one of --iops, --mbps, "},
 		{"engine rpc m [1]", "PARAMS"},
 		{"engine status -o xml", "table, wide, json"},
 	};

@@ -34,6 +34,30 @@ static void table_columns_are_as_wide_as_they_need(void **state)
 	assert_non_null(strstr(text, "  2\n"));
 }
 
+static void say(const char *text, const char *expected)
+{
+	_cleanup_free_ char *said = NULL;
+	size_t len;
+	FILE *out = open_memstream(&said, &len);
+
+	cli_say_commands(text, out);
+	fclose(out);
+	assert_string_equal(said, expected);
+}
+
+static void methods_in_an_error_are_told_as_commands(void **state)
+{
+	say("no pool 'x'; bdev_lvol_get_lvstores lists them",
+	    "no pool 'x'; 'litepool engine pool list' lists them");
+	say("in use; remove it first (nvmf_subsystem_remove_ns)",
+	    "in use; remove it first ('litepool engine ns remove')");
+	say("bdev_lvol_create: size: 0", "'litepool engine volume create': size: 0");
+	say("no volume is named 'save_config'", "no volume is named 'save_config'");
+	say("/srv/save_config does not exist", "/srv/save_config does not exist");
+	say("lvs_name is no method", "lvs_name is no method");
+	say("", "");
+}
+
 static void control_bytes_do_not_reach_the_terminal(void **state)
 {
 	_cleanup_json_ json_t *json = json_pack("{s:s}", "name", "a\x1b[31mb\n");
@@ -140,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table_columns_are_as_wide_as_they_need),
+		cmocka_unit_test(methods_in_an_error_are_told_as_commands),
 		cmocka_unit_test(control_bytes_do_not_reach_the_terminal),
 		cmocka_unit_test(every_command_has_help_with_its_example),
 		cmocka_unit_test(help_of_a_group_shows_only_the_group),
