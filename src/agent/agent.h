@@ -86,7 +86,9 @@ struct agent {
 	struct metrics *metrics;
 	struct lock *lvm_lock[AGENT_LVM_LOCKS]; /* lvm_take() */
 	_Atomic bool stopping;                  /* what takes long looks at it */
-	struct strmap orphans;                  /* of the sweep, which one worker at a time does */
+	_Atomic uint64_t
+		ticked_ms; /* when work_tick() last was at its end, monotonic; 0: never. For the pages' thread */
+	struct strmap orphans; /* of the sweep, which one worker at a time does */
 };
 
 /* opts are borrowed for the agent's life; env may be NULL. Nothing of it runs yet. */

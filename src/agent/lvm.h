@@ -6,6 +6,7 @@
  *     vol-UID             a StorageVolume: thin, or linear when it is thick
  *     snap-UID            a StorageSnapshot: thin, or a copy-on-write snapshot as large as its thick origin, so that it cannot run full
  *     new-UID, grow-UID   space of a thick volume that is being wiped or copied into; becomes vol-UID, or part of it, after that
+ *     from-UID            a snapshot of a thick volume that new-UID is copied from
  *     thin                the thin pool: as large as all thin volumes and snapshots together, as far as there is space. It goes with the last of them
  *
  * 1. Names come from UIDs, so nothing is taken for something else; the object's name is in a tag (LVM_TAG_NAME).

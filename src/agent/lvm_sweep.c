@@ -25,7 +25,7 @@ static bool declared(struct informer *inf, const char *name, const char *uid)
 
 static void lv_look(struct agent *a, const json_t *pool, const json_t *row, certain_fn certain)
 {
-	static const char *const prefixes[] = {"vol-", "new-", "grow-", "snap-"};
+	static const char *const prefixes[] = {"vol-", "new-", "grow-", "from-", "snap-"};
 	const char *lv = kube_str(row, "lv_name"), *uid = NULL;
 	char name[KUBE_NAME_MAX + 1];
 	bool snapshot = !strncmp(lv, "snap-", 5);

@@ -3,6 +3,8 @@
  * A volume of an lvm pool. Thin ones are made by one command; a thick one is made beside, wiped or copied into, and then gets its name, so that what was cut is begun again:
  *
  *   new-UID --wipe or copy--> vol-UID;     to grow:  grow-UID --wipe--> its place on the disk is given to vol-UID
+ *
+ * A copy of a thick volume is one of a moment: from-UID, a snapshot of the source as large as that, so that it cannot run full, is copied and goes when vol-UID is there.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +20,7 @@
 #include "kube/text.h"
 
 #define LOCAL_PATH "litepool.io/local-path"
+#define FROM       "from-"
 #define RANGES_MAX 12 /* pieces of free space that one growth is put together of */
 
 struct lvm_volume {
@@ -149,6 +152,40 @@ static int make_thick(struct lvm_volume *v, const json_t *from)
 	return rc ? rc : lvm_do(&v->l, rename, &v->w->err);
 }
 
+/* from: the row of a thick volume, which goes on meanwhile. What was cut by an agent that died is copied again as it is. */
+static int clone_thick(struct lvm_volume *v, const json_t *from)
+{
+	char name[LVM_NAME_SIZE], full[LVM_PATH_SIZE];
+	const char *const cut[] = {"lvcreate", "-y", "-s",       "-pr",  "-l", "100%ORIGIN",
+				   "-n",       name, "--addtag", v->tag, full, NULL};
+	int rc = 0;
+
+	(void)snprintf(name, sizeof(name), FROM "%.40s", v->w->uid);
+	(void)snprintf(full, sizeof(full), "%s/%s", v->l.vg, kube_str(from, "lv_name"));
+	if (!row_of(v, FROM)) {
+		rc = lvm_do(&v->l, cut, &v->w->err);
+		if (!rc)
+			rc = look(v);
+	}
+	if (!rc && !row_of(v, FROM))
+		rc = err_set(&v->w->err, -EIO, "%s/%s was made and is not there", v->l.vg, name);
+	return rc ? rc : make_thick(v, row_of(v, FROM));
+}
+
+/* The volume is there: what it was copied from is not wanted any more. */
+static int clone_tidy(struct lvm_volume *v)
+{
+	char full[LVM_PATH_SIZE];
+	const char *const remove[] = {"lvremove", "-f", full, NULL};
+	int rc;
+
+	if (!row_of(v, FROM))
+		return 0;
+	(void)snprintf(full, sizeof(full), "%s/" FROM "%.40s", v->l.vg, v->w->uid);
+	rc = lvm_do(&v->l, remove, &v->w->err);
+	return rc ? rc : look(v);
+}
+
 /* Wiped space becomes the volume's: its place on the disk is freed and given in one breath, under the lock. */
 static int give_space(struct lvm_volume *v, const char *name)
 {
@@ -189,6 +226,14 @@ static const json_t *snapshot_of(const json_t *rows, const char *lv)
 	return NULL;
 }
 
+/* What ends the snapshot of a thick volume. */
+static const char *wait_for(const json_t *snapshot)
+{
+	return strncmp(kube_str(snapshot, "lv_name"), FROM, strlen(FROM)) == 0
+		       ? "a volume is being made of it; wait until that is there"
+		       : "delete its StorageSnapshots first";
+}
+
 static int grow_thick(struct lvm_volume *v, uint64_t have)
 {
 	uint64_t more = v->want - have;
@@ -197,11 +242,9 @@ static int grow_thick(struct lvm_volume *v, uint64_t have)
 	int rc;
 
 	if (snapshot)
-		return err_set(
-			&v->w->err, -EBUSY,
-			"LVM cannot grow a thick volume that has a snapshot (%s); delete its "
-			"StorageSnapshots first",
-			kube_str(snapshot, "lv_name"));
+		return err_set(&v->w->err, -EBUSY,
+			       "LVM cannot grow a thick volume that has a snapshot (%s); %s",
+			       kube_str(snapshot, "lv_name"), wait_for(snapshot));
 	rc = make_space(v, "grow-", more, name);
 	if (!rc)
 		rc = fill(v, name, NULL, more);
@@ -226,7 +269,9 @@ static int clone(struct lvm_volume *v, const json_t *row, const char *kind, cons
 			       "the source has %" PRIu64 " bytes; set spec.size to that or more",
 			       lvm_declared(row));
 	w->reason = "CloneFailed";
-	return lvm_is_thin(row) ? clone_thin(v, row) : make_thick(v, row);
+	if (lvm_is_thin(row))
+		return clone_thin(v, row);
+	return kube_str(row, "origin")[0] ? make_thick(v, row) : clone_thick(v, row);
 }
 
 static int from_snapshot(struct lvm_volume *v, const char *name)
@@ -242,19 +287,11 @@ static int from_snapshot(struct lvm_volume *v, const char *name)
 
 static int from_volume(struct lvm_volume *v, const char *name)
 {
-	struct volume_work *w = v->w;
-	_cleanup_json_ json_t *source = informer_get(w->a->volumes, "", name);
+	_cleanup_json_ json_t *source = informer_get(v->w->a->volumes, "", name);
 	char lv[LVM_NAME_SIZE];
-	const json_t *row;
 
 	(void)snprintf(lv, sizeof(lv), "vol-%.40s", kube_uid(source));
-	row = source ? lvm_row(v->rows, lv) : NULL;
-	w->reason = "SourceThick";
-	if (row && !lvm_is_thin(row))
-		return err_set(&w->err, -EOPNOTSUPP,
-			       "%s is a thick volume of an lvm pool: clone a StorageSnapshot of it",
-			       name);
-	return clone(v, row, "StorageVolume", name);
+	return clone(v, source ? lvm_row(v->rows, lv) : NULL, "StorageVolume", name);
 }
 
 static int make(struct lvm_volume *v)
@@ -315,6 +352,8 @@ static int bring(struct lvm_volume *v)
 
 	if (!rc && !lvm_row(v->rows, v->name))
 		rc = make(v);
+	if (!rc)
+		rc = clone_tidy(v);
 	if (rc)
 		return rc;
 	row = lvm_row(v->rows, v->name);
@@ -465,11 +504,9 @@ static int remove_lv(const struct lvm *l, const json_t *rows, const char *prefix
 		return 0;
 	snapshot = snapshot_of(rows, name);
 	if (snapshot)
-		return err_set(
-			err, -EBUSY,
-			"it is thick and has the snapshot %s, which would go with it; delete "
-			"its StorageSnapshots first",
-			kube_str(snapshot, "lv_name"));
+		return err_set(err, -EBUSY,
+			       "it is thick and has the snapshot %s, which would go with it; %s",
+			       kube_str(snapshot, "lv_name"), wait_for(snapshot));
 	if (lvm_is_open(row))
 		return err_set(err, -EBUSY, "/dev/%s is in use on its node; see lsof and findmnt",
 			       full);
@@ -478,7 +515,7 @@ static int remove_lv(const struct lvm *l, const json_t *rows, const char *prefix
 
 int lvm_volume_remove(struct agent *a, const json_t *pool, const char *uid, struct err *err)
 {
-	static const char *const prefixes[] = {"new-", "grow-", "vol-"};
+	static const char *const prefixes[] = {"new-", "grow-", "vol-", FROM};
 	_cleanup_json_ json_t *rows = NULL;
 	struct lvm l;
 	char nqn[224];

@@ -12,7 +12,23 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "config.h"
+#include "rt/pages.h"
 #include "rt/process.h"
+
+#define PROBE_MS 8000
+
+static int probe(const struct agent_opts *opts)
+{
+	char address[256];
+	struct err err = {0};
+	int rc;
+
+	(void)snprintf(address, sizeof(address), "unix:%s", opts->metrics_socket);
+	rc = pages_ask(address, opts->probe, PROBE_MS, stdout, &err);
+	if (rc < 0)
+		(void)fprintf(stderr, "litepool-agent: %s\n", err.text);
+	return rc == 200 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
 
 static int run(const struct agent_opts *opts)
 {
@@ -49,6 +65,8 @@ int main(int argc, char **argv)
 		(void)puts("litepool-agent " LITEPOOL_VERSION);
 		return EXIT_SUCCESS;
 	}
+	if (opts.probe)
+		return probe(&opts);
 	check_install_crash_handler("litepool-agent");
 	log_set_clock(process_wall_ns);
 	log_set_level(opts.log_level);

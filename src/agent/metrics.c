@@ -15,6 +15,7 @@
 #include "agent/engine.h"
 #include "agent/pool.h"
 #include "agent/watch.h"
+#include "agent/work.h"
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -25,6 +26,7 @@
 #include "rt/pages.h"
 
 #define LABELS_SIZE 1400
+#define STUCK_MS    60000 /* more than --check without a look at everything is not healthy */
 #define NOTE_CLAIM  "csi.litepool.io/claim" /* NAMESPACE/NAME of the claim, by litepool-csi */
 
 static void head(FILE *out, const char *name, const char *type, const char *help)
@@ -320,14 +322,38 @@ struct metrics {
 	struct pages *socket, *tcp;
 };
 
+/* Whatever engine and API answer: an agent that waits for them is in order. */
+static bool page_alive(struct agent *a, FILE *out)
+{
+	uint64_t ticked_ms = a->ticked_ms;
+	bool good = !ticked_ms ||
+		    kube_mono_ms(a->env.clock) < ticked_ms + a->opts->check_s * 1000ull + STUCK_MS;
+
+	(void)fputs(good ? "ok\n" : "its work has not been looked through for a minute too long\n",
+		    out);
+	return good;
+}
+
+static bool page_ready(struct agent *a, FILE *out)
+{
+	bool good = work_synced(a);
+
+	(void)fputs(good ? "ok\n" : "not all kinds have been listed yet: is the API there?\n", out);
+	return good;
+}
+
 static int page(void *ctx, const char *path, FILE *out)
 {
-	if (strcmp(path, "/metrics") != 0) {
-		(void)fputs("only /metrics is served here\n", out);
-		return 404;
+	if (!strcmp(path, "/metrics")) {
+		metrics_write(ctx, out);
+		return 200;
 	}
-	metrics_write(ctx, out);
-	return 200;
+	if (!strcmp(path, "/healthz"))
+		return page_alive(ctx, out) ? 200 : 503;
+	if (!strcmp(path, "/readyz"))
+		return page_ready(ctx, out) ? 200 : 503;
+	(void)fputs("there are /metrics, /healthz and /readyz\n", out);
+	return 404;
 }
 
 int metrics_start(struct agent *a, struct metrics **ret, struct err *err)

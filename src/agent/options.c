@@ -44,9 +44,13 @@ static const struct option table[] = {
 	 "how often all of the engine is compared with all objects [30]"},
 	{"lease", "SECONDS", OPT_U32, AT(lease_s), 2, 3600,
 	 "how long others wait for a sign of life; one is given each fifth of it [10]"},
-	{"metrics-socket", "PATH", OPT_TEXT, AT(metrics_socket), 0, 0, "serve /metrics there [no]"},
+	{"metrics-socket", "PATH", OPT_TEXT, AT(metrics_socket), 0, 0,
+	 "serve /metrics, /healthz, /readyz there [no]"},
 	{"metrics-listen", "ADDR:PORT", OPT_TEXT, AT(metrics_listen), 0, 0,
-	 "serve /metrics there, too: a loopback address; port 0: the kernel chooses [no]"},
+	 "serve them there, too: a loopback address; port 0: the kernel chooses [no]"},
+	{"probe", "PATH", OPT_TEXT, AT(probe), 0, 0,
+	 "ask the litepool-agent that serves --metrics-socket for PATH (/healthz, /readyz), print "
+	 "its answer and end"},
 	{"root", "DIR", OPT_TEXT, AT(root), 0, 0, "in front of /sys, /dev and /etc; for tests"},
 	{"log-level", "LEVEL", OPT_LEVEL, AT(log_level), 0, 0, "error, warn, info or debug [info]"},
 	{"version", NULL, OPT_FLAG, AT(version), 0, 0, "print the version and end"},
@@ -61,6 +65,9 @@ static int check(struct agent_opts *opts, struct err *err)
 			       opts->engine);
 	if (opts->server && opts->kubeconfig)
 		return err_set(err, -EINVAL, "--server and --kubeconfig exclude each other");
+	if (opts->probe && !opts->metrics_socket)
+		return err_set(err, -EINVAL,
+			       "--probe asks at the socket of --metrics-socket, which is missing");
 	if (!opts->spawn && opts->stop_engine)
 		return err_set(err, -EINVAL,
 			       "--stop-engine is for an engine that the agent starts: it needs "

@@ -30,6 +30,7 @@ struct agent_opts {
 	uint32_t workers, poll_s, check_s, lease_s;
 	const char *metrics_socket; /* NULL: none */
 	const char *metrics_listen; /* "127.0.0.1:9555"; NULL: none */
+	const char *probe;          /* a page to ask for, instead of serving; NULL: none */
 	const char *root;           /* in front of /sys, /dev and /etc; NULL: nothing. For tests */
 	enum log_level log_level;
 	bool help, version; /* asked for; nothing else was checked */

@@ -63,7 +63,7 @@ static void work_on(struct agent *a, const char *key)
 	workqueue_done(a->queue, key);
 }
 
-static bool synced(struct agent *a)
+bool work_synced(struct agent *a)
 {
 	return informer_synced(a->nodes) && informer_synced(a->pools) &&
 	       informer_synced(a->volumes) && informer_synced(a->snapshots);
@@ -75,7 +75,7 @@ int work_run(void *ctx)
 	char key[KUBE_KEY_MAX + 1];
 	int rc;
 
-	if (!synced(a)) {
+	if (!work_synced(a)) {
 		(void)informer_wait(a->nodes, SYNC_WAIT_MS);
 		rc = workqueue_get(a->queue, key, 0); /* only to learn whether it is shut */
 		if (rc == -ESHUTDOWN)
@@ -99,6 +99,7 @@ int work_tick(void *ctx)
 	agent_enqueue(a, "sweep", "all");
 	agent_enqueue(a, "disks", "all");
 	agent_enqueue(a, "node", a->node);
+	a->ticked_ms = kube_mono_ms(a->env.clock);
 	return (int)(a->opts->check_s * 1000);
 }
 
@@ -164,7 +165,7 @@ bool agent_turn(struct agent *a, unsigned keys_max)
 	char key[KUBE_KEY_MAX + 1];
 	bool any = step_parts(a);
 
-	while (synced(a) && keys_max-- && !workqueue_get(a->queue, key, 0)) {
+	while (work_synced(a) && keys_max-- && !workqueue_get(a->queue, key, 0)) {
 		any = true;
 		work_on(a, key);
 	}

@@ -9,5 +9,7 @@
 int work_run(void *ctx);
 /* Looks at everything now and then. */
 int work_tick(void *ctx);
+/* All lists are there. Any thread. */
+bool work_synced(struct agent *a);
 
 #endif

@@ -261,6 +261,7 @@ static bool act(struct control *c, unsigned keys_max)
 		any = true;
 		work_one(c, key);
 		(void)read_news(c);
+		c->stats.turned_ms = control_now_ms(c);
 	}
 	return any;
 }

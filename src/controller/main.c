@@ -18,7 +18,10 @@
 #include "controller/controller.h"
 #include "controller/options.h"
 #include "controller/serve.h"
+#include "rt/pages.h"
 #include "rt/process.h"
+
+#define PROBE_MS 8000
 
 static void reload(struct serve *serve, struct controller *controller)
 {
@@ -89,6 +92,16 @@ static int check_config(const struct controller_opts *opts)
 	return EXIT_SUCCESS;
 }
 
+static int probe(const struct controller_opts *opts)
+{
+	struct err err = {0};
+	int rc = pages_ask(opts->metrics, opts->probe, PROBE_MS, stdout, &err);
+
+	if (rc < 0)
+		(void)fprintf(stderr, "litepool-controller: %s\n", err.text);
+	return rc == 200 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	struct controller_opts opts;
@@ -110,6 +123,8 @@ int main(int argc, char **argv)
 		(void)puts("litepool-controller " LITEPOOL_VERSION);
 		return EXIT_SUCCESS;
 	}
+	if (opts.probe)
+		return probe(&opts);
 	check_install_crash_handler("litepool-controller");
 	log_set_clock(process_wall_ns);
 	log_set_level(opts.log_level);

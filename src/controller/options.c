@@ -21,6 +21,9 @@ static const struct option table[] = {
 	 "how volumes are placed (YAML); read again when it changes [the defaults]"},
 	{"metrics", "ADDR", OPT_TEXT, AT(metrics), 0, 0,
 	 "serve /metrics, /healthz, /readyz at unix:PATH or a loopback ADDRESS:PORT"},
+	{"probe", "PATH", OPT_TEXT, AT(probe), 0, 0,
+	 "ask the litepool-controller that serves --metrics for PATH (/healthz, /readyz), print "
+	 "its answer and end"},
 	{"state-dir", "DIR", OPT_TEXT, AT(state_dir), 0, 0,
 	 "where the API store is [" CONTROLLER_STATE_DIR "]"},
 	{"socket", "PATH", OPT_TEXT, AT(socket), 0, 0,
@@ -78,6 +81,9 @@ static int check(struct controller_opts *opts, struct err *err)
 			err, -EINVAL,
 			"--listen, --users and the TLS options are for --embedded: without it "
 			"another server serves the API");
+	if (opts->probe && !opts->metrics)
+		return err_set(err, -EINVAL,
+			       "--probe asks at the address of --metrics, which is missing");
 	if (opts->api_only && !opts->embedded)
 		return err_set(err, -EINVAL, "--api-only is for --embedded");
 	if (opts->api_only && (opts->placement || opts->metrics))

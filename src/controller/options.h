@@ -19,6 +19,7 @@ struct controller_opts {
 	const char *kubeconfig;
 	const char *placement; /* file, or NULL */
 	const char *metrics;   /* address of the pages, or NULL */
+	const char *probe;     /* a page to ask for, instead of serving; or NULL */
 	const char *state_dir, *socket, *socket_group;
 	const char *listen; /* text of --listen, or NULL */
 	char host[64];      /* of --listen */
