@@ -34,6 +34,8 @@ __attribute__((format(printf, 3, 4))) enum grpc_code
 csi_fail(struct csi_op *op, enum grpc_code code, const char *fmt, ...);
 /* Nobody waits for the answer any more. */
 bool csi_cancelled(const struct csi_op *op);
+/* Until the client's deadline; -1: it has none. */
+int64_t csi_remaining_ms(const struct csi_op *op);
 
 struct csi_pair {
 	const char *key, *value;

@@ -17,9 +17,14 @@ const char *csi_fs_name(const char *fs_type)
 	return NULL;
 }
 
-bool csi_mode_reads_only(enum csi_mode mode)
+bool csi_reads_only(const struct csi_capability *cap)
 {
-	return mode == CSI_SINGLE_NODE_READER_ONLY || mode == CSI_MULTI_NODE_READER_ONLY;
+	if (cap->mode == CSI_SINGLE_NODE_READER_ONLY || cap->mode == CSI_MULTI_NODE_READER_ONLY)
+		return true;
+	for (size_t i = 0; !cap->block && i < cap->mount_flags.n; i++)
+		if (strcmp(cap->mount_flags.items[i], "ro") == 0)
+			return true;
+	return false;
 }
 
 const char *csi_capability_trouble(const struct csi_capability *cap)

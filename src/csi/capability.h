@@ -11,7 +11,7 @@
 const char *csi_capability_trouble(const struct csi_capability *cap);
 /* The file system to be used: "" is the default. NULL: not one of ours. */
 const char *csi_fs_name(const char *fs_type);
-/* Nothing may be written. */
-bool csi_mode_reads_only(enum csi_mode mode);
+/* Nothing may be written: by the access mode, or by the mount option "ro" (mountOptions of a StorageClass or a PersistentVolume). */
+bool csi_reads_only(const struct csi_capability *cap);
 
 #endif

@@ -105,6 +105,11 @@ bool csi_cancelled(const struct csi_op *op)
 	return op->call && grpc_cancelled(op->call);
 }
 
+int64_t csi_remaining_ms(const struct csi_op *op)
+{
+	return op->call ? grpc_remaining_ms(op->call) : -1;
+}
+
 const char *csi_map_get(const struct csi_map *map, const char *key)
 {
 	for (size_t i = 0; i < map->n; i++)

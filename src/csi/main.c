@@ -9,7 +9,10 @@
 #include "csi/join.h"
 #include "csi/plane.h"
 #include "csi/serve.h"
+#include "grpc/ask.h"
 #include "rt/process.h"
+
+#define PROBE_MS 8000
 
 static int run(const struct csi_opts *opts)
 {
@@ -30,6 +33,21 @@ static int run(const struct csi_opts *opts)
 	status = csi_serve(opts, &service);
 	csi_part(join);
 	return status;
+}
+
+/* Answered by the thread that all calls come in on, whatever the others wait for: who does not answer this serves nobody. */
+static int probe(const struct csi_opts *opts)
+{
+	struct err err = {0};
+	enum grpc_code code = GRPC_UNKNOWN;
+
+	if (grpc_ask(opts->socket_path, "/csi.v1.Identity/GetPluginInfo", PROBE_MS, &code, &err) <
+	    0) {
+		fprintf(stderr, "litepool-csi: %s\n", err.text);
+		return EXIT_FAILURE;
+	}
+	puts(grpc_code_name(code));
+	return code == GRPC_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static void print_line(void *ctx, const char *text)
@@ -58,6 +76,8 @@ int main(int argc, char **argv)
 		csi_plane_parameters_print(print_line, stdout);
 		return EXIT_SUCCESS;
 	}
+	if (opts.probe)
+		return probe(&opts);
 	check_install_crash_handler("litepool-csi");
 	log_set_clock(process_wall_ns);
 	log_set_level(opts.log_level);

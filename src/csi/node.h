@@ -54,6 +54,11 @@ struct csi_host {
 	/* As attach, for a volume that is attached: NOT_FOUND when it is not. */
 	enum grpc_code (*find)(void *ctx, struct csi_op *op, const char *volume_id,
 			       char device[CSI_DEVICE_MAX]);
+	/*
+	 * The volume has been expanded: returns when device has at least that many bytes, or when that has lasted too long (DEADLINE_EXCEEDED). NULL: it has them at once.
+	 */
+	enum grpc_code (*grown)(void *ctx, struct csi_op *op, const char *volume_id,
+				const char *device, uint64_t bytes);
 	/* Not attached is OK. Returns when the device is gone. */
 	enum grpc_code (*detach)(void *ctx, struct csi_op *op, const char *volume_id);
 	/* Of the volume (NULL: of all on this node), at most max; how many. A member that is NULL: not known. */

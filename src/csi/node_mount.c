@@ -60,6 +60,13 @@ static dev_t device_of(struct libmnt_fs *fs)
 	return mnt_fs_get_devno(fs);
 }
 
+bool node_is_folder(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 enum grpc_code node_mount_at(struct csi_op *op, const char *path, struct node_mount *ret)
 {
 	_cleanup_table_ struct libmnt_table *table = NULL;
@@ -116,9 +123,9 @@ static enum grpc_code do_mount(struct csi_op *op, const char *source, const char
 
 	if (!context)
 		return csi_fail(op, GRPC_RESOURCE_EXHAUSTED, "no memory to mount %s", target);
-	rc = mnt_context_set_source(context, source);
-	if (!rc)
-		rc = mnt_context_set_target(context, target);
+	rc = mnt_context_set_target(context, target);
+	if (!rc && source)
+		rc = mnt_context_set_source(context, source);
 	if (!rc && fs)
 		rc = mnt_context_set_fstype(context, fs);
 	if (!rc)
@@ -133,8 +140,8 @@ static enum grpc_code do_mount(struct csi_op *op, const char *source, const char
 		return GRPC_OK;
 	(void)mnt_context_get_excode(context, rc, text, sizeof(text));
 	return csi_fail(op, GRPC_INTERNAL,
-			"cannot mount %s at %s%s%s: %s; see the kernel's log for details", source,
-			target, fs ? " as " : "", fs ? fs : "", text);
+			"cannot mount %s at %s%s%s: %s; see the kernel's log for details",
+			source ? source : "anew", target, fs ? " as " : "", fs ? fs : "", text);
 }
 
 enum grpc_code node_mount_fs(struct csi_op *op, const char *device, const char *path,
@@ -146,6 +153,11 @@ enum grpc_code node_mount_fs(struct csi_op *op, const char *device, const char *
 enum grpc_code node_mount_bind(struct csi_op *op, const char *from, const char *path, bool readonly)
 {
 	return do_mount(op, from, path, NULL, readonly ? "bind,ro" : "bind");
+}
+
+enum grpc_code node_mount_lock(struct csi_op *op, const char *path)
+{
+	return do_mount(op, NULL, path, NULL, "remount,bind,ro");
 }
 
 static enum grpc_code unmount_one(struct csi_op *op, const char *path)

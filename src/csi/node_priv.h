@@ -21,6 +21,8 @@ struct node_mount {
 	bool fs_readonly;    /* the file system under it */
 };
 
+/* Itself, and not by a symbolic link: nothing is mounted through one, because the mount table would have it elsewhere. */
+bool node_is_folder(const char *path);
 /* What is mounted at just that path, last on top. */
 enum grpc_code node_mount_at(struct csi_op *op, const char *path, struct node_mount *ret);
 /* Mounts of the device's root (or of its node) at other places than these two; the first of them into ret_path (CSI_PATH_MAX) when there are any. */
@@ -30,6 +32,8 @@ enum grpc_code node_mount_fs(struct csi_op *op, const char *device, const char *
 			     const char *fs, const char *options);
 enum grpc_code node_mount_bind(struct csi_op *op, const char *from, const char *path,
 			       bool readonly);
+/* What is mounted there is read-only from now on; other mounts of it are not touched. */
+enum grpc_code node_mount_lock(struct csi_op *op, const char *path);
 /* All that is mounted at that path, one after the other. Nothing is OK. */
 enum grpc_code node_unmount(struct csi_op *op, const char *path);
 

@@ -32,7 +32,7 @@ static enum grpc_code find_source(struct csi_node *node, struct csi_op *op,
 	struct node_mount mount;
 	enum grpc_code code = host->find(host->ctx, op, req->volume_id, device);
 
-	ret->readonly = req->readonly || csi_mode_reads_only(req->capability.mode);
+	ret->readonly = req->readonly || csi_reads_only(&req->capability);
 	if (code == GRPC_NOT_FOUND)
 		return csi_fail(op, GRPC_FAILED_PRECONDITION,
 				"volume %s is not attached to this node: it must be staged first",
@@ -70,9 +70,12 @@ static enum grpc_code check_target(struct csi_op *op, const struct csi_node_publ
 	if (mount.mounted && mount.device != publish->device)
 		return csi_fail(op, GRPC_ALREADY_EXISTS, "another volume is published at %s",
 				req->path);
-	if (mount.mounted && mount.readonly != publish->readonly)
-		return csi_fail(op, GRPC_ALREADY_EXISTS, "the volume is published at %s %s",
-				req->path, mount.readonly ? "read-only" : "for writing");
+	if (mount.mounted && mount.readonly && !publish->readonly)
+		return csi_fail(op, GRPC_ALREADY_EXISTS, "the volume is published at %s read-only",
+				req->path);
+	/* A bind mount is made read-only in a second step (before libmount 2.39), which a driver that was killed has not done. */
+	if (mount.mounted && !mount.readonly && publish->readonly)
+		return node_mount_lock(op, req->path);
 	if (mount.mounted || !needs_one_target(req->capability.mode))
 		return GRPC_OK;
 	code = node_mount_others(op, publish->device, req->staging_path, req->path, &n, other);
@@ -92,6 +95,8 @@ static enum grpc_code make_target(struct csi_op *op, const char *path, bool bloc
 	if (!block) {
 		if (mkdir(path, 0750) < 0 && errno != EEXIST)
 			rc = errno;
+		else if (!node_is_folder(path))
+			rc = ENOTDIR;
 	} else {
 		fd = open(path, O_CREAT | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0640);
 		if (fd < 0)
@@ -134,8 +139,9 @@ enum grpc_code csi_node_unpublish(struct csi_node *node, struct csi_op *op, cons
 	code = node_unmount(op, path);
 	if (code != GRPC_OK)
 		return code;
+	/* What cannot be there is not there. */
 	if (lstat(path, &st) < 0)
-		return errno == ENOENT || errno == ENOTDIR
+		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG
 			       ? GRPC_OK
 			       : csi_fail(op, GRPC_INTERNAL, "cannot look at %s: %s", path,
 					  strerror(errno));

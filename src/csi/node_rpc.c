@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Node service: checks and conversion; the work is in node_*.c. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/bytes.h"
 #include "csi/capability.h"
 #include "csi/dispatch.h"
@@ -44,9 +48,46 @@ enum grpc_code csi_node_get_capabilities(struct csi_request *req)
 	return csi_reply(req, &rsp);
 }
 
-static enum grpc_code check_absolute(struct csi_request *req, const char *field, const char *path)
+/*
+ * A path as the mount table has it: no slashes at its end, the symbolic links of its parents followed (/var/lib/kubelet may be one). Its last part is as it was given; where a parent is not there, nothing
+ * is mounted, and the path stays. Paths that are not absolute stay, too: *ret is then what was given.
+ */
+static enum grpc_code real_path(struct csi_request *req, const char *field, const char *path,
+				const char **ret)
 {
-	return path[0] == '/' ? GRPC_OK
+	size_t len = strlen(path);
+	char parent[PATH_MAX], *slash, *copy;
+	bool there;
+
+	*ret = path;
+	if (path[0] != '/')
+		return GRPC_OK;
+	while (len && path[len - 1] == '/')
+		len--;
+	copy = arena_printf(req->arena, "%.*s", (int)len, path);
+	if (!copy)
+		return csi_no_memory(req);
+	slash = strrchr(copy, '/');
+	if (!slash || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0)
+		return csi_fail(&req->op, GRPC_INVALID_ARGUMENT,
+				"%s is no place of a volume: it ends with \"/\", \".\" or \"..\"",
+				field);
+	*ret = copy;
+	if (slash == copy)
+		return GRPC_OK;
+	*slash = '\0';
+	there = realpath(copy, parent);
+	*slash = '/';
+	if (there)
+		*ret = arena_printf(req->arena, "%s%s", strcmp(parent, "/") == 0 ? "" : parent,
+				    slash);
+	return *ret ? GRPC_OK : csi_no_memory(req);
+}
+
+static enum grpc_code absolute_path(struct csi_request *req, const char *field, const char *path,
+				    const char **ret)
+{
+	return path[0] == '/' ? real_path(req, field, path, ret)
 			      : csi_fail(&req->op, GRPC_INVALID_ARGUMENT,
 					 "%s is not an absolute path", field);
 }
@@ -62,11 +103,11 @@ enum grpc_code csi_node_stage_volume(struct csi_request *req)
 {
 	const Csi__V1__NodeStageVolumeRequest *m = req->message;
 	Csi__V1__NodeStageVolumeResponse rsp = CSI__V1__NODE_STAGE_VOLUME_RESPONSE__INIT;
-	struct csi_stage stage = {.volume_id = m->volume_id, .path = m->staging_target_path};
+	struct csi_stage stage = {.volume_id = m->volume_id};
 	enum grpc_code code;
 
 	csi_capability_from(m->volume_capability, &stage.capability);
-	code = check_absolute(req, "staging_target_path", stage.path);
+	code = absolute_path(req, "staging_target_path", m->staging_target_path, &stage.path);
 	if (code == GRPC_OK)
 		code = check_capability(req, &stage.capability);
 	if (code != GRPC_OK)
@@ -76,7 +117,7 @@ enum grpc_code csi_node_stage_volume(struct csi_request *req)
 	    !csi_map_from(req->arena, m->n_volume_context, m->volume_context,
 			  &stage.volume_context))
 		return csi_no_memory(req);
-	stage.readonly = csi_mode_reads_only(stage.capability.mode) ||
+	stage.readonly = csi_reads_only(&stage.capability) ||
 			 csi_map_get(&stage.publish_context, CSI_CONTEXT_READONLY);
 	code = csi_node_stage(req->service->node, &req->op, &stage);
 	return code == GRPC_OK ? csi_reply(req, &rsp) : code;
@@ -86,9 +127,11 @@ enum grpc_code csi_node_unstage_volume(struct csi_request *req)
 {
 	const Csi__V1__NodeUnstageVolumeRequest *m = req->message;
 	Csi__V1__NodeUnstageVolumeResponse rsp = CSI__V1__NODE_UNSTAGE_VOLUME_RESPONSE__INIT;
-	enum grpc_code code = csi_node_unstage(req->service->node, &req->op, m->volume_id,
-					       m->staging_target_path);
+	const char *path;
+	enum grpc_code code = real_path(req, "staging_target_path", m->staging_target_path, &path);
 
+	if (code == GRPC_OK)
+		code = csi_node_unstage(req->service->node, &req->op, m->volume_id, path);
 	return code == GRPC_OK || code == GRPC_NOT_FOUND ? csi_reply(req, &rsp) : code;
 }
 
@@ -96,14 +139,14 @@ enum grpc_code csi_node_publish_volume(struct csi_request *req)
 {
 	const Csi__V1__NodePublishVolumeRequest *m = req->message;
 	Csi__V1__NodePublishVolumeResponse rsp = CSI__V1__NODE_PUBLISH_VOLUME_RESPONSE__INIT;
-	struct csi_node_publish publish = {.volume_id = m->volume_id,
-					   .staging_path = m->staging_target_path,
-					   .path = m->target_path,
-					   .readonly = m->readonly};
+	struct csi_node_publish publish = {.volume_id = m->volume_id, .readonly = m->readonly};
 	enum grpc_code code;
 
 	csi_capability_from(m->volume_capability, &publish.capability);
-	code = check_absolute(req, "target_path", publish.path);
+	code = absolute_path(req, "target_path", m->target_path, &publish.path);
+	if (code == GRPC_OK)
+		code = real_path(req, "staging_target_path", m->staging_target_path,
+				 &publish.staging_path);
 	if (code == GRPC_OK)
 		code = check_capability(req, &publish.capability);
 	if (code == GRPC_OK && publish.staging_path[0] == '\0')
@@ -124,9 +167,11 @@ enum grpc_code csi_node_unpublish_volume(struct csi_request *req)
 {
 	const Csi__V1__NodeUnpublishVolumeRequest *m = req->message;
 	Csi__V1__NodeUnpublishVolumeResponse rsp = CSI__V1__NODE_UNPUBLISH_VOLUME_RESPONSE__INIT;
-	enum grpc_code code =
-		csi_node_unpublish(req->service->node, &req->op, m->volume_id, m->target_path);
+	const char *path;
+	enum grpc_code code = real_path(req, "target_path", m->target_path, &path);
 
+	if (code == GRPC_OK)
+		code = csi_node_unpublish(req->service->node, &req->op, m->volume_id, path);
 	return code == GRPC_OK || code == GRPC_NOT_FOUND ? csi_reply(req, &rsp) : code;
 }
 
@@ -148,9 +193,11 @@ enum grpc_code csi_node_get_stats(struct csi_request *req)
 	Csi__V1__NodeGetVolumeStatsResponse rsp = CSI__V1__NODE_GET_VOLUME_STATS_RESPONSE__INIT;
 	Csi__V1__VolumeUsage bytes, inodes, *list[] = {&bytes, &inodes};
 	struct csi_usage u = {0};
-	enum grpc_code code =
-		csi_node_stats(req->service->node, &req->op, m->volume_id, m->volume_path, &u);
+	const char *path;
+	enum grpc_code code = real_path(req, "volume_path", m->volume_path, &path);
 
+	if (code == GRPC_OK)
+		code = csi_node_stats(req->service->node, &req->op, m->volume_id, path, &u);
 	if (code != GRPC_OK)
 		return code;
 	bytes = usage_of(CSI__V1__VOLUME_USAGE__UNIT__BYTES, u.bytes_total, u.bytes_used,
@@ -176,9 +223,10 @@ enum grpc_code csi_node_get_health(struct csi_request *req)
 	/* Both paths are optional; without one it is the attachment that is told about. */
 	const char *path =
 		m->volume_publish_path[0] ? m->volume_publish_path : m->staging_target_path;
-	enum grpc_code code =
-		csi_node_health(req->service->node, &req->op, m->volume_id, path, &usage);
+	enum grpc_code code = real_path(req, "volume_publish_path", path, &path);
 
+	if (code == GRPC_OK)
+		code = csi_node_health(req->service->node, &req->op, m->volume_id, path, &usage);
 	if (code != GRPC_OK)
 		return code;
 	health.volume_id = m->volume_id;
@@ -238,10 +286,12 @@ enum grpc_code csi_node_expand_volume(struct csi_request *req)
 	const Csi__V1__NodeExpandVolumeRequest *m = req->message;
 	Csi__V1__NodeExpandVolumeResponse rsp = CSI__V1__NODE_EXPAND_VOLUME_RESPONSE__INIT;
 	uint64_t capacity = 0;
-	enum grpc_code code =
-		csi_node_expand(req->service->node, &req->op, m->volume_id, m->volume_path,
-				csi_range_from(m->capacity_range), &capacity);
+	const char *path;
+	enum grpc_code code = real_path(req, "volume_path", m->volume_path, &path);
 
+	if (code == GRPC_OK)
+		code = csi_node_expand(req->service->node, &req->op, m->volume_id, path,
+				       csi_range_from(m->capacity_range), &capacity);
 	if (code != GRPC_OK)
 		return code;
 	rsp.capacity_bytes = (int64_t)capacity;

@@ -82,28 +82,46 @@ static enum grpc_code check_staged(struct csi_op *op, const struct csi_stage *re
 }
 
 static enum grpc_code stage_mount(struct csi_node *node, struct csi_op *op,
-				  const struct csi_stage *req, const char *device, const char *fs)
+				  const struct csi_stage *req, const char *device, const char *fs,
+				  struct csi_format *record)
 {
-	const struct csi_host *host = node->config.host;
-	struct csi_format record = {0};
 	char options[OPTIONS_MAX];
 	struct err err = {0};
 	enum grpc_code code =
-		host->format_get(host->ctx, op, req->volume_id, &req->volume_context, &record);
+		node_format(node, op, req->volume_id, device, fs, req->readonly, record);
 
-	if (code == GRPC_OK)
-		code = node_format(node, op, req->volume_id, device, fs, req->readonly, &record);
 	if (code != GRPC_OK)
 		return code;
-	if (!options_join(req, &record, fs, options, sizeof(options)))
+	if (!options_join(req, record, fs, options, sizeof(options)))
 		return csi_fail(op, GRPC_INVALID_ARGUMENT, "the mount options are too long");
 	if (fs_make_dir(req->path, 0750, &err) < 0)
 		return csi_fail(op, GRPC_INTERNAL, "%s", err.text);
-	code = node_mount_fs(op, device, req->path, fs, options);
+	if (!node_is_folder(req->path))
+		return csi_fail(op, GRPC_INTERNAL, "the staging path %s is no folder", req->path);
+	return node_mount_fs(op, device, req->path, fs, options);
+}
+
+/* Each step is one that may have been the last of an earlier call. */
+static enum grpc_code stage_fs(struct csi_node *node, struct csi_op *op,
+			       const struct csi_stage *req, const char *device)
+{
+	const char *fs = csi_fs_name(req->capability.fs_type);
+	const struct csi_host *host = node->config.host;
+	struct csi_format record = {0};
+	bool done;
+	enum grpc_code code = check_staged(op, req, device, fs, &done);
+
+	if (code == GRPC_OK)
+		code = host->format_get(host->ctx, op, req->volume_id, &req->volume_context,
+					&record);
+	if (code == GRPC_OK && !done)
+		code = stage_mount(node, op, req, device, fs, &record);
+	if (code != GRPC_OK || req->readonly)
+		return code;
 	/* Restored or cloned into a larger volume: the file system is still as large as its source. */
-	if (code == GRPC_OK && record.clone && !req->readonly)
+	if (record.clone)
 		code = node_fs_grow(op, fs, device, req->path);
-	return code;
+	return code == GRPC_OK ? node_fs_group(op, req->path, req->capability.mount_group) : code;
 }
 
 /* A read-only mount of a device node does not keep anybody from writing to the device: the kernel has to. */
@@ -120,22 +138,14 @@ static enum grpc_code stage_block(struct csi_node *node, struct csi_op *op,
 enum grpc_code csi_node_stage(struct csi_node *node, struct csi_op *op, const struct csi_stage *req)
 {
 	const struct csi_host *host = node->config.host;
-	const char *fs = csi_fs_name(req->capability.fs_type);
 	char device[CSI_DEVICE_MAX];
-	bool done;
 	enum grpc_code code = host->attach(host->ctx, op, req->volume_id, &req->publish_context,
 					   &req->volume_context, device);
 
 	if (code != GRPC_OK)
 		return code;
-	if (req->capability.block)
-		return stage_block(node, op, req, device);
-	code = check_staged(op, req, device, fs, &done);
-	if (code == GRPC_OK && !done)
-		code = stage_mount(node, op, req, device, fs);
-	if (code == GRPC_OK && !req->readonly)
-		code = node_fs_group(op, req->path, req->capability.mount_group);
-	return code;
+	return req->capability.block ? stage_block(node, op, req, device)
+				     : stage_fs(node, op, req, device);
 }
 
 enum grpc_code csi_node_unstage(struct csi_node *node, struct csi_op *op, const char *volume_id,

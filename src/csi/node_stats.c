@@ -117,6 +117,19 @@ enum grpc_code csi_node_health(struct csi_node *node, struct csi_op *op, const c
 	return code == GRPC_OK ? node_device_size(op, device, &ret->bytes_total) : code;
 }
 
+/* The device as large as it is when this node has heard of its growth. */
+static enum grpc_code grown_size(struct csi_node *node, struct csi_op *op, const char *volume_id,
+				 const char *device, uint64_t required, uint64_t *ret)
+{
+	const struct csi_host *host = node->config.host;
+	enum grpc_code code = node_device_size(op, device, ret);
+
+	if (code != GRPC_OK || *ret >= required || !host->grown)
+		return code;
+	code = host->grown(host->ctx, op, volume_id, device, required);
+	return code == GRPC_OK ? node_device_size(op, device, ret) : code;
+}
+
 enum grpc_code csi_node_expand(struct csi_node *node, struct csi_op *op, const char *volume_id,
 			       const char *path, struct csi_range range, uint64_t *ret_capacity)
 {
@@ -126,7 +139,7 @@ enum grpc_code csi_node_expand(struct csi_node *node, struct csi_op *op, const c
 	enum grpc_code code = locate(node, op, volume_id, path, device, &mount);
 
 	if (code == GRPC_OK)
-		code = node_device_size(op, device, &size);
+		code = grown_size(node, op, volume_id, device, range.required, &size);
 	if (code != GRPC_OK)
 		return code;
 	if (size < range.required)

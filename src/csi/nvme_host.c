@@ -18,6 +18,7 @@
 
 #define ATTACH_MS 120000
 #define DETACH_MS 60000
+#define GROW_MS   30000
 #define LOOK_MS   200
 /* How long a lost target is tried again before its device goes, s: upgrades and reboots of its node pass. */
 #define LOSS_S 3600
@@ -241,6 +242,32 @@ static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 	return csi_fail(op, GRPC_NOT_FOUND, "volume %s is not attached to this node", volume_id);
 }
 
+/* A namespace's host hears of its growth by an event, after the call that made it grow has returned. An LVM volume's device has grown before. */
+static enum grpc_code grown(void *ctx, struct csi_op *op, const char *volume_id, const char *device,
+			    uint64_t bytes)
+{
+	struct nvme_host *host = ctx;
+	struct host_env env = env_of(host, NULL);
+	struct host_device found;
+	char nqn[PLANE_NQN_SIZE];
+	struct nvme_call call;
+	struct host_id id;
+	struct err err = {0};
+	int rc;
+
+	if (!names_of(volume_id, nqn, &id) || !host_device_find(&env, nqn, &id, &found))
+		return GRPC_OK;
+	if (!call_begin(host, op, &call))
+		return csi_fail(op, GRPC_RESOURCE_EXHAUSTED, "cannot wait for %s to grow: %s",
+				device, strerror(errno));
+	env = env_of(host, &call);
+	rc = host_wait_size(&env, device, bytes, GROW_MS, &bytes, &err);
+	call_end(host, &call);
+	return rc == 0 ? GRPC_OK
+		       : csi_fail(op, code_of(rc), "volume %s has not grown on this node: %s",
+				  volume_id, err.text);
+}
+
 struct target_search {
 	const char *nqn; /* NULL: of all volumes */
 	struct csi_target *ret;
@@ -394,6 +421,7 @@ int nvme_host_new(const struct nvme_host_config *config, struct nvme_host **ret,
 	host->table = (struct csi_host){.ctx = host,
 					.attach = attach,
 					.find = find,
+					.grown = grown,
 					.detach = detach,
 					.targets = targets,
 					.format_get = format_get,

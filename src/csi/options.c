@@ -64,6 +64,10 @@ void csi_opts_help(FILE *out)
 	for (size_t i = 0; i < N_OPTS; i++)
 		(void)fprintf(out, "  --%s %s  %s (or $%s)\n", rows[i].name, rows[i].meta,
 			      rows[i].help, rows[i].env);
+	(void)fputs(
+		"  --probe  ask the litepool-csi that serves --endpoint whether it answers, print "
+		"its status and end\n",
+		out);
 	(void)fputs("  --parameters  print the parameters of StorageClasses as a table and end\n",
 		    out);
 	(void)fputs("  --version  print the version and end\n  --help  print this and end\n", out);
@@ -80,6 +84,28 @@ static int find_row(const char *name, size_t len, size_t *ret)
 	return -ENOENT;
 }
 
+/* --probe looks at the endpoint; the others end the reading. */
+static bool take_flag(const char *arg, struct csi_opts *opts)
+{
+	struct {
+		const char *name;
+		bool *flag;
+	} flags[] = {{"--help", &opts->help},
+		     {"-h", &opts->help},
+		     {"--version", &opts->version},
+		     {"-V", &opts->version},
+		     {"--parameters", &opts->parameters},
+		     {"--probe", &opts->probe}};
+
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		if (strcmp(arg, flags[i].name) == 0) {
+			*flags[i].flag = true;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Collects the options' values; the environment's where argv says nothing. */
 static int collect(int argc, char **argv, const char *values[N_OPTS], struct csi_opts *opts,
 		   struct err *err)
@@ -93,17 +119,10 @@ static int collect(int argc, char **argv, const char *values[N_OPTS], struct csi
 		const char *arg = argv[i], *equals = strchr(arg, '=');
 		size_t row;
 
-		if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-			opts->help = true;
-			return 0;
-		}
-		if (strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0) {
-			opts->version = true;
-			return 0;
-		}
-		if (strcmp(arg, "--parameters") == 0) {
-			opts->parameters = true;
-			return 0;
+		if (take_flag(arg, opts)) {
+			if (opts->help || opts->version || opts->parameters)
+				return 0;
+			continue;
 		}
 		if (strncmp(arg, "--", 2) != 0 ||
 		    find_row(arg + 2, equals ? (size_t)(equals - arg - 2) : strlen(arg + 2), &row))
@@ -205,6 +224,11 @@ int csi_opts_parse(int argc, char **argv, struct csi_opts *ret, struct err *err)
 	if (opts.help || opts.version || opts.parameters) {
 		*ret = opts;
 		return 0;
+	}
+	if (opts.probe) {
+		rc = take_endpoint(values[OPT_ENDPOINT], &opts.socket_path, err);
+		*ret = opts;
+		return rc;
 	}
 	opts.registration_path = values[OPT_REGISTRATION];
 	opts.kubelet_endpoint = values[OPT_KUBELET];

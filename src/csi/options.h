@@ -22,6 +22,7 @@ struct csi_opts {
 	uint32_t max_volumes, workers;
 	enum log_level log_level;
 	bool help, version, parameters;
+	bool probe; /* ask who serves socket_path, and end */
 };
 
 /* Strings are argv's or the environment's. -EINVAL with err. */

@@ -147,7 +147,7 @@ static enum grpc_code wait_answer(struct csi_plane *plane, struct csi_op *op, co
 	struct plane_wait wait;
 
 	(void)plane_id_parse(id, &parsed);
-	plane_wait_init(plane, &wait, parsed.name);
+	plane_wait_init(plane, op, &wait, parsed.name);
 	for (;;) {
 		_cleanup_json_ json_t *now = NULL;
 		enum grpc_code code;

@@ -180,57 +180,49 @@ static enum grpc_code compare(struct creation *c, const json_t *object)
 		    : GRPC_OK;
 }
 
-static enum grpc_code make(struct creation *c, json_t **ret)
-{
-	_cleanup_kube_error_ struct kube_error error = {.causes = NULL};
-	_cleanup_json_ json_t *object = object_of(c);
-	struct kube_ref ref = {.res = c->plane->volume};
-
-	if (!object)
-		return plane_no_memory(c->op);
-	if (kube_create(c->plane->client, &ref, object, ret, &error) == 0)
-		return GRPC_OK;
-	return plane_failed(c->op, &error, "make the volume");
-}
-
-/* The object, made now or before. */
-static enum grpc_code find_or_make(struct creation *c, json_t **ret)
+/* The object, if it is there and as it should be; GRPC_NOT_FOUND: it is not there, or not any more. */
+static enum grpc_code find(struct creation *c, json_t **ret)
 {
 	_cleanup_json_ json_t *object = NULL;
 	enum grpc_code code = plane_get(c->plane, c->op, c->plane->volume, c->name, &object);
 
 	if (code == GRPC_OK && kube_deleting(object)) {
 		code = plane_wait_gone(c->plane, c->op, c->plane->volume, object);
-		json_decref(TAKE_PTR(object));
-		if (code == GRPC_OK)
-			code = GRPC_NOT_FOUND;
+		return code == GRPC_OK ? GRPC_NOT_FOUND : code;
 	}
-	if (code == GRPC_NOT_FOUND) {
-		code = make(c, &object);
-		/* Another instance of the driver was faster: the repetition compares. */
-		if (code == GRPC_ALREADY_EXISTS)
-			code = csi_fail(c->op, GRPC_ABORTED, "volume %s is being made by another",
-					c->name);
-	} else if (code == GRPC_OK) {
+	if (code == GRPC_OK)
 		code = compare(c, object);
-	}
 	if (code == GRPC_OK)
 		*ret = json_incref(object);
 	return code;
 }
 
+static enum grpc_code find_or_make(struct creation *c, json_t **ret)
+{
+	_cleanup_json_ json_t *object = NULL;
+	enum grpc_code code = find(c, ret);
+
+	if (code != GRPC_NOT_FOUND)
+		return code;
+	object = object_of(c);
+	code = plane_make(c->plane, c->op, c->plane->volume, object, ret);
+	if (code != GRPC_ALREADY_EXISTS)
+		return code;
+	/* Another instance of the driver was faster, or the answer to this very request was lost. */
+	code = find(c, ret);
+	return code == GRPC_NOT_FOUND
+		       ? csi_fail(c->op, GRPC_ABORTED, "volume %s was made and deleted meanwhile",
+				  c->name)
+		       : code;
+}
+
 /* Nothing has been made for it: the object goes, unless it was placed meanwhile (GRPC_ABORTED). */
 static enum grpc_code give_back(struct creation *c, const json_t *object)
 {
-	_cleanup_kube_error_ struct kube_error error = {.causes = NULL};
-	struct kube_ref ref = {.res = c->plane->volume, .name = c->name};
-	struct kube_delete_options options = {
-		.uid = kube_uid(object), .version = kube_str(object, "metadata.resourceVersion")};
+	enum grpc_code code = plane_delete(c->plane, c->op, c->plane->volume, object,
+					   kube_str(object, "metadata.resourceVersion"));
 
-	if (kube_delete(c->plane->client, &ref, &options, NULL, &error) == 0 ||
-	    error.reason == KUBE_NOT_FOUND)
-		return plane_wait_gone(c->plane, c->op, c->plane->volume, object);
-	return plane_failed(c->op, &error, "take back a volume without room");
+	return code == GRPC_OK ? plane_wait_gone(c->plane, c->op, c->plane->volume, object) : code;
 }
 
 static bool served(const json_t *volume)
@@ -256,7 +248,7 @@ static enum grpc_code wait_served(struct creation *c, json_t **volume)
 	struct plane_wait wait;
 	enum grpc_code code;
 
-	plane_wait_init(c->plane, &wait, c->name);
+	plane_wait_init(c->plane, c->op, &wait, c->name);
 	for (;;) {
 		_cleanup_json_ json_t *now = NULL;
 
@@ -371,6 +363,6 @@ enum grpc_code plane_delete_volume(void *ctx, struct csi_op *op, const char *id)
 	if (code == GRPC_OK)
 		code = check_unused(op, volume);
 	if (code == GRPC_OK)
-		code = plane_delete(plane, op, plane->volume, volume);
+		code = plane_delete(plane, op, plane->volume, volume, NULL);
 	return code == GRPC_OK ? plane_wait_gone(plane, op, plane->volume, volume) : code;
 }

@@ -85,7 +85,7 @@ enum grpc_code plane_expand_volume(void *ctx, struct csi_op *op, const char *id,
 	struct plane_wait wait;
 
 	(void)plane_id_parse(id, &parsed);
-	plane_wait_init(plane, &wait, parsed.name);
+	plane_wait_init(plane, op, &wait, parsed.name);
 	for (;;) {
 		_cleanup_json_ json_t *volume = NULL;
 		uint64_t wanted, there, size = 0;

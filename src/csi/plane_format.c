@@ -12,6 +12,8 @@
 #include "kube/meta.h"
 #include "kube/text.h"
 
+#define WRITE_TRIES 20
+
 /* The record of a volume or a snapshot, or what is true of one without: a copy of something holds something. Borrowed: NULL, never formatted. */
 static json_t *record_of(const json_t *object, bool *ret_unknown)
 {
@@ -21,19 +23,44 @@ static json_t *record_of(const json_t *object, bool *ret_unknown)
 	return record;
 }
 
-/* As a patch of the copy's status. */
-static enum grpc_code write_record(struct csi_plane *plane, struct csi_op *op,
-				   const struct kube_resource *res, const json_t *to,
-				   const json_t *record, bool unknown, bool clone)
+/* The record that a copy gets of what it was made of, as a patch of its status. New reference, or NULL. */
+static json_t *patch_of(const json_t *to, const json_t *record, bool unknown, bool clone)
 {
-	_cleanup_json_ json_t *patch = NULL, *copy = json_deep_copy(record);
+	_cleanup_json_ json_t *copy = json_deep_copy(record);
+	json_t *patch = plane_patch_of(to);
 
 	if (!copy)
 		copy = json_pack("{s:s}", "state", unknown ? "Done" : "Never");
 	if (clone)
 		(void)json_object_set_new(copy, "clone", json_true());
-	patch = json_pack("{s:{s:O}}", "status", "format", copy);
-	return plane_patch(plane, op, res, kube_name(to), "status", patch, NULL);
+	(void)json_object_set_new(patch, "status", json_pack("{s:O}", "format", copy));
+	return patch;
+}
+
+/*
+ * Writes it unless there is one: whoever has formatted the copy meanwhile has the last word, so each patch carries the version that had none. The agent writes the same status: a
+ * conflict is usual, and means that it has got through.
+ */
+static enum grpc_code write_record(struct csi_plane *plane, struct csi_op *op,
+				   const struct kube_resource *res, const json_t *to,
+				   const json_t *record, bool unknown, bool clone)
+{
+	enum grpc_code code =
+		csi_fail(op, GRPC_ABORTED, "nobody waits for the record of %s", kube_name(to));
+
+	for (unsigned i = 0; i < WRITE_TRIES && !csi_cancelled(op); i++) {
+		_cleanup_json_ json_t *now = NULL, *patch = NULL;
+
+		code = plane_get(plane, op, res, kube_name(to), &now);
+		if (code != GRPC_OK || kube_at(now, "status.format") ||
+		    strcmp(kube_uid(now), kube_uid(to)) != 0)
+			return code;
+		patch = patch_of(now, record, unknown, clone);
+		code = plane_patch(plane, op, res, kube_name(now), "status", patch, NULL);
+		if (code != GRPC_ABORTED)
+			return code;
+	}
+	return code;
 }
 
 enum grpc_code plane_format_inherit(struct csi_plane *plane, struct csi_op *op,

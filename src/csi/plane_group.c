@@ -178,7 +178,7 @@ enum grpc_code plane_delete_group(void *ctx, struct csi_op *op, const char *id,
 		code = check_ids(op, id, there, snapshot_ids);
 	json_array_foreach (there, i, snapshot)
 		if (code == GRPC_OK)
-			code = plane_delete(plane, op, plane->snapshot, snapshot);
+			code = plane_delete(plane, op, plane->snapshot, snapshot, NULL);
 	json_array_foreach (there, i, snapshot)
 		if (code == GRPC_OK)
 			code = plane_wait_gone(plane, op, plane->snapshot, snapshot);

@@ -37,10 +37,8 @@ struct csi_plane {
 	uint64_t seen[PLANE_SLOTS]; /* changes of objects, by the hash of their names */
 };
 
-/* ---- plane_object.c: requests, their failures, waiting ---- */
+/* ---- plane_request.c: requests, made again while the server cannot answer them, and their failures ---- */
 
-/* doing: "read volume x". */
-enum grpc_code plane_failed(struct csi_op *op, const struct kube_error *error, const char *doing);
 enum grpc_code plane_no_memory(struct csi_op *op);
 /* GRPC_NOT_FOUND: there is none. */
 enum grpc_code plane_get(struct csi_plane *plane, struct csi_op *op,
@@ -52,11 +50,18 @@ enum grpc_code plane_find(struct csi_plane *plane, struct csi_op *op,
 enum grpc_code plane_patch(struct csi_plane *plane, struct csi_op *op,
 			   const struct kube_resource *res, const char *name, const char *sub,
 			   const json_t *patch, json_t **ret);
-/* Of this UID; gone is GRPC_OK. */
+/* GRPC_ALREADY_EXISTS: one of that name is there, perhaps made by this very request, whose answer was lost: it is to be read and compared. object NULL: no memory. */
+enum grpc_code plane_make(struct csi_plane *plane, struct csi_op *op,
+			  const struct kube_resource *res, const json_t *object, json_t **ret);
+/* Of this UID, and version, unless NULL (GRPC_ABORTED: it is another); gone is GRPC_OK. */
 enum grpc_code plane_delete(struct csi_plane *plane, struct csi_op *op,
-			    const struct kube_resource *res, const json_t *object);
+			    const struct kube_resource *res, const json_t *object,
+			    const char *version);
 enum grpc_code plane_list(struct csi_plane *plane, struct csi_op *op,
 			  const struct kube_resource *res, const char *labels, json_t **ret);
+
+/* ---- plane_object.c: what objects say, and waiting ---- */
+
 /* "NAME:UID" in the arena; NULL without memory. */
 const char *plane_id_of(struct csi_op *op, const json_t *object);
 const char *plane_note(const json_t *object, const char *key); /* an annotation, or "" */
@@ -75,7 +80,8 @@ struct plane_wait {
 	uint64_t end_ms, seen;
 	unsigned slot;
 };
-void plane_wait_init(const struct csi_plane *plane, struct plane_wait *wait, const char *name);
+void plane_wait_init(const struct csi_plane *plane, const struct csi_op *op,
+		     struct plane_wait *wait, const char *name);
 void plane_wait_look(struct csi_plane *plane, struct plane_wait *wait);
 bool plane_wait_next(struct csi_plane *plane, const struct csi_op *op,
 		     const struct plane_wait *wait);

@@ -229,7 +229,7 @@ enum grpc_code plane_publish(void *ctx, struct csi_op *op, const struct csi_publ
 	enum grpc_code code = GRPC_OK;
 
 	(void)plane_id_parse(req->volume_id, &id);
-	plane_wait_init(plane, &wait, id.name);
+	plane_wait_init(plane, op, &wait, id.name);
 	for (;;) {
 		_cleanup_json_ json_t *volume = NULL;
 
@@ -331,7 +331,7 @@ enum grpc_code plane_unpublish(void *ctx, struct csi_op *op, const char *volume_
 	enum grpc_code code;
 
 	(void)plane_id_parse(volume_id, &id);
-	plane_wait_init(plane, &wait, id.name);
+	plane_wait_init(plane, op, &wait, id.name);
 	for (;;) {
 		_cleanup_json_ json_t *volume = NULL, *patch = NULL;
 

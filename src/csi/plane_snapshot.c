@@ -58,54 +58,62 @@ static bool put_in_group(json_t *object, const char *group, size_t size)
 				    json_sprintf("%zu", size)) == 0);
 }
 
-static enum grpc_code make(struct csi_plane *plane, struct csi_op *op, const json_t *object,
+/* What is wanted of a snapshot. */
+struct wanted {
+	const char *object_name, *name, *volume_id, *group;
+};
+
+/* The object, if it is there and is that one; GRPC_NOT_FOUND: it is not there, or not any more. */
+static enum grpc_code find(struct csi_plane *plane, struct csi_op *op, const struct wanted *wanted,
 			   json_t **ret)
 {
-	_cleanup_kube_error_ struct kube_error error = {.causes = NULL};
-	struct kube_ref ref = {.res = plane->snapshot};
+	_cleanup_json_ json_t *there = NULL;
+	enum grpc_code code = plane_get(plane, op, plane->snapshot, wanted->object_name, &there);
 
-	if (kube_create(plane->client, &ref, object, ret, &error) == 0)
-		return GRPC_OK;
-	if (error.reason == KUBE_ALREADY_EXISTS)
-		return csi_fail(op, GRPC_ABORTED, "snapshot %s is being made by another",
-				kube_name(object));
-	return plane_failed(op, &error, "make the snapshot");
+	if (code == GRPC_OK && kube_deleting(there)) {
+		code = plane_wait_gone(plane, op, plane->snapshot, there);
+		return code == GRPC_OK ? GRPC_NOT_FOUND : code;
+	}
+	if (code != GRPC_OK)
+		return code;
+	if (strcmp(plane_note(there, PLANE_NOTE_NAME), wanted->name) != 0 ||
+	    strcmp(plane_note(there, PLANE_NOTE_VOLUME), wanted->volume_id) != 0 ||
+	    strcmp(plane_label(there, PLANE_LABEL_GROUP), wanted->group) != 0)
+		return csi_fail(op, GRPC_ALREADY_EXISTS,
+				"storagesnapshot %s exists and is of another volume, or was not "
+				"made by this driver",
+				wanted->object_name);
+	*ret = json_incref(there);
+	return GRPC_OK;
 }
 
 enum grpc_code plane_snapshot_make(struct csi_plane *plane, struct csi_op *op, const char *name,
 				   const json_t *volume, const char *group, size_t group_size,
 				   json_t **ret)
 {
-	_cleanup_json_ json_t *there = NULL, *object = NULL;
-	const char *volume_id = plane_id_of(op, volume);
+	_cleanup_json_ json_t *object = NULL;
 	char object_name[PLANE_NAME_SIZE];
+	struct wanted wanted = {object_name, name, plane_id_of(op, volume), group};
 	enum grpc_code code;
 
-	if (!volume_id)
+	if (!wanted.volume_id)
 		return plane_no_memory(op);
 	plane_object_name(name, object_name);
-	code = plane_get(plane, op, plane->snapshot, object_name, &there);
-	if (code == GRPC_OK && kube_deleting(there)) {
-		code = plane_wait_gone(plane, op, plane->snapshot, there);
-		code = code == GRPC_OK ? GRPC_NOT_FOUND : code;
-	}
-	if (code == GRPC_NOT_FOUND) {
-		object = object_of(object_name, name, volume_id, kube_name(volume));
-		return object && put_in_group(object, group, group_size)
-			       ? make(plane, op, object, ret)
-			       : plane_no_memory(op);
-	}
-	if (code != GRPC_OK)
+	code = find(plane, op, &wanted, ret);
+	if (code != GRPC_NOT_FOUND)
 		return code;
-	if (strcmp(plane_note(there, PLANE_NOTE_NAME), name) != 0 ||
-	    strcmp(plane_note(there, PLANE_NOTE_VOLUME), volume_id) != 0 ||
-	    strcmp(plane_label(there, PLANE_LABEL_GROUP), group) != 0)
-		return csi_fail(op, GRPC_ALREADY_EXISTS,
-				"storagesnapshot %s exists and is of another volume, or was not "
-				"made by this driver",
-				object_name);
-	*ret = json_incref(there);
-	return GRPC_OK;
+	object = object_of(object_name, name, wanted.volume_id, kube_name(volume));
+	if (!object || !put_in_group(object, group, group_size))
+		return plane_no_memory(op);
+	code = plane_make(plane, op, plane->snapshot, object, ret);
+	if (code != GRPC_ALREADY_EXISTS)
+		return code;
+	/* Another instance of the driver was faster, or the answer to this very request was lost. */
+	code = find(plane, op, &wanted, ret);
+	return code == GRPC_NOT_FOUND
+		       ? csi_fail(op, GRPC_ABORTED, "snapshot %s was made and deleted meanwhile",
+				  object_name)
+		       : code;
 }
 
 /* The volume's record as it is after the cut. A volume that is gone has left none. */
@@ -127,7 +135,7 @@ enum grpc_code plane_snapshot_wait(struct csi_plane *plane, struct csi_op *op, j
 	struct plane_wait wait;
 	enum grpc_code code;
 
-	plane_wait_init(plane, &wait, name);
+	plane_wait_init(plane, op, &wait, name);
 	for (;;) {
 		_cleanup_json_ json_t *now = NULL;
 
@@ -178,7 +186,7 @@ enum grpc_code plane_delete_snapshot(void *ctx, struct csi_op *op, const char *i
 		return csi_fail(op, GRPC_INVALID_ARGUMENT,
 				"snapshot %s is one of the group %s; delete the group",
 				kube_name(snapshot), plane_label(snapshot, PLANE_LABEL_GROUP));
-	code = plane_delete(plane, op, plane->snapshot, snapshot);
+	code = plane_delete(plane, op, plane->snapshot, snapshot, NULL);
 	return code == GRPC_OK ? plane_wait_gone(plane, op, plane->snapshot, snapshot) : code;
 }
 

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "csi/nvme_host.h"
 #include "csi/plane_names.h"
+#include "csi/tries.h"
 #include "kube/client.h"
 #include "kube/meta.h"
 #include "kube/text.h"
@@ -25,10 +26,15 @@ static enum grpc_code read_volume(struct kube_client *client, struct csi_op *op,
 	struct kube_ref ref = {.res = kube_resource_by_kind("StorageVolume"), .name = id.name};
 	_cleanup_json_ json_t *volume = NULL;
 	char uid[UUID_TEXT_SIZE];
+	struct csi_tries tries = {0};
+	int rc;
 
 	if (!plane_id_parse(volume_id, &id))
 		return csi_fail(op, GRPC_NOT_FOUND, "there is no volume %s", volume_id);
-	if (kube_get(client, &ref, &volume, &error) < 0)
+	do
+		rc = kube_get(client, &ref, &volume, &error);
+	while (rc < 0 && csi_try_again(&tries, op, &error));
+	if (rc < 0)
 		return csi_fail(op,
 				error.reason == KUBE_NOT_FOUND ? GRPC_NOT_FOUND : GRPC_UNAVAILABLE,
 				"cannot read the record of volume %s: %s", id.name, error.err.text);
@@ -79,6 +85,7 @@ enum grpc_code record_set(struct kube_client *client, struct csi_op *op, const c
 			  const struct csi_format *format)
 {
 	_cleanup_kube_error_ struct kube_error error = {.causes = NULL};
+	struct csi_tries tries = {0};
 
 	for (int i = 0; i < TRIES && !csi_cancelled(op); i++) {
 		_cleanup_json_ json_t *volume = NULL, *patch = NULL;
@@ -92,7 +99,8 @@ enum grpc_code record_set(struct kube_client *client, struct csi_op *op, const c
 		patch = patch_of(volume, format);
 		if (kube_merge(client, &ref, patch, NULL, &error) == 0)
 			return GRPC_OK;
-		if (error.reason != KUBE_CONFLICT)
+		/* An answer that was lost may have been a success: what is there is read again, and written again. */
+		if (error.reason != KUBE_CONFLICT && !csi_try_again(&tries, op, &error))
 			break;
 	}
 	return csi_fail(op, GRPC_UNAVAILABLE, "cannot write the record of volume %s: %s", volume_id,

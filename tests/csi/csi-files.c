@@ -43,8 +43,16 @@ static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 	    strncmp(result.output, "/dev/loop", 9) != 0)
 		return csi_fail(op, GRPC_NOT_FOUND, "not attached");
 	result.output[strcspn(result.output, ":")] = '\0';
-	/* It has grown with its file, as an NVMe namespace does by itself. */
 	(void)str_copy(device, CSI_DEVICE_MAX, result.output);
+	return GRPC_OK;
+}
+
+/* As a namespace, it has grown when its host has heard of it, and not before. */
+static enum grpc_code grown(void *ctx, struct csi_op *op, const char *volume_id, const char *device,
+			    uint64_t bytes)
+{
+	struct command_result result;
+
 	(void)losetup("-c", device, NULL, &result);
 	return GRPC_OK;
 }
@@ -92,6 +100,7 @@ int main(int argc, char **argv)
 	struct csi_host host = {.ctx = &files,
 				.attach = attach,
 				.find = find,
+				.grown = grown,
 				.detach = detach,
 				.format_get = format_get,
 				.format_set = format_set};

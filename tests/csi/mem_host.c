@@ -6,14 +6,6 @@
 #include "loop.h"
 #include "mem_parts.h"
 
-void mem_device_grown(const struct mem_volume *volume)
-{
-	struct command_result result;
-
-	if (volume->device[0])
-		(void)losetup("-c", volume->device, NULL, &result);
-}
-
 static enum grpc_code attach_locked(struct csi_op *op, struct mem *mem, const char *volume_id,
 				    char device[CSI_DEVICE_MAX])
 {
@@ -63,6 +55,16 @@ static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 	return code;
 }
 
+/* As a namespace, it has grown when its host has heard of it, and not before. */
+static enum grpc_code grown(void *ctx, struct csi_op *op, const char *volume_id, const char *device,
+			    uint64_t bytes)
+{
+	struct command_result result;
+
+	(void)losetup("-c", device, NULL, &result);
+	return GRPC_OK;
+}
+
 static enum grpc_code detach(void *ctx, struct csi_op *op, const char *volume_id)
 {
 	struct mem *mem = ctx;
@@ -109,6 +111,7 @@ static enum grpc_code format_set(void *ctx, struct csi_op *op, const char *volum
 
 const struct csi_host mem_host = {.attach = attach,
 				  .find = find,
+				  .grown = grown,
 				  .detach = detach,
 				  .format_get = format_get,
 				  .format_set = format_set};

@@ -8,8 +8,6 @@
 struct mem_snapshot *mem_snapshot_find(struct mem *mem, const char *id);
 enum grpc_code mem_no_volume(struct csi_op *op, const char *id);
 bool mem_page_start(struct csi_op *op, const struct csi_page *page, uint64_t *ret);
-/* Tells the loop device, if there is one, that its file has grown. */
-void mem_device_grown(const struct mem_volume *volume);
 
 enum grpc_code mem_create_volume(void *ctx, struct csi_op *op, const struct csi_create_volume *req,
 				 struct csi_volume *ret);

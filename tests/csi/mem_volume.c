@@ -328,7 +328,6 @@ enum grpc_code mem_expand_volume(void *ctx, struct csi_op *op, const char *id,
 	if (code == GRPC_OK) {
 		*ret_capacity = volume->capacity;
 		*ret_node = true;
-		mem_device_grown(volume);
 	}
 	lock_drop(mem->lock);
 	return code;

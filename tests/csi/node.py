@@ -133,8 +133,10 @@ def whole_life(fs):
 def grow(v, before):
     rig.call("Controller", "ControllerExpandVolume", pb.ControllerExpandVolumeRequest(
         volume_id=v.id, capacity_range=pb.CapacityRange(required_bytes=640 * MIB)))
+    """A device has grown when its node has heard of it: NodeExpandVolume waits for that."""
     for _ in range(2):
-        grown = rig.call("Node", "NodeExpandVolume", pb.NodeExpandVolumeRequest(volume_id=v.id, volume_path=v.target()))
+        grown = rig.call("Node", "NodeExpandVolume", pb.NodeExpandVolumeRequest(
+            volume_id=v.id, volume_path=v.target(), capacity_range=pb.CapacityRange(required_bytes=640 * MIB)))
         assert grown.capacity_bytes == 640 * MIB
     usage = rig.call("Node", "NodeGetVolumeStats", pb.NodeGetVolumeStatsRequest(volume_id=v.id, volume_path=v.target()))
     assert usage.usage[0].total > before + 200 * MIB
@@ -234,6 +236,37 @@ def read_only():
     ok(v.publish(c, "b"), v.unpublish("b"), v.unpublish(), v.unstage())
 
 
+def half_of_a_publication():
+    """Killed between the bind mount and its second step: the call is repeated, and ends as asked for."""
+    for block in (False, True):
+        v, c = Volume(), cap(block=block)
+        ok(v.stage(c), v.publish(c), v.publish(c, readonly=True), v.publish(c, readonly=True))
+        try:
+            open(v.target() + ("" if block else "/f"), "r+b" if block else "wb").close()
+            assert block  # a device node can be opened; what keeps writes away is the device (stage)
+        except OSError:
+            pass
+        assert v.publish(c) == "ALREADY_EXISTS"
+        ok(v.unpublish(), v.unstage())
+
+
+def half_of_a_staging():
+    """Killed between the mount of a copy and its growth."""
+    v, c = Volume(), cap("xfs")
+    ok(v.stage(c), v.unstage())
+    source = pb.VolumeContentSource(volume=pb.VolumeContentSource.VolumeSource(volume_id=v.id))
+    w = Volume(size=640 * MIB, volume_content_source=source)
+    ok(w.stage(cap(block=True)))  # attached, and no more
+    device = subprocess.run(["losetup", "-n", "-O", "NAME", "-j", w.file()], check=True, capture_output=True, text=True).stdout.split()[0]
+    os.makedirs(w.stage_path)
+    subprocess.run(["mount", "-t", "xfs", "-o", "nouuid", device, w.stage_path], check=True)
+    size = lambda: os.statvfs(w.stage_path).f_blocks * os.statvfs(w.stage_path).f_frsize  # noqa: E731
+    assert size() < 400 * MIB
+    ok(w.stage(c))
+    assert size() > 480 * MIB
+    ok(w.unstage())
+
+
 def published_read_only_by_the_controller():
     v, c, b = Volume(), cap(), cap(block=True)
     context = {"readonly": "true"}
@@ -295,6 +328,65 @@ def bad_mount_option_is_told():
     ok(v.stage(cap(flags=["noatime"])), v.unstage())
 
 
+def mount_option_ro():
+    """As by the access mode: staged and published read-only, and repeated."""
+    v, c = Volume(), cap(flags=["ro"])
+    assert v.stage(c) == "FAILED_PRECONDITION"  # nothing is on it, and nothing may be made
+    ok(v.stage(cap()), v.unstage(), v.stage(c), v.stage(c), v.publish(c), v.publish(c))
+    try:
+        open(v.target() + "/f", "w", encoding="ascii").close()
+        raise AssertionError("it could be written")
+    except OSError:
+        pass
+    ok(v.unpublish(), v.unstage())
+
+
+def parents_that_are_links():
+    """The kubelet's folder may be a link; the mount table has where it leads."""
+    v, c = Volume(), cap()
+    os.mkdir(work + "/there")
+    os.symlink(work + "/there", work + "/link")
+    v.stage_path, v.target = work + "/link/stage/", lambda t="a": f"{work}/link/./../link/{t}"
+    ok(v.stage(c), v.stage(c), v.publish(c), v.publish(c))
+    table = [line.split()[4] for line in open("/proc/self/mountinfo", encoding="ascii") if work + "/there/" in line]
+    assert table == [work + "/there/stage", work + "/there/a"], table
+    rig.call("Node", "NodeGetVolumeStats", pb.NodeGetVolumeStatsRequest(volume_id=v.id, volume_path=v.target()))
+    assert v.unstage() == "FAILED_PRECONDITION"
+    ok(v.unpublish(), v.unpublish(), v.unstage(), v.unstage())
+    assert os.listdir(work + "/there") == ["stage"] and not mounted(work + "/there/stage")
+
+
+def nothing_is_mounted_through_a_link():
+    v, c = Volume(), cap()
+    os.mkdir(work + "/elsewhere")
+    os.symlink(work + "/elsewhere", v.stage_path)
+    assert v.stage(c) == "INTERNAL"
+    os.unlink(v.stage_path)
+    ok(v.stage(c))
+    os.symlink(work + "/elsewhere", v.target())
+    assert v.publish(c) == "INTERNAL" and not mounted(work + "/elsewhere")
+    ok(v.unpublish(), v.publish(c), v.unpublish(), v.unstage())
+    for path in ("/", "//", work + "/..", work + "/."):
+        assert rig.code("Node", "NodeUnpublishVolume", pb.NodeUnpublishVolumeRequest(volume_id=v.id, target_path=path)) == "INVALID_ARGUMENT", path
+
+
+def long_and_strange_paths():
+    v, c = Volume(), cap()
+    deep = work + "/" + "/".join(["x" * 200] * 5) + "/ein Pod \u00fc\u4e2d\\040\t"
+    os.makedirs(os.path.dirname(deep))
+    v.stage_path, v.target = work + "/st\u00e4ge \\134", lambda t="a": deep + t
+    ok(v.stage(c), v.stage(c), v.publish(c), v.publish(c))
+    assert v.unstage() == "FAILED_PRECONDITION"
+    ok(v.unpublish(), v.unpublish(), v.unstage(), v.unstage())
+    assert not os.path.exists(v.target())
+    v.target = lambda t="a": work + "/" + "y" * 4100
+    ok(v.stage(c))
+    assert v.publish(c) == "INVALID_ARGUMENT"  # longer than CSI allows
+    v.target = lambda t="a": work + "/" + "y" * 256
+    assert v.publish(c) == "INTERNAL"  # longer than a name may be
+    ok(v.unpublish(), v.unstage())
+
+
 def registration():
     channel = grpc.insecure_channel("unix://" + work + "/reg")
     info = channel.unary_unary("/pluginregistration.Registration/GetInfo", reg.InfoRequest.SerializeToString, reg.PluginInfo.FromString)(
@@ -323,8 +415,9 @@ def ends_well():
 
 
 TESTS = [ext4, xfs, btrfs, damaged_is_never_formatted, foreign_content_is_never_formatted, another_fs_is_refused, clone_of_ext4,
-         clone_of_xfs, group_owns_the_files, read_only, published_read_only_by_the_controller, places_by_access_mode, raw_block, order_is_checked,
-         many_writers_of_a_file_system_are_refused, bad_mount_option_is_told, registration, changed_blocks_are_streamed, ends_well]
+         clone_of_xfs, group_owns_the_files, read_only, half_of_a_publication, half_of_a_staging, published_read_only_by_the_controller, places_by_access_mode, raw_block, order_is_checked,
+         many_writers_of_a_file_system_are_refused, bad_mount_option_is_told, mount_option_ro, parents_that_are_links, nothing_is_mounted_through_a_link, long_and_strange_paths,
+         registration, changed_blocks_are_streamed, ends_well]
 
 
 def clean_up():

@@ -60,6 +60,18 @@ static void the_environment_fills_what_is_not_given(void **state)
 	assert_int_equal(unsetenv("NODE_ID"), 0);
 }
 
+static void a_probe_wants_the_endpoint_alone(void **state)
+{
+	struct csi_opts opts;
+
+	assert_int_equal(PARSE(&opts, "", "--mode=node", "--probe", "--endpoint=/run/c"), 0);
+	assert_true(opts.probe);
+	assert_string_equal(opts.socket_path, "/run/c");
+	assert_int_equal(PARSE(&opts, "no endpoint", "--probe"), -EINVAL);
+	assert_int_equal(PARSE(&opts, "", "--mode=controller", "--endpoint=/run/c"), 0);
+	assert_false(opts.probe);
+}
+
 static void bad_ones_are_named(void **state)
 {
 	struct csi_opts opts;
@@ -81,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forms_of_an_endpoint),
 		cmocka_unit_test(the_environment_fills_what_is_not_given),
+		cmocka_unit_test(a_probe_wants_the_endpoint_alone),
 		cmocka_unit_test(bad_ones_are_named),
 	};
 
