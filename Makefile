@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo demo-engine test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest test-csi-sanity-lvm csi-sanity-on valgrind-grpc image-check test-k8s test-kube-faults check lint asan tsan sim fuzz guest bench install deb deb-check clean deps crash kill upgrade
+.PHONY: help build demo demo-engine test test-csi-sanity test-csi-sanity-asan test-csi-sanity-guest test-csi-sanity-lvm csi-sanity-on valgrind-grpc image-check test-k8s test-k8s-uml test-kube-faults test-upgrade-versions check lint asan tsan sim fuzz guest uml-kernel bench install deb deb-check clean deps crash kill upgrade
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,7 +34,7 @@ check: build
 ## make test-csi-sanity   csi-sanity, mount and block, over files and loop devices
 test-csi-sanity: build csi-sanity-on
 
-## make test-csi-sanity-asan   the same under ASan and UBSan;  make test-csi-sanity-guest: with the kernel's nvme-tcp, controller, agent and engine, in a guest (minutes);  make test-csi-sanity-lvm: over an LVM pool, thin and thick, in User Mode Linux (minutes)
+## make test-csi-sanity-asan   the same under ASan and UBSan;  make test-csi-sanity-guest: with the kernel's nvme-tcp, controller, agent and engine, in a guest;  make test-csi-sanity-lvm: over an LVM pool, thin and thick, likewise
 test-csi-sanity-asan:
 	@tools/deps build
 	@tools/build --sanitize asan build-asan
@@ -43,9 +43,9 @@ csi-sanity-on:
 	@for k in mount block; do tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-mem $$k || exit; done
 	@for k in mount block; do tests/csi/sanity.sh $(CURDIR)/$(BUILD)/tests/csi/csi-files $$k $(CURDIR)/$(BUILD)/src/controller/litepool-controller || exit; done
 test-csi-sanity-guest: build
-	@tests/guest/run --build $(BUILD) --suite trixie --limit 3600 --verbose csi-sanity
+	@tests/csi/sanity-guest.sh $(BUILD) csi-sanity
 test-csi-sanity-lvm: build
-	@tests/guest/run --build $(BUILD) --suite uml --limit 3600 --verbose csi-sanity-lvm
+	@tests/csi/sanity-guest.sh $(BUILD) csi-sanity-lvm
 
 ## make valgrind-grpc   the gRPC server under valgrind, called by gRPC's own client
 valgrind-grpc: build
@@ -59,9 +59,13 @@ test-kube-faults: build
 image-check:
 	@tools/image-check
 
-## make test-k8s   LitePool on a whole Kubernetes of this machine: real kubelets, containerd, sidecars (as root; builds Kubernetes the first time);  CHAOS=all
+## make test-k8s   LitePool on a whole Kubernetes of this machine: real kubelets, containerd, sidecars (as root; builds Kubernetes the first time);  ONLY=cycle|database|chaos|faults, CHAOS=all
 test-k8s: build
 	@CHAOS=$(or $(CHAOS),once) tools/test-k8s $(BUILD)
+
+## make test-k8s-uml   a volume's life on nodes in User Mode Linux, with a real kernel's nvme-tcp, kubelet, containerd and driver in them (as root; 10 minutes of a processor more, once)
+test-k8s-uml: build uml-kernel
+	@SCRIPT=uml.sh tools/test-k8s $(BUILD)
 
 ## make lint    include law, style, clang-format, clang-tidy, cppcheck
 lint:
@@ -92,6 +96,11 @@ guest: build
 	@tools/deps test
 	@tests/guest/run --build $(BUILD) --kills $(or $(KILLS),20) --upgrades $(or $(UPGRADES),5)
 
+## make uml-kernel   a User Mode Linux kernel for guests without emulation (tests/guest/run --suite uml): 10 minutes of a processor, once
+uml-kernel:
+	@tools/deps uml
+	@tests/guest/lab/mkuml.sh
+
 ## make kill KILLS=1000     kill -9 of an engine with a pool under verified I/O
 kill: build
 	@LITEPOOL_KILLS=$(or $(KILLS),200) LITEPOOL_BUILD=$(abspath $(BUILD)) LITEPOOL_SOURCE=$(CURDIR) bash tests/func/store-kill-loop.sh
@@ -104,6 +113,10 @@ upgrade: build
 	@LITEPOOL_UPGRADES=$$(($(or $(UPGRADES),100) / 5)) LITEPOOL_CONNS=1000 bash tests/func/upgrade.sh
 	@LITEPOOL_STEPS=all bash tests/func/upgrade-kill.sh
 	@LITEPOOL_STEPS=all bash tests/func/upgrade-agent.sh
+
+## make test-upgrade-versions   hot upgrades from versions that are older, and back, under verified I/O; builds them (minutes);  VERSIONS="COMMIT ..."
+test-upgrade-versions: build
+	@LITEPOOL_VERSIONS="$(VERSIONS)" LITEPOOL_BUILD=$(abspath $(BUILD)) LITEPOOL_SOURCE=$(CURDIR) bash tests/func/upgrade-versions.sh
 
 ## make bench   every benchmark; tools/bench NAME for one
 bench: build

@@ -53,9 +53,9 @@ def add_disk(engine, name, mib, where):
         drop_export(engine, RAW_NQN)
 
 
-def add_pool(engine, mib, where):
+def add_pool(engine, mib, where, sums=False):
     add_disk(engine, "pooled", mib, where)
-    engine.rpc("bdev_lvol_create_lvstore", {"bdev_name": "pooled", "lvs_name": POOL})
+    engine.rpc("bdev_lvol_create_lvstore", {"bdev_name": "pooled", "lvs_name": POOL, "checksums": sums})
 
 
 def add_volume(engine, name, mib, nqn=VOLUME_NQN):
@@ -78,14 +78,14 @@ def medians(results, key):
 
 # --- the steady state ---
 
-def steady(where, qd, mib=256, seconds=0.6):
+def steady(where, qd, sums, mib=256, seconds=0.6):
     """A thin volume that has all of its blocks, a raw disk of the same kind, and another like that, in one engine: how far the two raw ones are apart is what the place of a
     file on the machine's disk is worth."""
     engine = Engine()
     raw = {"raw": RAW_NQN, "other": OTHER_NQN}
     for name in raw:
         add_disk(engine, name, mib, where)
-    add_pool(engine, mib + 64, where)
+    add_pool(engine, mib + 64, where, sums)
     for name, nqn in raw.items():
         engine.export(name, nqn)  # not before: RAM disks are filled by that name
     add_volume(engine, "v", mib)
@@ -104,9 +104,9 @@ def steady(where, qd, mib=256, seconds=0.6):
     return results
 
 
-def bench_steady(name, qd, key, worse):
+def bench_steady(name, qd, key, worse, sums=False):
     """worse: min for rates, max for latencies."""
-    on_file, on_ram = steady(folder(), qd), steady(None, qd)
+    on_file, on_ram = steady(folder(), qd, sums), steady(None, qd, sums)
     ratios = {f"{prefix}{op}_ratio": ratio_of(results, f"volume-{op}", f"raw-{op}", key)
               for prefix, results in (("", on_file), ("ram_", on_ram)) for op in ("read", "write")}
     controls = {f"other_{op}_ratio": ratio_of(on_file, f"other-{op}", f"raw-{op}", key) for op in ("read", "write")}
@@ -126,19 +126,34 @@ def random_writes(engine, ios, nqn=VOLUME_NQN):
 
 
 def after_snapshot(where, mib, rounds):
-    """Writes to as many random blocks as half of the volume has, with all of it in the head, and right after a snapshot."""
+    """Writes to as many random blocks as half of the volume has, with all of it in the head, and right after a snapshot. The same on raw disks of that kind, one that is written again
+    and again, and one that was written long ago: what a write to another place costs this machine's disk, without a store."""
     engine = Engine()
+    raws = [f"raw{i}" for i in range(rounds + 1)] if where else []
     add_pool(engine, mib * (rounds + 1) + 64, where)
     add_volume(engine, "v", mib)
+    for name in raws:
+        add_disk(engine, name, mib, where)
+        engine.export(name, f"{RAW_NQN}-{name}")
     engine.fill(mib, VOLUME_NQN)
-    numbers = iter(range(rounds))
+    numbers, places = iter(range(rounds)), iter(raws[1:])
 
     def after():
         engine.rpc("bdev_lvol_snapshot", {"lvol_name": f"{POOL}/v", "snapshot_name": f"s{next(numbers)}"})
         r = random_writes(engine, mib * 128)
         engine.fill(mib, VOLUME_NQN)  # all in the head again
         return r
-    results = interleave({"before": lambda: random_writes(engine, mib * 128), "after": after}, rounds)
+
+    def elsewhere():
+        nqn = f"{RAW_NQN}-{next(places)}"
+        r = random_writes(engine, mib * 128, nqn)
+        engine.fill(mib, nqn)
+        return r
+    sides = {"before": lambda: random_writes(engine, mib * 128), "after": after}
+    if raws:
+        engine.fill(mib, f"{RAW_NQN}-{raws[0]}")
+        sides |= {"raw-same": lambda: random_writes(engine, mib * 128, f"{RAW_NQN}-{raws[0]}"), "raw-elsewhere": elsewhere}
+    results = interleave(sides, rounds, rotate=True)
     engine.stop()
     return results
 
@@ -164,8 +179,9 @@ def first_touch(where, mib, rounds):
 
 
 def bench_touch(name, measure, ours, theirs):
-    on_file, on_ram = measure(folder(), 512, 3), measure(None, 512, 4)
-    result(name, ratio_of(on_file, ours, theirs, "iops"), ram_ratio=f"{ratio_of(on_ram, ours, theirs, 'iops'):.4g}",
+    on_file, on_ram = measure(folder(), 512, 4), measure(None, 512, 6)
+    raw = {"raw_ratio": f"{ratio_of(on_file, 'raw-elsewhere', 'raw-same', 'iops'):.4g}"} if "raw-same" in on_file else {}
+    result(name, ratio_of(on_file, ours, theirs, "iops"), ram_ratio=f"{ratio_of(on_ram, ours, theirs, 'iops'):.4g}", **raw,
            **{f"{side}_iops": v for side, v in medians(on_file, "iops").items()},
            **{f"{side}_p99_us": v for side, v in medians(on_file, "p99_us").items()},
            **{f"ram_{side}_iops": v for side, v in medians(on_ram, "iops").items()})
@@ -304,6 +320,8 @@ BENCHES = {
                   "4 KiB at depth 32, thin volume in steady state: IOPS to the raw disk's, the lower of reads and writes"),
     "pool-qd1": (lambda n: bench_steady(n, 1, "p50_us", max),
                  "the same at depth 1: median latency to the raw disk's, the higher of reads and writes"),
+    "pool-qd32-sums": (lambda n: bench_steady(n, 32, "iops", min, sums=True), "pool-qd32 in a pool with checksums of data"),
+    "pool-qd1-sums": (lambda n: bench_steady(n, 1, "p50_us", max, sums=True), "pool-qd1 in a pool with checksums of data"),
     "after-snapshot": (lambda n: bench_touch(n, after_snapshot, "after", "before"),
                        "4 KiB random writes at depth 32 right after a snapshot: IOPS to before it"),
     "first-touch": (lambda n: bench_touch(n, first_touch, "first", "again"),

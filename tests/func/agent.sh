@@ -101,6 +101,10 @@ check "nobody is attached" attached b '[]'
 
 metrics() { curl -s --max-time 20 --unix-socket "$work/metrics.sock" http://x/metrics > "$work/metrics.txt"; }
 check "metrics" metrics
+probed() { "$agent_bin" --metrics-socket "$work/metrics.sock" --probe "$1"; }
+check "it is well" same "$(probed /healthz)" ok
+check "and has all lists" same "$(probed /readyz)" ok
+refused "a page that is none" . probed /x
 check "of volumes" grep -q 'litepool_volume_ops_total{node="node-1",pool="p1",volume="a",.*op="write"} [1-9]' "$work/metrics.txt"
 check "with latencies" grep -q 'litepool_volume_latency_seconds_bucket{.*volume="a".*le="+Inf"} [1-9]' "$work/metrics.txt"
 check "a claim's volume" patch volume a '{"metadata":{"annotations":{"csi.litepool.io/claim":"shop/data-0"}}}'

@@ -45,6 +45,8 @@ start_leader one --placement "$work/placement.yaml"
 check "it leads" wait_for counts "$work/one.sock" "litepool_controller_leader 1"
 check "is ready" wait_for ready
 check "and alive" test "$(page "$work/one.sock" /healthz)" = 200
+check "and says so" same "$("$controller_bin" --metrics "unix:$work/one.sock" --probe /healthz)" ok
+refused "a probe of a page that is none" "there are" "$controller_bin" --metrics "unix:$work/one.sock" --probe /x
 check "another page is none" test "$(page "$work/one.sock" /x)" = 404
 check "a volume without a pool" code 201 POST $volumes "$(volume v1)"
 check "waits and says why" wait_for volume_says v1 "there are no pools yet"

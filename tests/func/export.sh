@@ -15,7 +15,8 @@ refused "a file that is not there: how to make it" "truncate -s" lp export "$wor
 refused "an address that is not ours fails" . lp export "$work/disk" --size 16M --any-host --nqn $nqn --listen 192.0.2.77:0
 check "and leaves no subsystem" same "$(rpc nvmf_get_subsystems | json 'sum(s["subtype"] == "NVMe" for s in j)')" 0
 check "and no block device" same "$(rpc bdev_get_bdevs)" "[]"
-check "export" lp export "$work/disk" --any-host --nqn $nqn --listen 127.0.0.1:0
+check "nor is the file" test ! -e "$work/disk"
+check "export" lp export "$work/disk" --size 16M --any-host --nqn $nqn --listen 127.0.0.1:0
 port=$(port_of $nqn)
 check "verified I/O" perf --mix 50 --qd 8 --seconds 60 --ios 2000 --verify
 check "with no mismatch" same "$(field mismatches) $(field errors)" "0 0"

@@ -39,6 +39,8 @@ bad load_config '{"subsystems":[{"subsystem":"bdev","config":[{"method":"nonsens
 bad load_config '{"subsystems":3}' subsystems
 bad nvmf_create_transport '{"trtype":"RDMA"}' TCP
 bad nvmf_create_transport '{"trtype":"TCP","in_capsule_data_size":100}' in_capsule
+bad nvmf_create_transport '{"trtype":"TCP","max_queue_depth":15}' "16 to 4096|16"
+bad nvmf_create_transport '{"trtype":"TCP","max_queue_depth":4097}' "16 to 4096|4096"
 bad nvmf_create_subsystem '{}' nqn
 bad nvmf_create_subsystem '{"nqn":"wrong"}' .
 bad nvmf_create_subsystem "{\"nqn\":\"$nqn\",\"serial_number\":\"123456789012345678901\"}" serial

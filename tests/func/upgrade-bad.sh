@@ -47,6 +47,7 @@ check "a restore that hangs" rpc litepool_upgrade_start '{"fail_at":"new:restore
 check "... runs into the deadline" wait_for status_is "^aborted (freeze|freeze-pools|save|state|ready) the stop took longer than the deadline of 1000 ms" # a slow machine does not come as far as ready
 refused "a deadline of nothing" "the stop took longer than the deadline of 0 ms" upgrade --deadline 0
 check "the old engine serves still" same_engine
+check "... and its threads are in no hurry any more" unhurried
 check "a dry run changes nothing" upgrade --dry-run
 check "the old engine serves still" same_engine
 check "a good one after all" upgrade --deadline 30000

@@ -5,6 +5,7 @@
 #   stop_supervised                SIGTERM to the supervisor; its exit status
 #   serving_pid                    of the engine that answers
 #   upgrade [OPTION...]            litepool engine upgrade
+#   unhurried                      the engine's threads have the supervisor's priority
 #   pids_left                      nothing that was started here still runs
 . "$(dirname "$0")/lib.sh"
 supervisor_bin=$build/src/supervisor/litepool-supervisor
@@ -56,4 +57,6 @@ serving_pid() {
     status=$("$cli_bin" -s "$socket" --timeout 10 engine rpc litepool_engine_status 2> /dev/null) && json 'j["pid"]' <<< "$status"
 }
 upgrade() { lp upgrade "$@"; }
+# unhurried: no thread of the engine that serves still has the priority of a stop
+unhurried() { [ "$(ps -L -o cls=,ni= -p "$(serving_pid)" | awk '{print $1 ":" $2}' | sort -u)" = "$(ps -o cls=,ni= -p "$supervisor_pid" | awk '{print $1 ":" $2}')" ]; }
 one_engine() { [ "$(engines | wc -l)" = 1 ] && [ "$(engines)" = "$(serving_pid)" ]; }

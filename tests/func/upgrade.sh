@@ -77,6 +77,7 @@ check "the counters go on, and the histograms of latency" same "$(counted)" "$be
 pool_sums() { rpc litepool_pool_stats | json 'j[0]["sums"]["wrong_blocks"], j[0]["sums"]["summed_again"]'; }
 check "no block was wrong, and none had lost its sum on the way" same "$(pool_sums)" "0 0"
 check "one engine serves" wait_for one_engine
+check "... and its threads are in no hurry any more" unhurried
 grep -oE "stop_ms=[0-9.]+" "$work/engine.log" | sed 's/^/# /' | sort -t= -k2 -n | tail -3
 check "stop" stop_supervised
 check "the pool is clean" "$cli_bin" pool check "$work/pool.img"

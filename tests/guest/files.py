@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a guest is given: programs with their libraries, the package, disks. Options of lab/guest-run.sh."""
+import array
+import fcntl
 import glob
 import json
 import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 
+VETH_HOST, VETH_GUEST = "veth-host", "veth-guest"
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:" + os.path.expanduser("~/.cache/kubelab/bin")
 
@@ -54,6 +58,23 @@ def command_files(build, folder, programs):
         options += ["-i", binary]
         libraries_copy(binary, libs)
     return options
+
+
+def offloads_off(device):
+    """ethtool -K DEVICE rx off tx off sg off tso off gso off gro off, without ethtool."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for command in (0x15, 0x17, 0x19, 0x1f, 0x24, 0x2c):  # ETHTOOL_SRXCSUM, STXCSUM, SSG, STSO, SGSO, SGRO
+            value = array.array("I", [command, 0])
+            fcntl.ioctl(s, 0x8946, struct.pack("16sP16x", device.encode(), value.buffer_info()[0]))  # SIOCETHTOOL
+
+
+def veth_make(ip):
+    """The network of a User Mode Linux guest, as QEMU's: 10.0.2.2 is this side. What the guest is given is whole packets with checksums: no offloads."""
+    ip("link", "add", VETH_HOST, "type", "veth", "peer", "name", VETH_GUEST)
+    for device in (VETH_HOST, VETH_GUEST):
+        offloads_off(device)
+        ip("link", "set", device, "up")
+    ip("addr", "add", "10.0.2.2/24", "dev", VETH_HOST)
 
 
 def monitor(folder):

@@ -49,6 +49,10 @@ put "$d2" D
 check "a clone of that is a copy" lp volume create ct1 100M --from-snapshot st1 --thick --engine lvm --wait
 check "linear, too" same "$(seg ct1)" linear
 check "with what was there then" holds "$(lv_of ct1)" C
+check "a clone of the volume itself, which goes on" lp volume create ct2 104M --from-volume t1 --thick --engine lvm --wait
+check "has what is there now" holds "$(lv_of ct2)" D
+check "is as large as asked, and the rest is empty" eval 'same "$(blockdev --getsize64 "$(lv_of ct2)")" $((104 << 20)) && tail -c $((4 << 20)) "$(lv_of ct2)" | tr -d "\0" | head -c 1 | wc -c | grep -qx 0'
+check "what it was copied from is gone" same "$(lvs --noheadings -o lv_name | grep -c from-)" 0
 lp volume expand t1 120M > /dev/null
 check "with a snapshot it cannot grow, and says so" soon told volume t1 "delete its StorageSnapshots first"
 check "the snapshot goes" eval 'lp snapshot delete st1 --accept-volume-loss st1; soon gone snapshot st1'
@@ -61,9 +65,9 @@ check "empty" blank "$(lv_of t2)"
 check "grows in it" eval 'lp volume expand t2 150M --wait'
 check "empty to its end" blank "$(lv_of t2)"
 
-for v in c1 c2 t2 ct1; do lp volume delete $v --accept-volume-loss $v > /dev/null 2>&1; done
+for v in c1 c2 t2 ct1 ct2; do lp volume delete $v --accept-volume-loss $v > /dev/null 2>&1; done
 lp snapshot delete s1 --accept-volume-loss s1 > /dev/null 2>&1
-for v in c1 c2 t2 ct1; do check "$v is gone" soon gone volume $v; done
+for v in c1 c2 t2 ct1 ct2; do check "$v is gone" soon gone volume $v; done
 check "the last snapshot, too" soon gone snapshot s1
 check "the thin pool goes with its last volume" soon eval 'same "$(lvs --noheadings -a | wc -l)" 0'
 trouble

@@ -8,7 +8,7 @@
 #   node_kill NODE, node_start NODE      the node's power;   processes NODE PATTERN   the pids of its pods' processes whose command line has it
 set -uo pipefail
 build=${LITEPOOL_BUILD:?} source=${LITEPOOL_SOURCE:?}
-LIMIT=${LITEPOOL_TEST_LIMIT:-180}
+LIMIT=${LITEPOOL_TEST_LIMIT:-300}
 NODES=${NODES:-2}
 mkdir -p "$S"
 . "$source/tests/kube/lab/lib.sh"
@@ -28,12 +28,14 @@ eventually() {
 check() {
     local started=$SECONDS
     n=$((n + 1))
+    echo "$n - $1" > "$S/now"
     if "${@:2}" > "$S/out" 2>&1; then
         echo "ok $n - $1 ($((SECONDS - started)) s)"
     else
         echo "not ok $n - $1"
         sed 's/^/# /' "$S/out" | tail -n 60
         failed=$((failed + 1))
+        [ $failed != 1 ] || "$here/diagnose.sh" "$S"
         [ -z "${STOP:-}" ] || exit 1
     fi
 }
@@ -69,16 +71,16 @@ snapshots() {
     start snapshot-controller snapshot-controller --kubeconfig="$KUBECONFIG" --leader-election=false --http-endpoint="$(cat "$S/net").1:9790" \
         --retry-interval-start=500ms
 }
-# deploy/litepool.yaml, but for what overlay/ says.
+# deploy/litepool.yaml, but for what overlay/ (or $OVERLAY) says.
 deploy() {
     kubectl apply --server-side -f "$source/deploy/base/namespaces.yaml" && { kubectl -n litepool-system get secret litepool-snapshot-metadata > /dev/null 2>&1 || metadata_certificate; } || return
-    kubectl kustomize --load-restrictor LoadRestrictionsNone "$here/overlay" | kubectl apply --server-side --validate=strict -f - &&
+    kubectl kustomize --load-restrictor LoadRestrictionsNone "$here/${OVERLAY:-overlay}" | kubectl apply --server-side --validate=strict -f - &&
         kubectl label node --all --overwrite litepool.io/engine=true
 }
-# What stands for the node's kernel; its folder is this cluster's alone, so that its loop devices can be told from others'.
+# What stands for the node's kernel; its folder is this cluster's alone, so that its loop devices can be told from others', and none that pods mount: a copy of its mounts there would keep them.
 hostd() {
     mkdir -p "$S/$1/run/litepool"
-    start_in "$1" "$1-hostd" "$here/nvme-hostd.py" "$build/tests/kube/cluster/nvme-file" /run/litepool/hostd.sock "/run/litepool/$(cat "$S/id")-$1"
+    start_in "$1" "$1-hostd" "$here/nvme-hostd.py" "$build/tests/kube/cluster/nvme-file" /run/litepool/hostd.sock "/run/hostd/$(cat "$S/id")-$1"
 }
 running() { ! kubectl -n litepool-system get pods --no-headers | awk '{ split($2, r, "/"); if (r[1] != r[2] || $3 != "Running") print }' | grep .; }
 pool() { # pool NODE
@@ -130,14 +132,17 @@ kill_hosted() {
     kill -9 "$pid"
     while pid_of "$1" > /dev/null; do sleep 0.05; done
 }
+pattern_of() { # of the command line of what is a pod's
+    case $1 in
+    csi-node) echo '^csi-bridge --mode=node' ;;
+    csi-controller) echo '^litepool-csi --mode=controller' ;;
+    *) echo "^litepool-$1( |\$)" ;;
+    esac
+}
 kill_9() {
     local node pid pattern
-    case $1 in
-    apiserver) kill_hosted apiserver; return ;;
-    csi-node) pattern='^csi-bridge --mode=node' ;;
-    csi-controller) pattern='^litepool-csi --mode=controller' ;;
-    *) pattern="^litepool-$1( |\$)" ;;
-    esac
+    [ "$1" != apiserver ] || { kill_hosted apiserver; return; }
+    pattern=$(pattern_of "$1")
     for node in $(seq -f 'node%g' "$NODES"); do
         if [ "$1" = kubelet ]; then
             kill_hosted "$node-kubelet"

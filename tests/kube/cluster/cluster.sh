@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # cluster.sh: a volume's whole life on a real Kubernetes, with LitePool as it is deployed (make test-k8s). KEEP=1 leaves the cluster up, and uses one that is up; S: its folder.
-# ONLY=cycle|database|chaos: that part alone. MANY=500: so many volumes at once, too; BENCH=1: pvc-bound.
+# ONLY=cycle|database|chaos|faults: that part alone. MANY=500: so many volumes at once, too; BENCH=1: pvc-bound. STOP=1: ends at the first failure. ENCLOSED=1: whoever started it ends the cluster (tools/test-k8s).
 # Skipped without the programs (tests/kube/lab/build.sh) or root.
 if [ -z "${S:-}" ]; then
     S=$(mktemp -d /tmp/lp-k8s.XXXXXX)
@@ -13,12 +13,13 @@ fi
 . "$source/tests/kube/cluster/scenario.sh"
 . "$source/tests/kube/cluster/metadata.sh"
 . "$source/tests/kube/cluster/database.sh"
+. "$source/tests/kube/cluster/faults.sh"
 supervisor=
 finish() {
+    echo "test-k8s: $((n - failed)) passed, $failed failed"
     [ -z "$supervisor" ] || { kill "$supervisor"; wait "$supervisor"; } 2> /dev/null
-    [ $failed = 0 ] || kubectl -n litepool-system logs --tail 30 --all-containers --prefix -l 'app.kubernetes.io/name in (litepool-agent,litepool-controller,litepool-csi-node)' > "$S/log/pods.log" 2>&1
-    [ -n "${KEEP:-}" ] || cluster_down $([ $failed != 0 ] || echo -r)
-    [ $failed = 0 ] || echo "# logs: $S/log"
+    [ -n "${KEEP:-}${ENCLOSED:-}" ] || cluster_down $([ $failed != 0 ] || echo -r)
+    [ $failed = 0 ] || [ -n "${ENCLOSED:-}" ] || echo "# logs: $S/log"
 }
 trap finish EXIT
 
@@ -40,6 +41,11 @@ node_lost() {
     eventually eval '! kubectl get pod m' && eventually eval '! attached | grep -q "^node2 .*$(kubectl get pvc m -o "jsonpath={.spec.volumeName}")"'
 }
 node_back() { node_start node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service- && eventually running; }
+# What stands on a snapshot is gone before the snapshot is deleted: else the sidecar asks again later and later.
+everything_deleted() {
+    kubectl delete pods --all --timeout="${LIMIT}s" && kubectl delete pvc --all --timeout="${LIMIT}s" && eventually eval '! kubectl get pv -o name | grep .' &&
+        kubectl delete volumegroupsnapshots --all --timeout="${LIMIT}s" && kubectl delete volumesnapshots --all --timeout="${LIMIT}s"
+}
 cycle() {
     check "a claim without room says so in an event" too_large
     check "and growth without room, of which nothing is left" grow_refused
@@ -94,14 +100,14 @@ cycle() {
     check "a claim that is allowed in one rack: its pod and its data go there" eval 'pvc t && start_pod t t "" && in_rack t'
     check "and stay" eval 'end_pod t && start_pod t t "" && in_rack t'
     CLASS=litepool
-    check "everything is deleted" eval '(for kind in pods pvc volumegroupsnapshots volumesnapshots; do kubectl delete $kind --all --timeout=${LIMIT}s || exit; done)'
+    check "everything is deleted" everything_deleted
     check "nothing is left" nothing_left
     check "nothing was forbidden to anybody" eval '! for p in $(kubectl -n litepool-system get pods -o name); do kubectl -n litepool-system logs "$p" --all-containers; done | grep -i forbidden'
 }
 [ "${ONLY:-cycle}" != cycle ] || cycle
 [ "${ONLY:-database}" != database ] || database
 
-# Before each step one part is killed with -9, on all nodes: CHAOS= none, once (each step another victim), all (each step with every victim).
+# Before each step one part is killed with -9, on all nodes: CHAOS= none, once (each step another victim), all (each step with every victim), or one's name.
 supervise &
 supervisor=$!
 touch "$S/run/supervised"
@@ -115,13 +121,30 @@ life() { # life NAME FIRST-VICTIM [SAME]
         [ -n "${3:-}" ] || i=$(((i + 1) % ${#victims[@]}))
     done
 }
+# A program that stands still is found by its probe, and the kubelet starts it again: within three minutes, so all kinds at once.
+restarts() { kubectl -n litepool-system get pods -l "app.kubernetes.io/name=litepool-$1" -o 'jsonpath={range .items[*].status.containerStatuses[*]}{.image} {.restartCount}{"\n"}{end}' | awk '/litepool:/ { n += $2 } END { print n + 0 }'; }
+stand_still() { # stand_still KIND...: each on all nodes
+    local kind node pid kinds=("$@") due=()
+    for kind in "${kinds[@]}"; do
+        due+=($(($(restarts "$kind") + NODES)))
+        for node in $(seq -f 'node%g' "$NODES"); do
+            for pid in $(processes "$node" "$(pattern_of "$kind")"); do in_node "$node" kill -STOP "$pid"; done
+        done
+    done
+    for i in "${!kinds[@]}"; do eventually eval '[ "$(restarts "${kinds[i]}")" -ge "${due[i]}" ]' || return; done
+    eventually running
+}
 CLASS=xfs
 [ "${ONLY:-chaos}" = chaos ] || CHAOS=none
+case ${CHAOS:-once} in once | all) check "what stands still is started again: its probe fails" stand_still csi-node csi-controller agent controller ;; esac
 case ${CHAOS:-once} in
 once) life k 0 ;;
 all) for i in "${!victims[@]}"; do life "k$i" "$i" same; done ;;
+none) ;;
+*) for i in "${!victims[@]}"; do [ "${victims[i]}" != "$CHAOS" ] || life "k$i" "$i" same; done ;;
 esac
 check "nothing is left of that" nothing_left
+[ "${ONLY:-faults}" != faults ] || faulty
 if [ -n "${MANY:-}" ]; then
     check "$MANY volumes at once are bound, attached, detached, deleted" many "$MANY"
     check "nothing is left of them" nothing_left
@@ -131,5 +154,4 @@ if [ -n "${BENCH:-}" ]; then
     check "nothing is left of the claims" nothing_left
 fi
 echo "1..$n"
-echo "test-k8s: $((n - failed)) passed, $failed failed"
 [ $failed = 0 ]

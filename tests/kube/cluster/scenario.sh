@@ -134,7 +134,7 @@ upgrade_engine() {
         litepool -s /run/litepool/engine.sock engine upgrade --binary /var/lib/litepool/litepool-engine.next --deadline 5000'
 }
 # How often a host of the node's lost a connection. nvme-file says each.
-cut_off() { cat "$S/$1/run/litepool/$(cat "$S/id")-$1"/*.log | grep -c nvme-file: || true; }
+cut_off() { cat "$S/$1/run/hostd/$(cat "$S/id")-$1"/*.log | grep -c nvme-file: || true; }
 # upgraded NODE POD: an upgrade under the pod's writes; the engine is another process, its pod the same, and nobody was cut off.
 upgraded() {
     local pod pid cuts
@@ -189,7 +189,7 @@ nothing_left() {
     for node in $(kubectl get nodes -o 'jsonpath={.items[*].metadata.name}'); do
         eventually engine_empty "$node" || return 1
         ! in_node "$node" cat /proc/self/mountinfo | grep -E 'csi.litepool.io|/dev/loop|pvc-' || return 1
-        ! in_node "$node" ls "/run/litepool/$(cat "$S/id")-$node" | grep -v '\.log$' || { echo "attached on $node"; return 1; }
+        ! in_node "$node" ls "/run/hostd/$(cat "$S/id")-$node" | grep -v '\.log$' || { echo "attached on $node"; return 1; }
     done
     [ -z "$(loops)" ] || { losetup -l; return 1; }
 }

@@ -5,6 +5,18 @@
 . "${LITEPOOL_SOURCE:?}/tests/kube/apiserver-lib.sh"
 can() { kubectl auth can-i --quiet "${@:2}" --as "system:serviceaccount:litepool-system:$1"; }
 cannot() { ! can "$@"; }
+page() { # page KIND...: what docs/kubernetes.md has people apply of these kinds, each at least once
+    python3 - "$source/docs/kubernetes.md" "$@" > "$work/page.yaml" << 'END' && kubectl apply --validate=strict --dry-run=server -f "$work/page.yaml"
+import re
+import sys
+
+blocks = re.findall(r"<< END\n(.*?)\n +END\n", open(sys.argv[1], encoding="utf-8").read(), re.S)
+objects = [re.sub(r"^    ", "", text, flags=re.M) for block in blocks for text in re.split(r"\n +---\n", block)]
+chosen = [o for o in objects if re.search(r"^kind: (%s)$" % "|".join(sys.argv[2:]), o, re.M)]
+missing = [kind for kind in sys.argv[2:] if not any("kind: %s\n" % kind in o for o in chosen)]
+sys.exit("not on the page: %s" % missing) if missing else print("\n---\n".join(chosen))
+END
+}
 
 check "deploy/litepool.yaml is what deploy/ says" env KUBECTL="$bin/kubectl" "$source/tools/gen-deploy" --check
 check "it is taken with strict validation" kubectl apply --server-side --validate=strict -f "$source/deploy/litepool.yaml"
@@ -18,6 +30,7 @@ if [ -n "$crd" ]; then # beside the sidecars that the Kubernetes tools were buil
     check "the CRD of snapshot classes" kubectl apply --server-side -f "$crd"
     check "the snapshot class" wait_for kubectl apply --validate=strict -f "$source/deploy/examples/snapshotclass.yaml"
 fi
+check "the pool and the claim of docs/kubernetes.md" page StoragePool PersistentVolumeClaim
 check "the classes of attributes" kubectl apply --validate=strict -f "$source/deploy/examples/attributesclasses.yaml"
 check "MySQL" kubectl apply --validate=strict --dry-run=server -f "$source/deploy/examples/mysql.yaml"
 for sa in litepool-agent litepool-csi-node; do
@@ -39,8 +52,15 @@ for sa in litepool-controller litepool-csi-controller; do
 done
 start controller "$build/src/controller/litepool-controller" --kubeconfig "$work/litepool-controller.conf"
 start csi "$build/src/csi/litepool-csi" --mode=controller --kubeconfig "$work/litepool-csi-controller.conf" --endpoint "unix://$work/csi"
+csi=$!
 check "the controller leads" wait_for kubectl -n litepool-system get lease litepool-controller
 check "the driver serves" wait_for test -S "$work/csi"
+probe() { "$build/src/csi/litepool-csi" --probe --endpoint "unix://$work/csi"; }
+check "and answers its probe" probe
+kill -STOP "$csi"
+check "one that stands still does not" bash -c "! $(declare -f probe); build='$build' work='$work'; ! probe"
+kill -CONT "$csi"
+check "and does again" probe
 check "a volume without room is refused with the reason, and not left behind" "$source/tests/kube/deploy/refused.py" "$work/csi" "$source/src/csi/csi.proto"
 check "no volume is left" bash -c "! $bin/kubectl --kubeconfig '$work/kubeconfig' get storagevolumes -o name | grep ."
 grep -iE 'forbidden' "$work/controller.log" "$work/csi.log" | head -5 | sed 's/^/# /'

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # lab build: Debian packages + Go modules -> $KUBELAB_CACHE/bin.
-# Usage: build.sh [unit...]     units: k8s etcd containerd sidecars metadata sanity (default: all)
-# Does nothing for what is up to date. Needs go (see go.mod of K8S for the version).
+# Usage: build.sh [unit...]     units: packages k8s etcd containerd sidecars metadata sanity (default: all); the Debian packages are seen to in any case
+# Does nothing for what is up to date. Needs go (see go.mod of K8S for the version), but for the packages.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/versions"
@@ -64,6 +64,7 @@ unit() {
 build() {
   local kv=${K8S#*@} cv=${CONTAINERD#*@} v=k8s.io/component-base/version
   case $1 in
+  packages) ;;
   k8s) unit k8s "$K8S" "-X $v.gitVersion=$kv -X $v.gitMajor=1 -X $v.gitMinor=$(echo "$kv" | cut -d. -f2)" "" \
     kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
     kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager \

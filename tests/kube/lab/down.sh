@@ -24,7 +24,7 @@ awk -v s="$S/" 'index($5, s) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
   umount "$(printf %b "$m")"; done
 if [ -e "$S/id" ]; then
   cg_dirs "$(cat "$S/id")" | while read -r d; do
-    for _ in $(seq 20); do find "$d" -depth -type d -exec rmdir {} + 2>/dev/null; [ -d "$d" ] || break; sleep 0.1; done
+    for _ in $(seq 100); do find "$d" -depth -type d -exec rmdir {} + 2>/dev/null; [ -d "$d" ] || break; sleep 0.1; done
     if [ -d "$d" ]; then echo "left: $d" >&2; fi
   done
 fi

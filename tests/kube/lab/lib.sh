@@ -28,7 +28,7 @@ start_in() { # start_in NODE NAME COMMAND...: inside a node's namespaces
   if pid_of "$n" >/dev/null; then return 0; fi
   i=$(pid_of "$node") || die "no node $node"
   setsid nsenter -t "$i" -m -p -u -- "$@" >>"$S/log/$n.log" 2>&1 </dev/null &
-  for _ in $(seq 50); do # nsenter forks; the child is the program
+  while kill -0 $! 2>/dev/null; do # nsenter forks; the child is the program
     c=$(pgrep -P $!) && break; sleep 0.02
   done
   [ -n "${c:-}" ] || die "$n did not start, see $S/log/$n.log"
@@ -45,6 +45,14 @@ wait_for() { # wait_for SECONDS WHAT COMMAND...: poll until the command succeeds
   local t=$(( $(date +%s) + $1 )) what=$2; shift 2
   until "$@" >/dev/null 2>&1; do
     [ "$(date +%s)" -lt "$t" ] || die "$what not ready in time, see $S/log"
+    sleep 0.1
+  done
+}
+wait_up() { # wait_up "NAME..." COMMAND...: polls likewise, for LIMIT; dies when one of these processes has ended, since nobody starts it again before we return
+  local names=$1 n t=$(( $(date +%s) + LIMIT )); shift
+  until "$@" >/dev/null 2>&1; do
+    for n in $names; do pid_of "$n" >/dev/null || die "$n has ended, see $S/log/$n.log"; done
+    [ "$(date +%s)" -lt "$t" ] || die "${names##* } not ready in time, see $S/log"
     sleep 0.1
   done
 }

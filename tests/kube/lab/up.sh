@@ -4,11 +4,13 @@
 # and NODES real nodes (containerd + kubelet), each in its own mount, pid and uts namespace.
 # Usage: up.sh STATE [NODES]     (NODES default 1; 0 = control plane only)
 # Then: export KUBECONFIG=STATE/kubeconfig. Running it again starts only what is down.
+# KUBELAB_GUESTS: so many further nodes get certificates and configuration, and are started by others (tests/kube/cluster/uml-lib.sh).
 # KUBELAB_NET (default 198.18.0): .129 is the API server, which is also the address of the service "kubernetes", so that pods find it without a kube-proxy; .1 is etcd and
 # the other controllers, .10+i node i; put on lo as /32.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 state "${1:-}"; nodes=${2:-1}
+LIMIT=${LITEPOOL_TEST_LIMIT:-300} # seconds until a part must answer; a machine may be ten times as slow as ours
 net=${KUBELAB_NET:-198.18.0}; here_ip=$net.1 api=$net.129
 t0=$(date +%s.%N); lap() { printf '%-28s %5.1f s\n' "$1" "$(echo "$(date +%s.%N) - $t0" | bc)"; }
 [ -x "$CACHE/bin/kubelet" ] || die "run build.sh first"
@@ -69,12 +71,13 @@ lap certificates
 # --- nodes
 prepare() { # what is written to files that nodes share
   local n=node$1 ip=$net.$((10 + $1))
-  addr "$ip"
+  [ "$1" -gt "$nodes" ] || addr "$ip"
   cert "$n" "system:node:$n" system:nodes "IP:$ip,DNS:$n"
   kubeconfig "$P/$n.conf" "$n"
+  configure "$1" "$n" "$ip" "$S/$n"
 }
-runtime() { # namespaces, containerd, images: all that needs no API server
-  local i=$1 n=node$1 ip=$net.$((10 + $1)) N=$S/node$1
+configure() { # configure NUMBER NAME IP FOLDER
+  local i=$1 n=$2 ip=$3 N=$4
   mkdir -p "$N"/{run,kubelet,log,containerd,cni,litepool,nvme}
   cat > "$N/cni/10-ptp.conflist" <<END
 {"cniVersion": "1.0.0", "name": "kubelab", "plugins": [{"type": "ptp", "ipMasq": false,
@@ -115,6 +118,7 @@ failCgroupV1: false
 failSwapOn: false
 makeIPTablesUtilChains: false
 resolvConf: ""
+volumePluginDir: /var/lib/kubelet/volume-plugins # the default is below /usr
 nodeLeaseDurationSeconds: 12
 crashLoopBackOff: {maxContainerRestartPeriod: 2s}
 syncFrequency: 2s              # a volume is grown on the node at a pod sync (default 1 min)
@@ -123,6 +127,9 @@ evictionHard: {memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 END
+}
+runtime() { # namespaces, containerd, images: all that needs no API server
+  local n=node$1 N=$S/node$1
   # The node's first process: private mounts (gone when it dies, with all processes of the
   # node), shared inside so that containers can use mount propagation; then it only reaps.
   if ! pid_of "$n" >/dev/null; then
@@ -135,14 +142,14 @@ END
       mount --bind "$2/log" /var/log; mount --bind "$2/run" /run; mkdir -p /run/lock
       touch /run/node-ready; trap : TERM
       while :; do sleep 3600 & wait; done' node "$n" "$N"
-    wait_for 10 "$n" test -e "$N/run/node-ready"
+    wait_for "$LIMIT" "$n" test -e "$N/run/node-ready"
     # the pid file gets the inner process: the one whose namespaces nsenter joins
     note "$n" "$(pgrep -P "$(pid_of "$n")")"
   fi
   mkcg "$n"
   start_in "$n" "$n-containerd" "$CACHE/bin/containerd" -c "$N/containerd.toml"
   local ctr="ctr -a $N/run/containerd/containerd.sock -n k8s.io"
-  wait_for 30 containerd $ctr version
+  wait_for "$LIMIT" containerd $ctr version
   if [ ! -e "$N/images-loaded" ]; then
     for tar in "$S"/images/*.tar; do $ctr images import "$tar" >/dev/null; done
     touch "$N/images-loaded"
@@ -159,7 +166,7 @@ mkcg() { # the cgroup that kubelet puts its pods under must be there, in every h
     esac
   done
 }
-for i in $(seq "$nodes"); do prepare "$i"; done
+for i in $(seq $((nodes + ${KUBELAB_GUESTS:-0}))); do prepare "$i"; done
 runtimes=()
 for i in $(seq "$nodes"); do
   runtime "$i" &
@@ -171,7 +178,7 @@ start etcd etcd --name kubelab --data-dir "$S/etcd" --log-level warn --unsafe-no
   --listen-client-urls "http://$here_ip:2379" --advertise-client-urls "http://$here_ip:2379" \
   --listen-peer-urls "http://$here_ip:2380" --initial-advertise-peer-urls "http://$here_ip:2380" \
   --initial-cluster "kubelab=http://$here_ip:2380"
-wait_for 30 etcd curl -fsS --noproxy '*' "http://$here_ip:2379/health"
+wait_up etcd curl -fsS --noproxy '*' "http://$here_ip:2379/health"
 lap etcd
 start apiserver kube-apiserver --etcd-servers="http://$here_ip:2379" --allow-privileged \
   --bind-address="$api" --advertise-address="$api" --secure-port=443 --service-cluster-ip-range="$net.128/25" \
@@ -182,7 +189,7 @@ start apiserver kube-apiserver --etcd-servers="http://$here_ip:2379" --allow-pri
   --kubelet-client-certificate="$P/kubelet-client.crt" --kubelet-client-key="$P/kubelet-client.key" \
   --kubelet-certificate-authority="$P/ca.crt" --kubelet-preferred-address-types=InternalIP
 curl_cert() { curl -fsS --noproxy '*' --cacert "$P/ca.crt" --cert "$P/admin.crt" --key "$P/admin.key" "$@"; }
-wait_for 90 kube-apiserver curl_cert "https://$api/readyz"
+wait_up "etcd apiserver" curl_cert "https://$api/readyz"
 lap kube-apiserver
 for c in controller-manager=10257=cm scheduler=10259=sched; do
   IFS== read -r name port conf <<<"$c"
@@ -195,11 +202,12 @@ for c in controller-manager=10257=cm scheduler=10259=sched; do
     --kubeconfig="$P/$conf.conf" --authentication-kubeconfig="$P/$conf.conf" --authorization-kubeconfig="$P/$conf.conf" \
     --cert-dir="$P" --tls-cert-file="$P/$name.crt" --tls-private-key-file="$P/$name.key" $extra
 done
-wait_for 60 kube-controller-manager curl -fsSk --noproxy '*' "https://$here_ip:10257/healthz"
-wait_for 60 kube-scheduler curl -fsSk --noproxy '*' "https://$here_ip:10259/readyz"
+wait_up "etcd apiserver controller-manager" curl -fsSk --noproxy '*' "https://$here_ip:10257/healthz"
+wait_up "etcd apiserver scheduler" curl -fsSk --noproxy '*' "https://$here_ip:10259/readyz"
 lap "controllers, scheduler"
 export KUBECONFIG=$S/kubeconfig
 
+node_ready() { [ "$(kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
 for i in ${runtimes[@]+"${runtimes[@]}"}; do wait "$i"; done
 for i in $(seq "$nodes"); do
   start_in "node$i" "node$i-kubelet" "$CACHE/bin/kubelet" --config "$S/node$i/kubelet.yaml" --kubeconfig "$P/node$i.conf" \
@@ -207,10 +215,10 @@ for i in $(seq "$nodes"); do
 done
 lap kubelets
 for i in $(seq "$nodes"); do
-  wait_for 60 "node$i" kubectl get node "node$i"
-  kubectl wait --for=condition=Ready "node/node$i" --timeout=90s >/dev/null
+  wait_up "apiserver node$i-kubelet" kubectl get node "node$i"
+  wait_up "apiserver node$i-kubelet" node_ready "node$i"
 done
 # pods are refused until the controller manager has made this one
-wait_for 60 "default service account" kubectl get serviceaccount default
+wait_up "apiserver controller-manager" kubectl get serviceaccount default
 lap "kubelab is up, $nodes node(s)"
 echo "export KUBECONFIG=$S/kubeconfig"
