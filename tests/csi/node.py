@@ -12,10 +12,10 @@ try:
     import google.protobuf  # noqa: F401
 except ImportError:
     print("1..0 # SKIP python3-grpcio or python3-protobuf is not installed")
-    sys.exit(77)
+    sys.exit(0)
 if os.getuid() != 0 or subprocess.run(["losetup", "-f"], capture_output=True, check=False).returncode:
     print("1..0 # SKIP needs root and loop devices")
-    sys.exit(77)
+    sys.exit(0)
 if not os.environ.get("NODE_INSIDE"):
     os.environ["NODE_INSIDE"] = "1"
     os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable] + sys.argv)

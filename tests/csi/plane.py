@@ -18,7 +18,7 @@ try:
     import google.protobuf  # noqa: F401
 except ImportError:
     print("1..0 # SKIP python3-grpcio or python3-protobuf is not installed")
-    sys.exit(77)
+    sys.exit(0)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)

@@ -4,7 +4,7 @@
 # and clones are cut, hosts let in and fenced. The node's side needs a kernel with nvme-tcp and is not in it. Skipped without csi-sanity.
 . "${LITEPOOL_SOURCE:?}/tests/func/agent-lib.sh"
 sanity=${CSI_SANITY:-$(PATH=$PATH:${KUBELAB_CACHE:-${HOME:-/root}/.cache/kubelab}/bin command -v csi-sanity)}
-[ -n "$sanity" ] || { echo "1..0 # SKIP no csi-sanity (set CSI_SANITY)"; exit 77; }
+[ -n "$sanity" ] || { echo "1..0 # SKIP no csi-sanity (set CSI_SANITY)"; exit 0; }
 csi_pid=
 end_csi() { [ -z "$csi_pid" ] || { kill "$csi_pid"; wait "$csi_pid"; }; }
 trap 'end_csi; end_all; cleanup' EXIT

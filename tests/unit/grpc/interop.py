@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""interop.py ECHO-SERVE: gRPC's own client (python3-grpcio) against src/grpc, under valgrind with WITH_VALGRIND=1. TAP; exit 77 without that client."""
+"""interop.py ECHO-SERVE: gRPC's own client (python3-grpcio) against src/grpc, under valgrind with WITH_VALGRIND=1. TAP; skipped without that client."""
 import os
 import signal
 import socket
@@ -15,7 +15,7 @@ try:
     import grpc
 except ImportError:
     print("1..0 # SKIP python3-grpcio is not installed")
-    sys.exit(77)
+    sys.exit(0)
 
 
 # make valgrind-grpc: an error or a leak is the server's exit status, which is looked at in the end.
