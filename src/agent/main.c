@@ -53,6 +53,7 @@ int main(int argc, char **argv)
 	struct agent_opts opts;
 	struct err err = {0};
 
+	process_streams_keep();
 	if (agent_opts_parse(argc, argv, &opts, &err) < 0) {
 		(void)fprintf(stderr, "litepool-agent: %s\n", err.text);
 		return 2;

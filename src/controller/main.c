@@ -107,6 +107,7 @@ int main(int argc, char **argv)
 	struct controller_opts opts;
 	struct err err = {0};
 
+	process_streams_keep();
 	if (argc > 1 && !strcmp(argv[1], "init-tls"))
 		return cmd_init_tls(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "issue"))

@@ -60,6 +60,7 @@ int main(int argc, char **argv)
 	struct csi_opts opts;
 	struct err err = {0};
 
+	process_streams_keep();
 	if (csi_opts_parse(argc, argv, &opts, &err) < 0) {
 		fprintf(stderr, "litepool-csi: %s\n", err.text);
 		return 2;

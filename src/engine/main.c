@@ -69,6 +69,7 @@ int main(int argc, char **argv)
 	struct engine_opts opts;
 	struct err err = {0};
 
+	process_streams_keep();
 	if (engine_opts_parse(argc, argv, &opts, &err) < 0) {
 		fprintf(stderr, "litepool-engine: %s\n", err.text);
 		return 2;

@@ -6,6 +6,7 @@
 #include "rt/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -26,6 +27,15 @@
 #define COLUMNS_DEFAULT 80 /* of a terminal that does not know its width, such as a serial line */
 
 static int signal_fd = -1, end_fd = -1; /* of the process, for its whole life */
+
+/* open() takes the lowest number that is free; the wrong direction makes each use fail, as it did when the stream was closed. */
+void process_streams_keep(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			abort(); /* there is nobody to tell */
+}
 
 int process_signals_take(struct err *err)
 {

@@ -8,6 +8,11 @@
 #include "base/err.h"
 
 /*
+ * A standard stream that is closed becomes one that fails: else the file that is opened next, a disk perhaps, would be it, and log lines go there. First thing in
+ * main(), before anything is opened.
+ */
+void process_streams_keep(void);
+/*
  * SIGTERM and SIGINT are from now on seen by process_wait() alone, SIGHUP, SIGPIPE and SIGXFSZ are ignored. Main thread, before any other is made.
  */
 int process_signals_take(struct err *err);

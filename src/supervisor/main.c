@@ -94,6 +94,7 @@ int main(int argc, char **argv)
 				       .log_level = LOG_LEVEL_INFO};
 	struct err err = {0};
 
+	process_streams_keep();
 	if (parse(argc, argv, &opts, &err) < 0) {
 		(void)fprintf(stderr, "litepool-supervisor: %s\n", err.text);
 		return 2;
