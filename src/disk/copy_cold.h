@@ -12,7 +12,8 @@
 
 /*
  * As memcpy(). to and len are multiples of COPY_COLD_UNIT, from is any. Where the processor can do it the lines are not read before they are overwritten and push nothing
- * else out of the cache. Ordered like other stores when it returns: who sees a later one sees the copy.
+ * else out of the cache. This thread sees the copy at once; it is ordered like other stores, so that who sees a later one sees the copy, by copy_cold_end() of the same
+ * thread, which waits until all copies are in memory: once for many.
  */
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -32,12 +33,20 @@ static inline void copy_cold(void *to, const void *from, size_t len)
 		_mm_stream_si128(d + i + 2, p2);
 		_mm_stream_si128(d + i + 3, p3);
 	}
+}
+
+static inline void copy_cold_end(void)
+{
 	_mm_sfence();
 }
 #else
 static inline void copy_cold(void *to, const void *from, size_t len)
 {
 	memcpy(to, from, len);
+}
+
+static inline void copy_cold_end(void)
+{
 }
 #endif
 

@@ -33,9 +33,10 @@
 /* Giving back: never a part of a huge page, unless the request ends there. */
 #define RAM_PIECE_RELEASE RAM_REGION
 
-/* A reactor's long requests. */
+/* What a reactor has under way here. */
 struct ram_lane {
 	struct disk_ram *disk;
+	struct task written; /* ends the copies of writes, before any of them is answered */
 	struct list
 		waiting; /* blk_io.file.link; what is left of one: its file.offset and file.length */
 	struct msg msg;  /* under way while waiting is not empty */
@@ -119,6 +120,20 @@ static void lane_wait(struct disk_ram *disk, struct blk_io *io)
 		reactor_post(io->reactor, &lane->msg);
 }
 
+static void lane_written(struct task *task)
+{
+	copy_cold_end();
+}
+
+/* All that was copied when the first of them is answered, which is a task, too, and behind this one: blk_complete() runs inside a submit here. */
+static void ram_write(struct disk_ram *disk, const struct blk_io *io)
+{
+	struct ram_lane *lane = &disk->lanes[reactor_id(io->reactor)];
+
+	copy_cold(disk->mem + io->offset, io->buf, io->length);
+	reactor_defer(io->reactor, &lane->written);
+}
+
 static void ram_submit(struct blk_dev *dev, struct blk_io *io)
 {
 	struct disk_ram *disk = container_of(dev, struct disk_ram, dev);
@@ -129,7 +144,7 @@ static void ram_submit(struct blk_dev *dev, struct blk_io *io)
 		ram_memory_touch(disk->memory, io->offset, io->length);
 		break;
 	case BLK_WRITE:
-		copy_cold(disk->mem + io->offset, io->buf, io->length);
+		ram_write(disk, io);
 		ram_memory_touch(disk->memory, io->offset, io->length);
 		break;
 	case BLK_FLUSH:
@@ -225,6 +240,7 @@ static int ram_new(const struct disk_ram_opts *opts, int fd, struct disk_ram *di
 	disk->mem = disk->memory->mem;
 	for (unsigned i = 0; i < ARRAY_LEN(disk->lanes); i++) {
 		disk->lanes[i].disk = disk;
+		disk->lanes[i].written.run = lane_written;
 		disk->lanes[i].msg.run = lane_run;
 		list_init(&disk->lanes[i].waiting);
 	}
