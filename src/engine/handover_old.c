@@ -250,6 +250,16 @@ int handover_old_abort(struct engine *e, const char *reason)
 
 /* ---- the successor's words ---- */
 
+/* It could not be told something: what it said before it went says more. */
+static void old_unheard(struct engine *e, int res)
+{
+	struct handover_old *o = &e->old;
+
+	handover_wire_drain(&o->wire);
+	if (o->state != OLD_IDLE && o->state != OLD_GO)
+		old_abort(e, res, "the new engine does not listen: %s", strerror(-res));
+}
+
 static void old_hello(struct engine *e, const struct handover_message *msg)
 {
 	struct handover_old *o = &e->old;
@@ -284,7 +294,7 @@ static void old_hello(struct engine *e, const struct handover_message *msg)
 	res = handover_send(handover_wire_fd(&o->wire), offer, NULL, 0);
 	free(offer);
 	if (res < 0) {
-		old_abort(e, res, "the new engine does not listen: %s", strerror(-res));
+		old_unheard(e, res);
 	} else if (old_enter(e, OLD_HOLD_CALLS)) {
 		rpc_server_hold(e->rpc, RPC_HOLD_CHANGES);
 		old_step(e);
@@ -424,7 +434,7 @@ static bool bag_sent(struct engine *e, unsigned bag, enum handover_type type)
 	if (res == -EAGAIN)
 		old_later(e, TICK_NS / 5);
 	else if (res < 0)
-		old_abort(e, res, "the new engine does not listen: %s", strerror(-res));
+		old_unheard(e, res);
 	return res == 0;
 }
 

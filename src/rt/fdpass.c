@@ -158,6 +158,17 @@ static unsigned fds_take(struct msghdr *msg, int fds[FDPASS_FDS_MAX])
 	return n;
 }
 
+/* Bytes, 0 at the end, or a negative errno. */
+static ssize_t receive(int fd, struct msghdr *msg)
+{
+	ssize_t n;
+
+	do {
+		n = recvmsg(fd, msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 ssize_t fdpass_recv(int fd, void *data, size_t size, int fds[FDPASS_FDS_MAX], unsigned *ret_n_fds)
 {
 	struct iovec iov = {.iov_base = data, .iov_len = size};
@@ -169,11 +180,12 @@ ssize_t fdpass_recv(int fd, void *data, size_t size, int fds[FDPASS_FDS_MAX], un
 	unsigned n_fds;
 	ssize_t n;
 
-	do {
-		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
+	n = receive(fd, &msg);
+	/* A peer that went with messages of ours unread: told once, and before its own last ones, which are still there. */
+	if (n == -ECONNRESET)
+		n = receive(fd, &msg);
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return n == -ECONNRESET ? 0 : n;
 	n_fds = fds_take(&msg, fds);
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		while (n_fds)

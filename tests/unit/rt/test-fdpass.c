@@ -103,6 +103,27 @@ static void the_end_of_the_peer_is_seen_after_its_last_message(void **state)
 	pair_close(&p);
 }
 
+/* The kernel tells of its end first, as an error. */
+static void the_last_message_of_a_peer_that_did_not_read_is_seen(void **state)
+{
+	int fds[FDPASS_FDS_MAX];
+	unsigned n = 0;
+	struct pair p;
+	char text[16];
+
+	pair_open(&p);
+	assert_int_equal(fdpass_send(p.b, "unread", 6, NULL, 0), 0);
+	assert_int_equal(fdpass_send(p.a, "last", 4, &p.listener, 1), 0);
+	(void)close(p.a);
+	p.a = -1;
+	assert_int_equal(fdpass_recv(p.b, text, sizeof(text), fds, &n), 4);
+	assert_memory_equal(text, "last", 4);
+	assert_int_equal(n, 1);
+	(void)close(fds[0]);
+	assert_int_equal(fdpass_recv(p.b, text, sizeof(text), fds, &n), 0);
+	pair_close(&p);
+}
+
 static void what_does_not_fit_is_dropped_whole(void **state)
 {
 	int fds[FDPASS_FDS_MAX], sent[2];
@@ -199,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_brings_its_descriptors),
 		cmocka_unit_test(the_end_of_the_peer_is_seen_after_its_last_message),
+		cmocka_unit_test(the_last_message_of_a_peer_that_did_not_read_is_seen),
 		cmocka_unit_test(what_does_not_fit_is_dropped_whole),
 		cmocka_unit_test(a_peer_that_does_not_read_is_waited_for),
 		cmocka_unit_test(a_lock_goes_along_with_its_descriptor),
