@@ -222,17 +222,24 @@ static bool names_of(const char *volume_id, char nqn[PLANE_NQN_SIZE], struct hos
 	return true;
 }
 
+/* The volume's namespace, if it is attached here by NVMe. */
+static bool find_namespace(struct nvme_host *host, const char *volume_id, struct host_device *ret)
+{
+	struct host_env env = env_of(host, NULL);
+	char nqn[PLANE_NQN_SIZE];
+	struct host_id id;
+
+	return names_of(volume_id, nqn, &id) && host_device_find(&env, nqn, &id, ret);
+}
+
 static enum grpc_code find(void *ctx, struct csi_op *op, const char *volume_id,
 			   char device[CSI_DEVICE_MAX])
 {
 	struct nvme_host *host = ctx;
-	struct host_env env = env_of(host, NULL);
 	struct host_device found;
-	char nqn[PLANE_NQN_SIZE];
 	struct plane_id volume;
-	struct host_id id;
 
-	if (names_of(volume_id, nqn, &id) && host_device_find(&env, nqn, &id, &found)) {
+	if (find_namespace(host, volume_id, &found)) {
 		(void)str_copy(device, CSI_DEVICE_MAX, found.path);
 		return GRPC_OK;
 	}
@@ -247,15 +254,13 @@ static enum grpc_code grown(void *ctx, struct csi_op *op, const char *volume_id,
 			    uint64_t bytes)
 {
 	struct nvme_host *host = ctx;
-	struct host_env env = env_of(host, NULL);
 	struct host_device found;
-	char nqn[PLANE_NQN_SIZE];
 	struct nvme_call call;
-	struct host_id id;
+	struct host_env env;
 	struct err err = {0};
 	int rc;
 
-	if (!names_of(volume_id, nqn, &id) || !host_device_find(&env, nqn, &id, &found))
+	if (!find_namespace(host, volume_id, &found))
 		return GRPC_OK;
 	if (!call_begin(host, op, &call))
 		return csi_fail(op, GRPC_RESOURCE_EXHAUSTED, "cannot wait for %s to grow: %s",

@@ -322,16 +322,22 @@ static void node_formats(struct faulty *f)
 	       "true}}}");
 }
 
+/* pvc-a, out of source. */
+static void make_copy(json_t **ret_copy, json_t **ret_source)
+{
+	make("StorageVolume", "source", "{\"size\": 67108864}");
+	make("StorageVolume", "pvc-a",
+	     "{\"size\": 67108864, \"source\": {\"volumeName\": \"source\"}}");
+	*ret_copy = there("StorageVolume", "pvc-a");
+	*ret_source = there("StorageVolume", "source");
+}
+
 /* The source was never formatted, the copy has been since it was read: that is not forgotten. */
 static void a_record_that_came_meanwhile_stays(void **state)
 {
 	_cleanup_json_ json_t *copy = NULL, *source = NULL, *after = NULL;
 
-	make("StorageVolume", "source", "{\"size\": 67108864}");
-	make("StorageVolume", "pvc-a",
-	     "{\"size\": 67108864, \"source\": {\"volumeName\": \"source\"}}");
-	copy = there("StorageVolume", "pvc-a");
-	source = there("StorageVolume", "source");
+	make_copy(&copy, &source);
 	expect("PATCH", "storagevolumes/pvc-a/status", BROKEN, 1);
 	faulty.before = node_formats;
 	assert_int_equal(plane_format_inherit(plane, &op, copy, source), GRPC_OK);
@@ -344,11 +350,7 @@ static void a_record_is_written_once(void **state)
 {
 	_cleanup_json_ json_t *copy = NULL, *source = NULL, *after = NULL;
 
-	make("StorageVolume", "source", "{\"size\": 67108864}");
-	make("StorageVolume", "pvc-a",
-	     "{\"size\": 67108864, \"source\": {\"volumeName\": \"source\"}}");
-	copy = there("StorageVolume", "pvc-a");
-	source = there("StorageVolume", "source");
+	make_copy(&copy, &source);
 	expect("PATCH", "storagevolumes/pvc-a/status", LOST, 1);
 	assert_int_equal(plane_format_inherit(plane, &op, copy, source), GRPC_OK);
 	after = there("StorageVolume", "pvc-a");
