@@ -184,18 +184,23 @@ void handover_old_started(struct engine *e, const struct handover_message *msg)
 		old_later(e, MS * 100);
 }
 
+/* The successor's own reason, by its own socket, says more than how we heard that it has gone. False: it gave none. */
+static bool old_heard_why(struct engine *e)
+{
+	handover_wire_drain(&e->old.wire);
+	return e->old.state == OLD_IDLE || e->old.state == OLD_GO;
+}
+
 void handover_old_successor_ended(struct engine *e, const struct handover_message *msg)
 {
 	struct handover_old *o = &e->old;
 
 	if (o->state == OLD_IDLE || o->state == OLD_GO || (pid_t)msg->pid != o->successor)
 		return;
-	/* Its own reason, which came by another socket, says more than how it ended. */
-	handover_wire_drain(&o->wire);
-	if (o->state == OLD_IDLE || o->state == OLD_GO)
-		return;
-	old_abort(e, -ECHILD, "the new engine ended by itself: %s; its last words are in the log",
-		  msg->text);
+	if (!old_heard_why(e))
+		old_abort(e, -ECHILD,
+			  "the new engine ended by itself: %s; its last words are in the log",
+			  msg->text);
 }
 
 /* ---- the end ---- */
@@ -250,16 +255,6 @@ int handover_old_abort(struct engine *e, const char *reason)
 
 /* ---- the successor's words ---- */
 
-/* It could not be told something: what it said before it went says more. */
-static void old_unheard(struct engine *e, int res)
-{
-	struct handover_old *o = &e->old;
-
-	handover_wire_drain(&o->wire);
-	if (o->state != OLD_IDLE && o->state != OLD_GO)
-		old_abort(e, res, "the new engine does not listen: %s", strerror(-res));
-}
-
 static void old_hello(struct engine *e, const struct handover_message *msg)
 {
 	struct handover_old *o = &e->old;
@@ -293,9 +288,9 @@ static void old_hello(struct engine *e, const struct handover_message *msg)
 		(void)snprintf(offer->step, sizeof(offer->step), "%.23s", e->fail_at);
 	res = handover_send(handover_wire_fd(&o->wire), offer, NULL, 0);
 	free(offer);
-	if (res < 0) {
-		old_unheard(e, res);
-	} else if (old_enter(e, OLD_HOLD_CALLS)) {
+	if (res < 0 && !old_heard_why(e)) {
+		old_abort(e, res, "the new engine does not listen: %s", strerror(-res));
+	} else if (res == 0 && old_enter(e, OLD_HOLD_CALLS)) {
 		rpc_server_hold(e->rpc, RPC_HOLD_CHANGES);
 		old_step(e);
 	}
@@ -433,8 +428,8 @@ static bool bag_sent(struct engine *e, unsigned bag, enum handover_type type)
 
 	if (res == -EAGAIN)
 		old_later(e, TICK_NS / 5);
-	else if (res < 0)
-		old_unheard(e, res);
+	else if (res < 0 && !old_heard_why(e))
+		old_abort(e, res, "the new engine does not listen: %s", strerror(-res));
 	return res == 0;
 }
 
