@@ -36,15 +36,17 @@ check "one that hangs while it warms up" start_hang
 check "... is given up by a person" wait_for rpc litepool_upgrade_abort
 given_up() { has "$(rpc litepool_upgrade_status)" '"given up|aborted"'; }
 check "... and that is told" wait_for given_up
+# told PATTERN: that is what has come of it
+told() { wait_for status_is "$1" || { rpc litepool_upgrade_status; return 1; }; }
 status_is() { rpc litepool_upgrade_status | json 'j["state"]+" "+j["step"]+" "+j["error"]' | grep -qE "$1"; }
 for step in plan replay follow warmed follow-to restore ready; do
     check "it refuses at $step" rpc litepool_upgrade_start "{\"fail_at\":\"new:$step:refuse\",\"deadline_ms\":30000}"
     # It says why and ends; on a machine that is very busy the supervisor's word of its end may be read first.
-    check "... and that is told" wait_for status_is "^aborted .*(at $step says: the fail point|ended by itself: status 1)"
+    check "... and that is told" told "^aborted .*(at $step says: the fail point|ended by itself: status 1)"
     check "... and the old engine serves" same_engine
 done
 check "a restore that hangs" rpc litepool_upgrade_start '{"fail_at":"new:restore:hang","deadline_ms":1000}'
-check "... runs into the deadline" wait_for status_is "^aborted (freeze|freeze-pools|save|state|ready) the stop took longer than the deadline of 1000 ms" # a slow machine does not come as far as ready
+check "... runs into the deadline" told "^aborted (freeze|freeze-pools|save|state|ready) the stop took longer than the deadline of 1000 ms" # a slow machine does not come as far as ready
 refused "a deadline of nothing" "the stop took longer than the deadline of 0 ms" upgrade --deadline 0
 check "the old engine serves still" same_engine
 check "... and its threads are in no hurry any more" unhurried
