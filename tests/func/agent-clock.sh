@@ -53,7 +53,7 @@ life() {
     wait $writer 2> /dev/null
     check "$1 h: an engine that dies" engine_dies
     check "$1 h: is told, once" wait_for died_times "$2"
-    check "$1 h: events are listed" eval '"$cli_bin" --server "unix:$api" events | grep -q EngineDied'
+    check "$1 h: events are listed" eval '"$cli_bin" --server "unix:$api" events | finds EngineDied'
     check "$1 h: a snapshot" post snapshot '{"metadata":{"name":"s"},"spec":{"volumeName":"a"}}'
     check "$1 h: is cut" wait_for is snapshot s 'j["status"]["readyToUse"]' True
     check "$1 h: both go" eval 'erase snapshot s && wait_for gone snapshot s && erase volume a && wait_for gone volume a'

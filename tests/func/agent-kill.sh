@@ -52,7 +52,7 @@ check "a new engine" wait_for new_engine
 check "the host is back" wait_for connected
 check "verified I/O goes on" stop_load
 check "with no mismatch" same "$(perf_field mismatches) $(perf_field errors)" "0 0"
-event() { req GET "/api/v1/namespaces/default/events" > /dev/null; json 'any(e["reason"] == "EngineDied" for e in j["items"])' < "$work/answer" | grep -q True; }
+event() { req GET "/api/v1/namespaces/default/events" > /dev/null; json 'any(e["reason"] == "EngineDied" for e in j["items"])' < "$work/answer" | finds True; }
 check "the crash is told" wait_for event
 
 # What is not ours stays, what is ours and declared nowhere goes.

@@ -26,26 +26,26 @@ check "by label" prints 'p1' say pool list --selector tier=fast
 check "none by another" prints '^No pools' say pool list --selector tier=slow
 check "names" prints '^pool/p1$' say -o name pool list
 check "yaml" prints '^  nodeName: "?n1' say -o yaml pool show p1
-check "json" eval 'say -o json pool list | json "j[\"items\"][0][\"spec\"][\"device\"][\"file\"]" | grep -qx /srv/p1.img'
+check "json" eval 'say -o json pool list | json "j[\"items\"][0][\"spec\"][\"device\"][\"file\"]" | finds -x /srv/p1.img'
 check "wide" prints '/srv/p1.img' say -o wide pool list
 refused "an unknown format" "expected table, wide" say -o xml pool list
 
 check "a volume" prints 'volume/v1 created' say volume create v1 1G --iops 500 --pool-selector tier=fast --allow n1,n2
-check "its members are where they belong" eval 'say -o json volume show v1 | json "(j[\"spec\"][\"size\"],j[\"spec\"][\"qos\"][\"iops\"],j[\"spec\"][\"poolSelector\"][\"tier\"],len(j[\"spec\"][\"allowedNodes\"]))" | grep -qx "(1073741824, 500, .fast., 2)"'
+check "its members are where they belong" eval 'say -o json volume show v1 | json "(j[\"spec\"][\"size\"],j[\"spec\"][\"qos\"][\"iops\"],j[\"spec\"][\"poolSelector\"][\"tier\"],len(j[\"spec\"][\"allowedNodes\"]))" | finds -x "(1073741824, 500, .fast., 2)"'
 refused "waiting ends with the reason" "waited 2 s for volume v1" say --timeout 2 volume expand v1 2G --wait
 refused "it does not shrink" "only become larger" say volume expand v1 1G
 check "placed" status storagevolumes/v1 '{"phase":"Ready","poolName":"p1","nodeName":"n1","size":2147483648,"allocated":1048576,"targets":[{"address":"192.0.2.1","port":4420,"nqn":"nqn.2026-11.io.litepool:volume:x","nsid":1}]}'
 check "waiting ends at the state" prints 'expanded' say volume expand v1 2G --wait
 check "labels are set" prints labeled say volume label v1 app=db,x=y
 check "and taken away" prints labeled say volume label v1 x-
-check "as told" eval 'say -o json volume show v1 | json "j[\"metadata\"][\"labels\"]" | grep -qx "{.app.: .db.}"'
+check "as told" eval 'say -o json volume show v1 | json "j[\"metadata\"][\"labels\"]" | finds -x "{.app.: .db.}"'
 check "show in words" prints 'wanted:' say volume show v1
 check "explain asks the API" prints 'p1' say explain volume v1
 check "top" prints 'nodes: 0 of 2 ready' say top --batch
 check "a snapshot" prints created say snapshot create s1 v1
 
 check "attach waits for the engine" eval 'say attach v1 --node n1 --no-device > "$work/attach" 2>&1 & echo $! > "$work/attach.pid"'
-check "it is declared" wait_for eval 'say -o json volume show v1 | grep -q "\"attachedNodes\""'
+check "it is declared" wait_for eval 'say -o json volume show v1 | finds "\"attachedNodes\""'
 check "the agent lets it in" status storagevolumes/v1 '{"attachedNodes":["n1"]}'
 check "attach ends" eval 'wait $(cat "$work/attach.pid") && grep -q "lets n1 in" "$work/attach"'
 refused "elsewhere: not without a word" "is attached to n1.*--move" say attach v1 --node n2 --no-device
@@ -53,7 +53,7 @@ refused "an attached volume is not deleted" "Detach it first" say volume delete 
 check "its impact" prints 'it is attached to n1' say volume delete v1 --show-impact
 (say detach v1 --node n1 > "$work/detach" 2>&1) &
 detach_pid=$!
-check "the agent lets it go" eval 'wait_for eval "say -o json volume show v1 | json \"len(j[\\\"spec\\\"].get(\\\"attachedNodes\\\",[]))\" | grep -qx 0" && status storagevolumes/v1 "{\"attachedNodes\":[],\"observedGeneration\":99}"'
+check "the agent lets it go" eval 'wait_for eval "say -o json volume show v1 | json \"len(j[\\\"spec\\\"].get(\\\"attachedNodes\\\",[]))\" | finds -x 0" && status storagevolumes/v1 "{\"attachedNodes\":[],\"observedGeneration\":99}"'
 check "detach ends" wait $detach_pid
 # An agent may have let a node in and died before it said so: only what it says of the volume as it is counts.
 check "the agent has not looked at it yet" status storagevolumes/v1 '{"attachedNodes":[],"observedGeneration":1}'
@@ -101,7 +101,7 @@ check "events are listed" out say events --for pool/p1
 refused "of a noun that there is" "expected a noun" say events --for thing/p1
 printf 'hello\n' > "$work/some.log"
 check "dump" prints 'no secrets that we know of' say dump "$work/dump.json" --log "$work/some.log"
-check "it is JSON with everything" eval 'json "sorted(j)" < "$work/dump.json" | grep -q "engine.*logs.*machine.*objects"'
+check "it is JSON with everything" eval 'json "sorted(j)" < "$work/dump.json" | finds "engine.*logs.*machine.*objects"'
 check "for its owner alone" test "$(stat -c %a "$work/dump.json")" = 600
 refused "not over a file that is there" "give a name that is free" say dump "$work/dump.json"
 check "stops" stop_controller

@@ -157,7 +157,7 @@ io_options() { # perf_options: what lp-perf is told
         --hostnqn "$(cat "$work/root$1/etc/nvme/hostnqn")" --size 8M --qd 8 --verify "${@:3}")
 }
 io_well() {
-    json 'j["errors"] + j["mismatches"] + j["not_ended"]' < "$work/perf.$1" | grep -qx 0 || { cat "$work/perf.$1" "$work/perf.$1.err"; return 1; }
+    json 'j["errors"] + j["mismatches"] + j["not_ended"]' < "$work/perf.$1" | finds -x 0 || { cat "$work/perf.$1" "$work/perf.$1.err"; return 1; }
 }
 io_on() {
     io_options "$@"

@@ -34,7 +34,7 @@ creating=$!
 weather
 check "all are declared" wait $creating
 check "$VOLUMES volumes are there, once each" settle
-many '"$cli_bin" --server "$api_arg" --timeout 5 volume delete vN --accept-volume-loss=vN' '"$cli_bin" --server "$api_arg" --timeout 5 volume show vN 2>&1 | grep -q "is being deleted\|there is no StorageVolume"' &
+many '"$cli_bin" --server "$api_arg" --timeout 5 volume delete vN --accept-volume-loss=vN' '"$cli_bin" --server "$api_arg" --timeout 5 volume show vN 2>&1 | finds "is being deleted\|there is no StorageVolume"' &
 deleting=$!
 weather
 check "all are to be deleted" wait $deleting

@@ -68,7 +68,7 @@ for n in $NODES; do say node cordon "n$n" > /dev/null; done
 check "with all nodes cordoned, a volume waits" say volume create waits 64M
 waits_why() { say volume show waits > "$work/got" && grep -q PoolInMaintenance "$work/got" || { cat "$work/got"; return 1; }; }
 check "and says why" wait_for waits_why
-check "explain too" eval 'say explain volume waits | grep -qi cordon'
+check "explain too" eval 'say explain volume waits | finds -i cordon'
 for n in $NODES; do say node uncordon "n$n" > /dev/null; done
 check "then it is made" settle
 for n in 2 3; do say node cordon "n$n" > /dev/null; done
@@ -96,7 +96,7 @@ refused "not without consent" "accept-volume-loss=n1" say node delete n1
 check "with consent" say node delete n1 --accept-volume-loss=n1 --wait
 gone() { ! say pool show "$1" > /dev/null 2>&1; }
 check "its pool is gone" wait_for gone p1
-lost() { say -o json volume show v1 | grep -q DataLost; }
+lost() { say -o json volume show v1 | finds DataLost; }
 check "its volume says that its data are lost" wait_for lost
 check "and can be deleted" say volume delete v1 --wait --accept-volume-loss=v1
 check "detach the rest" say detach v3 --node n1

@@ -16,7 +16,7 @@ refused "an unknown role" "the role must be" "$controller_bin" issue --dir "$tls
 if command -v openssl > /dev/null; then
     check "openssl agrees with the server's certificate" openssl verify -CAfile "$tls/ca.crt" -purpose sslserver "$tls/server.crt"
     check "and with a client's" openssl verify -CAfile "$tls/ca.crt" -purpose sslclient "$tls/node-1.crt"
-    check "which says who and what" eval 'openssl x509 -in "$tls/node-1.crt" -noout -subject | grep -q "O *= *litepool:agent"'
+    check "which says who and what" eval 'openssl x509 -in "$tls/node-1.crt" -noout -subject | finds "O *= *litepool:agent"'
 fi
 printf '# comment\ntoken:%s,tok,reader\n\nsha256:%s,hashed,csi\n' "$secret" "$(printf %s hashed-$secret | sha256sum | cut -d' ' -f1)" > "$work/users"
 secure=(--listen 127.0.0.1:0 --tls-cert "$tls/server.crt" --tls-key "$tls/server.key" --client-ca "$tls/ca.crt" --users "$work/users")
@@ -126,10 +126,10 @@ if command -v kubectl > /dev/null; then
     check "kubectl apply creates" kube apply -f "$work/k.yaml"
     sed -i 's/3Gi/4Gi/; s/: me/: you/' "$work/k.yaml"
     check "kubectl apply changes, also a Lease" kube apply -f "$work/k.yaml"
-    check "kubectl get" eval 'kube get sv k | grep -q "^k  *4Gi"'
-    check "kubectl get of all namespaces" eval 'kube get lease -A | grep -q "litepool-system *l *you"'
-    check "kubectl describe" eval 'kube describe sv v | grep -q "Size: *1Gi"'
-    check "kubectl get events" eval 'kube get events | grep -q StorageVolume'
+    check "kubectl get" eval 'kube get sv k | finds "^k  *4Gi"'
+    check "kubectl get of all namespaces" eval 'kube get lease -A | finds "litepool-system *l *you"'
+    check "kubectl describe" eval 'kube describe sv v | finds "Size: *1Gi"'
+    check "kubectl get events" eval 'kube get events | finds StorageVolume'
     refused "kubectl apply --server-side is refused clearly" "does not offer server-side apply" kube apply --server-side -f "$work/k.yaml"
     kube get sv -w --no-headers > "$work/watched" 2>&1 &
     kube_pid=$!

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 requires "$perf_bin"
 lacks=$build/tests/lacks/lacks.so
-! ldd "$engine_bin" | grep -qE 'lib[at]san' || { echo "1..0 # SKIP a sanitizer wants to be loaded first"; exit 0; }
+! ldd "$engine_bin" | finds -E 'lib[at]san' || { echo "1..0 # SKIP a sanitizer wants to be loaded first"; exit 0; }
 nqn=nqn.2025-01.io.litepool:lacks
 said() { grep -c "$1" "$work/engine.log"; }
 without() { # without NAMES COMMAND...

@@ -112,6 +112,8 @@ refused() {
 
 same() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
 has() { grep -qE -- "$2" <<< "$1" || { echo "no /$2/ in: $1"; return 1; }; }
+# finds [OPTION...] PATTERN: a line of stdin has it. Reads to the end: grep -q ends at the first such line, its writer by SIGPIPE, and the pipe with it.
+finds() { grep -q "$@" <<< "$(cat)"; }
 requires() { command -v "$1" > /dev/null || [ -x "$1" ] || { echo "1..0 # SKIP ${1##*/} is not there"; exit 0; }; }
 
 # load OPTION...: lp-perf

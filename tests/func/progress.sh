@@ -64,7 +64,7 @@ went_on='interrupted; the work goes on'
 check "inflate on a narrow terminal" interrupted ' %  ' 50 engine volume inflate p0/c --wait
 check "... has its amount, and fits" eval 'drawn "[a-z]+  [^\r]*[0-9]+ %  [0-9.]+ [KM]?i?B of [0-9.]+ MiB[^\r]*" && [ "$(widest)" -lt 50 ]'
 lp fault remove slow0 > /dev/null
-check "until none is left, as JSON: nothing but JSON" eval 'local_lp -o json engine volume work --wait > "$work/stdout" 2> "$work/stderr" && [ ! -s "$work/stderr" ] && json j < "$work/stdout" | grep -qx "\[\]"'
+check "until none is left, as JSON: nothing but JSON" eval 'local_lp -o json engine volume work --wait > "$work/stdout" 2> "$work/stderr" && [ ! -s "$work/stderr" ] && json j < "$work/stdout" | finds -x "\[\]"'
 check "... and it went on to its end" same "$(rpc bdev_lvol_get_lvols '{"lvs_name":"p0"}' | json '[v["is_clone"] for v in j if v["name"] == "c"]')" "[False]"
 check "with JSON there is no bar on a terminal either" eval 'on 80 -o json pool scrub start p0 --restart --rate 1G --wait && ! grep -qa "$(printf "\033")" "$work/terminal"'
 stop_engine || exit 1

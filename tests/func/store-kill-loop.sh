@@ -17,7 +17,7 @@ on() { # on NAME OPTION...
     "$perf_bin" "${perf_options[@]}" "$@"
 }
 # Since this engine started the hosts are back, and one has written some hundred times. No python here: this is asked many times between two kills.
-busy() { ! kill -0 "$load_pid" 2> /dev/null || rpc bdev_get_iostat | grep -qE '"num_write_ops": *([3-9][0-9]{2}|[0-9]{4,})'; }
+busy() { ! kill -0 "$load_pid" 2> /dev/null || rpc bdev_get_iostat | finds -E '"num_write_ops": *([3-9][0-9]{2}|[0-9]{4,})'; }
 churn() { # in every second round a snapshot and a clone come, those before go: the other kills meet the merging that this sets going
     [ $(($1 % 2)) = 1 ] || return 0
     [ "$1" = 1 ] || { lp volume delete "p/c$(($1 - 2))" && lp volume delete "p/s$(($1 - 2))"; } || return 1

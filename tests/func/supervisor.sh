@@ -23,7 +23,7 @@ check "start" start_supervised
 check "the supervisor says that the service is ready" wait_for told "$supervisor_pid READY=1"
 check "a disk" rpc bdev_null_create '{"name":"n0","num_blocks":1024,"block_size":4096}'
 pid=$(serving_pid)
-back() { local now; now=$(serving_pid) && [ "$now" != "$pid" ] && rpc bdev_get_bdevs | grep -q '"n0"'; }
+back() { local now; now=$(serving_pid) && [ "$now" != "$pid" ] && rpc bdev_get_bdevs | finds '"n0"'; }
 check "the engine is killed" kill -9 "$pid"
 check "another serves the same" wait_for back
 at_once() { ! grep "event=supervisor.pause" "$work/engine.log"; }

@@ -17,7 +17,7 @@ hostnqn() { say -o json node show n1 | json 'j["spec"]["hostNQN"]'; }
 io() {
     load --port "$(target "$1" port)" --nqn "$(target "$1" nqn)" --hostnqn "$(hostnqn)" \
         --size 16M --qd 16 --verify "${@:2}" || { cat "$work/perf" "$work/perf.err"; return 1; }
-    json 'j["errors"] + j["mismatches"] + j["not_ended"]' < "$work/perf" | grep -qx 0
+    json 'j["errors"] + j["mismatches"] + j["not_ended"]' < "$work/perf" | finds -x 0
 }
 pid_of() { cut -d' ' -f1 "$work/lp/run/$1.pid"; }
 
@@ -37,7 +37,7 @@ check "is let in, too" prints 'lets n1 in' say attach v2 --node n1 --no-device
 check "it has what was there then" io v2 --read --seconds 0.3 --keep --versions "$work/v1.then"
 check "the first has what is there now" io v1 --read --seconds 0.3 --keep --versions "$work/v1"
 check "expansion" prints expanded say volume expand v1 256M --wait
-check "a host sees it" eval 'rpc bdev_get_bdevs | json "[b[\"num_blocks\"]*b[\"block_size\"] for b in j]" | grep -q 268435456'
+check "a host sees it" eval 'rpc bdev_get_bdevs | json "[b[\"num_blocks\"]*b[\"block_size\"] for b in j]" | finds 268435456'
 refused "more than there is stays a wish, with the reason" "waited 3 s.*" say --timeout 3 volume expand v1 500G --wait
 refused "down while attached" "is attached to n1" say down "${dir[@]}"
 agent=$(pid_of agent)

@@ -10,7 +10,7 @@ check "a fault layer" rpc litepool_fault_create '{"name":"bad","base":"ram"}'
 check "... with a rule" lp fault add bad error --ops read --probability 0.1 --error EIO
 rules=$(rpc litepool_fault_list '{"name":"bad"}')
 pid=$(serving_pid)
-same_engine() { same "$(serving_pid)" "$pid" && rpc bdev_get_bdevs | grep -q '"ram"'; }
+same_engine() { same "$(serving_pid)" "$pid" && rpc bdev_get_bdevs | finds '"ram"'; }
 
 refused "a program that is not there" "No such file" upgrade --binary "$work/nothing"
 refused "a path that is not absolute" "absolute path" upgrade --binary nothing
@@ -38,7 +38,7 @@ given_up() { has "$(rpc litepool_upgrade_status)" '"given up|aborted"'; }
 check "... and that is told" wait_for given_up
 # told PATTERN: that is what has come of it
 told() { wait_for status_is "$1" || { rpc litepool_upgrade_status; return 1; }; }
-status_is() { rpc litepool_upgrade_status | json 'j["state"]+" "+j["step"]+" "+j["error"]' | grep -qE "$1"; }
+status_is() { rpc litepool_upgrade_status | json 'j["state"]+" "+j["step"]+" "+j["error"]' | finds -E "$1"; }
 for step in plan replay follow warmed follow-to restore ready; do
     check "it refuses at $step" rpc litepool_upgrade_start "{\"fail_at\":\"new:$step:refuse\",\"deadline_ms\":30000}"
     # It says why and ends; on a machine that is very busy the supervisor's word of its end may be read first.
@@ -53,7 +53,7 @@ check "... and its threads are in no hurry any more" unhurried
 check "a dry run changes nothing" upgrade --dry-run
 check "the old engine serves still" same_engine
 check "a good one after all" upgrade --deadline 30000
-other_engine() { [ "$(serving_pid)" != "$pid" ] && rpc bdev_get_bdevs | grep -q '"ram"'; }
+other_engine() { [ "$(serving_pid)" != "$pid" ] && rpc bdev_get_bdevs | finds '"ram"'; }
 check "another engine serves" other_engine
 check "the fault layer has its rule" same "$(rpc litepool_fault_list '{"name":"bad"}')" "$rules"
 check "stop" stop_supervised

@@ -90,10 +90,10 @@ check "... to its end" wait_for scrubbed
 check "... with nothing found" same "$(scrub 'j["problems_found"], j["wrong_blocks"], j["unreadable_blocks"]')" "0 0 0"
 
 # A full pool: writes into it fail before, after and in between, and the other pool's load does not notice.
-fill() { perf x --write --bs 64k --qd 8 --ios 4000 --seconds 60 > "$work/full"; json 'j["errors"] > 0' < "$work/full" | grep -qx True; }
+fill() { perf x --write --bs 64k --qd 8 --ios 4000 --seconds 60 > "$work/full"; json 'j["errors"] > 0' < "$work/full" | finds -x True; }
 check "the small pool is filled" fill
 during "writes into a full pool" fill
-full_again() { perf x --write --bs 64k --qd 8 --ios 1000 --offset 128M --seconds 60 > "$work/full"; json 'j["errors"] > 0' < "$work/full" | grep -qx True; }
+full_again() { perf x --write --bs 64k --qd 8 --ios 1000 --offset 128M --seconds 60 > "$work/full"; json 'j["errors"] > 0' < "$work/full" | finds -x True; }
 check "... which is full in the next engine, too" full_again
 check "... and what it has can be read" perf x --read --ios 200 --seconds 60
 
@@ -101,7 +101,7 @@ check "... and what it has can be read" perf x --read --ios 200 --seconds 60
 come_and_go() {
     local i
     for ((i = 0; i < 12; i++)); do perf base --mix 100 --conns 4 --per-host 2 --ios 40 --seconds 60 --size 1M > "$work/hosts" || return 1; done
-    json 'j["errors"], j["reconnects"]' < "$work/hosts" | grep -qx "0 0"
+    json 'j["errors"], j["reconnects"]' < "$work/hosts" | finds -x "0 0"
 }
 during "hosts that connect and disconnect" come_and_go
 

@@ -31,7 +31,7 @@ while tried < 100 or not os.path.exists(sys.argv[2]):
 print(got)' "$device" "$1" > "$work/claims"
 }
 free() { python3 -c 'import os,sys; os.close(os.open(sys.argv[1], os.O_RDWR | os.O_EXCL))' "$device"; }
-status_is() { rpc litepool_upgrade_status | json 'j["state"]+" "+j["step"]' | grep -qE "$1"; }
+status_is() { rpc litepool_upgrade_status | json 'j["state"]+" "+j["step"]' | finds -E "$1"; }
 given_up() { rpc litepool_upgrade_start "{\"fail_at\":\"$1:refuse\",\"deadline_ms\":30000}" && wait_for status_is "^aborted"; }
 
 check "the device is free" free

@@ -21,7 +21,7 @@ ops() { rpc bdev_get_iostat | json 'sum(b["num_write_ops"] for b in j["bdevs"])'
 busy() { local a; a=$(ops) && read -rt 0.05 <> <(:); [ "$(ops)" -gt "$a" ]; }
 check "I/O runs" wait_for busy
 
-settled() { one_engine && rpc litepool_engine_status | grep -q "\"connected\": true" && ! rpc litepool_upgrade_status | grep -q '"running"' && busy; }
+settled() { one_engine && rpc litepool_engine_status | finds "\"connected\": true" && ! rpc litepool_upgrade_status | finds '"running"' && busy; }
 # hit SIDE STEP KIND
 supervisor_died() { ! kill -0 "$supervisor_pid" 2> /dev/null; }
 hit() {

@@ -26,7 +26,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${LITEPOOL_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/litepool/guest}
 suite=trixie flavour=cloud-amd64 extra= force=
 # The archive that the host's own apt uses, unless told otherwise.
-mirror=${GUEST_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n '/\/debian\/*$/{s#/*$##;p;q}')}
+mirror=${GUEST_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '!n && sub(/\/debian\/*$/, "/debian") { print; n = 1 }')}
 [ -n "$mirror" ] || { echo "mkguest: no Debian archive in apt's sources; set GUEST_MIRROR" >&2; exit 1; }
 keyring=${GUEST_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 while getopts c:s:f:x:F o; do

@@ -21,7 +21,7 @@ built() { [ -x "$out/linux" ]; }
 # The kernel's source, in $1.
 fetch() {
 	local mirror keyring=${GUEST_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg} a=$cache/apt-uml suite
-	mirror=${GUEST_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n '/\/debian\/*$/{s#/*$##;p;q}')}
+	mirror=${GUEST_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '!n && sub(/\/debian\/*$/, "/debian") { print; n = 1 }')}
 	[ -n "$mirror" ] || { say "no Debian archive in apt's sources; set GUEST_MIRROR"; return 1; }
 	rm -rf "$a"
 	mkdir -p "$a"/{lists/partial,archives/partial,state,etc}

@@ -39,6 +39,8 @@ check() {
         [ -z "${STOP:-}" ] || exit 1
     fi
 }
+# finds PATTERN: a line of stdin has it; all of it is read (grep -q ends its writer by SIGPIPE, and the pipe with it)
+finds() { grep -q "$@" <<< "$(cat)"; }
 field() { [ "$(kubectl get "$1" -o "jsonpath={$2}")" = "$3" ]; }
 in_node() { nsenter -t "$(pid_of "$1")" -m -p -u -- "${@:2}"; }
 

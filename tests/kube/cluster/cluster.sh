@@ -38,7 +38,7 @@ grow_refused() {
 grow_less() { kubectl patch pvc big --type merge -p '{"spec":{"resources":{"requests":{"storage":"128Mi"}}}}' && eventually field "storagevolume/$(volume_of big)" .status.size 134217728 && kubectl delete pvc big --timeout="${LIMIT}s"; }
 node_lost() {
     node_kill node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute || return
-    eventually eval '! kubectl get pod m' && eventually eval '! attached | grep -q "^node2 .*$(kubectl get pvc m -o "jsonpath={.spec.volumeName}")"'
+    eventually eval '! kubectl get pod m' && eventually eval '! attached | finds "^node2 .*$(kubectl get pvc m -o "jsonpath={.spec.volumeName}")"'
 }
 node_back() { node_start node2 && kubectl taint nodes node2 node.kubernetes.io/out-of-service- && eventually running; }
 # What stands on a snapshot is gone before the snapshot is deleted: else the sidecar asks again later and later.
@@ -78,7 +78,7 @@ cycle() {
     check "and the volume has them" eval 'kubectl get storagevolume "$(volume_of a)" -o "jsonpath={.spec.qos}" | grep .'
     check "the pod moves to the other node" eval 'end_pod a && start_pod a a node2 && verify a two'
     CLASS=litepool
-    check "raw block" eval 'pvc b 64Mi ", \"volumeMode\": \"Block\"" && start_pod b b node2 Block && sh_in b "echo raw-data > /tmp/x && dd if=/tmp/x of=/dev/vol conv=notrunc,fsync && head -c 8 /dev/vol | grep -q raw-data"'
+    check "raw block" eval 'pvc b 64Mi ", \"volumeMode\": \"Block\"" && start_pod b b node2 Block && sh_in b "echo raw-data > /tmp/x && dd if=/tmp/x of=/dev/vol conv=notrunc,fsync && head -c 8 /dev/vol | grep raw-data"'
     check "two volumes with a label" eval '(for i in 1 2; do SET=g pvc g$i && start_pod g$i g$i node1 && write g$i g$i || exit; done)'
     check "one snapshot of both" group gs g
     check "volumes of its parts" eval '(for s in $(kubectl get volumesnapshots -o "jsonpath={.items[?(@.status.volumeGroupSnapshotName==\"gs\")].metadata.name}"); do from_snapshot "of-$s" "$s" 256Mi && start_pod "of-$s" "of-$s" node1 && sh_in "of-$s" "md5sum -c /data/sum" || exit; done)'

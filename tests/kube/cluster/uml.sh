@@ -60,7 +60,7 @@ check "the data are there" verify a one
 check "the pod ends, and node2 has nothing any more" eval 'end_pod a && eventually detached node2'
 check "it moves to node3, with the data" eval 'start_pod a a node3 && on_nvme node3 a && verify a one'
 check "a snapshot, restored on node2" eval 'snapshot s a && write a two && from_snapshot r s 1Gi && start_pod r r node2 && verify r one'
-check "raw block" eval 'pvc b 64Mi ", \"volumeMode\": \"Block\"" && start_pod b b node2 Block && sh_in b "echo raw-data > /tmp/x && dd if=/tmp/x of=/dev/vol conv=notrunc,fsync && head -c 8 /dev/vol | grep -q raw-data"'
+check "raw block" eval 'pvc b 64Mi ", \"volumeMode\": \"Block\"" && start_pod b b node2 Block && sh_in b "echo raw-data > /tmp/x && dd if=/tmp/x of=/dev/vol conv=notrunc,fsync && head -c 8 /dev/vol | grep raw-data"'
 CLASS=xfs
 check "xfs" eval 'pvc x 512Mi && start_pod x x node3 && on_nvme node3 x && write x three'
 check "the engine's pod is deleted: the kernels wait and go on, with the data" eval 'restarted node1 x && verify x three && verify a two && verify r one'
