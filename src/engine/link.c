@@ -70,7 +70,10 @@ static void link_got(struct handover_wire *wire)
 		(void)snprintf(link->last_end, sizeof(link->last_end), "%.255s", msg->text);
 		log_info("engine.supervisor", "pid=%d restarts=%u", (int)wire->pid, msg->restarts);
 	} else if (msg->type == HANDOVER_STARTED) {
-		handover_old_started(link->e, msg);
+		if (link->starts)
+			link->starts--;
+		if (!link->starts) /* else it is of one that was given up */
+			handover_old_started(link->e, msg);
 	} else if (msg->type == HANDOVER_ENDED) {
 		handover_old_successor_ended(link->e, msg);
 	} else {
@@ -94,6 +97,7 @@ static void link_connect(struct engine_link *link)
 	/* Nobody there yet, or again: the next tick tries again. */
 	if (fdpass_connect(link->e->opts->supervisor, &fd, &pid, &err) < 0)
 		return;
+	link->starts = 0;
 	link->wire.got = link_got;
 	link->wire.ended = link_ended;
 	if (handover_wire_open(&link->wire, link->e->control, fd, pid, &err) < 0)
@@ -170,6 +174,8 @@ int engine_link_start(struct engine *e, const char *binary)
 	msg->type = HANDOVER_START;
 	(void)snprintf(msg->path, sizeof(msg->path), "%s", binary);
 	res = handover_send(handover_wire_fd(&e->link.wire), msg, NULL, 0);
+	if (res == 0)
+		e->link.starts++;
 	free(msg);
 	return res;
 }

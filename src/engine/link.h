@@ -27,6 +27,7 @@ struct engine_link {
 	bool wanted;
 	struct engine_pulse pulse[REACTORS_MAX];
 	unsigned n_pulses;
+	unsigned starts;   /* asked for and not answered yet; all but the last have been given up */
 	unsigned restarts; /* as the supervisor says */
 	char last_end[256];
 };

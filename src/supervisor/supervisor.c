@@ -200,14 +200,25 @@ static void successor_start(struct supervisor *s, struct supervisor_link *link)
 	link_say(link, HANDOVER_STARTED, rc < 0 ? 0 : s->successor.pid, rc, err.text);
 }
 
+static void successor_stop(struct supervisor *s, struct supervisor_link *link)
+{
+	if (!s->successor.pid || (link->pid != s->engine.pid && link->pid != s->successor.pid))
+		return;
+	if (s->waiting) /* that one is given up before it has begun; each START is answered */
+		link_say(link, HANDOVER_STARTED, 0, -ECANCELED, "it was given up");
+	s->waiting = false;
+	if (link->pid == s->engine.pid) {
+		s->ending = true;
+		process_kill(&s->successor, SIGKILL);
+	}
+}
+
 void supervisor_asked(struct supervisor *s, struct supervisor_link *link)
 {
 	if (link->msg.type == HANDOVER_START)
 		successor_start(s, link);
-	else if (link->pid == s->engine.pid && s->successor.pid) {
-		s->ending = true;
-		process_kill(&s->successor, SIGKILL);
-	}
+	else
+		successor_stop(s, link);
 }
 
 static void begin_run(struct evloop_task *task)

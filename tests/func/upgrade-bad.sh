@@ -36,6 +36,26 @@ check "one that hangs while it warms up" start_hang
 check "... is given up by a person" wait_for rpc litepool_upgrade_abort
 given_up() { has "$(rpc litepool_upgrade_status)" '"given up|aborted"'; }
 check "... and that is told" wait_for given_up
+# One connection: so quickly that the supervisor has not started the one when the next is asked for.
+given_up_at_once() { # given_up_at_once TIMES
+    python3 - "$socket" "$1" << 'END'
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+answers = s.makefile()
+for i in range(int(sys.argv[2])):
+    for method in "litepool_upgrade_start", "litepool_upgrade_abort":
+        s.sendall(json.dumps({"jsonrpc": "2.0", "id": i, "method": method}).encode())
+        answer = ""
+        while not answer or answer.count("{") != answer.count("}"):
+            answer += answers.readline()
+        assert "error" not in json.loads(answer), answer
+END
+}
+for times in 1 2 3 10; do
+    check "given up at once, $times in a row" given_up_at_once $times
+    check "... and the next goes as far as it is to" upgrade --dry-run
+done
 # told PATTERN: that is what has come of it
 told() { wait_for status_is "$1" || { rpc litepool_upgrade_status; return 1; }; }
 status_is() { rpc litepool_upgrade_status | json 'j["state"]+" "+j["step"]+" "+j["error"]' | finds -E "$1"; }
