@@ -20,7 +20,8 @@
 #include "echo.h"
 
 static const char usage[] =
-	"Usage: lp-echo [--read|--write] [--store] [--cold] [--bs SIZE] [--qd N | --conns N]\n"
+	"Usage: lp-echo [--read|--write] [--store] [--cold] [--congestion NAME] [--bs SIZE] [--qd "
+	"N | --conns N]\n"
 	"               [--region SIZE] [--seconds S] [--warmup S] [--cpu N] [--server-cpu N]\n"
 	"\n"
 	"Example: lp-echo --read --qd 128 --cpu 1 --server-cpu 0\n";

@@ -302,6 +302,7 @@ static int host_open(struct load *l, struct load_host *lh, unsigned n_queues, st
 	opts.kato_ms = l->opts.kato_ms;
 	opts.header_digest = l->opts.header_digest;
 	opts.data_digest = l->opts.data_digest;
+	opts.congestion = l->opts.congestion;
 	opts.reconnect = l->opts.reconnect;
 	opts.on_state = host_state;
 	opts.ctx = lh;

@@ -42,6 +42,7 @@ struct load_opts {
 	const char *
 		versions_path; /* with verify: versions are kept there for a later run; NULL: not */
 	bool header_digest, data_digest;
+	const char *congestion; /* NULL: the initiator's default */
 	bool reconnect;
 	bool exact_clock; /* reads the clock at each command: for low depths */
 };

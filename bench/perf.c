@@ -42,6 +42,7 @@ static const char usage[] =
 	"  --idle             connects and sends nothing\n"
 	"  --kato MS          keep-alive timeout (0: none)\n"
 	"  --hdgst, --ddgst   header, data digests\n"
+	"  --congestion NAME  TCP congestion control (cubic, where there is one)\n"
 	"  --reconnect        survives the loss of the target\n"
 	"  --stall S          longest wait for commands after the end (30)\n"
 	"  SIGTERM            ends the measurement as if its time were over\n"
@@ -94,6 +95,7 @@ enum opt {
 	O_KATO,
 	O_HDGST,
 	O_DDGST,
+	O_CONGESTION,
 	O_RECONNECT,
 	O_STALL,
 	O_VERIFY,
@@ -129,6 +131,7 @@ static const struct option options[] = {
 	{"kato", 1, NULL, O_KATO},
 	{"hdgst", 0, NULL, O_HDGST},
 	{"ddgst", 0, NULL, O_DDGST},
+	{"congestion", 1, NULL, O_CONGESTION},
 	{"reconnect", 0, NULL, O_RECONNECT},
 	{"stall", 1, NULL, O_STALL},
 	{"verify", 0, NULL, O_VERIFY},
@@ -282,6 +285,9 @@ static bool take_flags(struct perf *p, int opt, const char *arg)
 		return true;
 	case O_DDGST:
 		p->load.data_digest = true;
+		return true;
+	case O_CONGESTION:
+		p->load.congestion = arg;
 		return true;
 	case O_RECONNECT:
 		p->load.reconnect = true;

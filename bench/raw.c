@@ -77,6 +77,8 @@ uint64_t raw_random(uint64_t bound)
 
 /* --- sockets --- */
 
+static const char *congestion; /* of all sockets; NULL: the host's default */
+
 static void socket_setup(int fd)
 {
 	int one = 1;
@@ -84,6 +86,9 @@ static void socket_setup(int fd)
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
 	    fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		raw_die("setting up a socket: %s", strerror(errno));
+	if (congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion,
+				     (socklen_t)strlen(congestion)) < 0)
+		raw_die("congestion control '%s': %s", congestion, strerror(errno));
 }
 
 int raw_listen(uint16_t *port)
@@ -208,12 +213,12 @@ bool raw_out_flush(struct raw_out *out, int fd)
 /* --- options and results --- */
 
 static const struct option options[] = {
-	{"read", 0, NULL, 'r'},       {"write", 0, NULL, 'w'},  {"store", 0, NULL, 'S'},
-	{"bs", 1, NULL, 'b'},         {"qd", 1, NULL, 'q'},     {"region", 1, NULL, 'g'},
-	{"seconds", 1, NULL, 's'},    {"warmup", 1, NULL, 'u'}, {"cpu", 1, NULL, 'c'},
-	{"server-cpu", 1, NULL, 'C'}, {"addr", 1, NULL, 'a'},   {"port", 1, NULL, 'p'},
-	{"file", 1, NULL, 'f'},       {"help", 0, NULL, 'h'},   {"cold", 0, NULL, 'd'},
-	{"conns", 1, NULL, 'n'},      {NULL, 0, NULL, 0},
+	{"read", 0, NULL, 'r'},       {"write", 0, NULL, 'w'},      {"store", 0, NULL, 'S'},
+	{"bs", 1, NULL, 'b'},         {"qd", 1, NULL, 'q'},         {"region", 1, NULL, 'g'},
+	{"seconds", 1, NULL, 's'},    {"warmup", 1, NULL, 'u'},     {"cpu", 1, NULL, 'c'},
+	{"server-cpu", 1, NULL, 'C'}, {"addr", 1, NULL, 'a'},       {"port", 1, NULL, 'p'},
+	{"file", 1, NULL, 'f'},       {"help", 0, NULL, 'h'},       {"cold", 0, NULL, 'd'},
+	{"conns", 1, NULL, 'n'},      {"congestion", 1, NULL, 'G'}, {NULL, 0, NULL, 0},
 };
 
 static uint64_t option_number(const char *arg, uint64_t max)
@@ -239,6 +244,9 @@ static void option_take(struct raw_opts *o, int opt, const char *usage)
 		break;
 	case 'd':
 		o->cold = true;
+		break;
+	case 'G':
+		congestion = optarg;
 		break;
 	case 'n':
 		o->conns = (uint32_t)option_number(optarg, 10000);

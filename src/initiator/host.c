@@ -95,6 +95,7 @@ static int queue_open(struct nvme_host *h, struct host_queue *hq, uint32_t size,
 		.queue_size = size,
 		.header_digest = h->opts.header_digest,
 		.data_digest = h->opts.data_digest,
+		.congestion = h->opts.congestion,
 		.on_state = queue_state,
 		.ctx = hq,
 	};

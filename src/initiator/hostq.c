@@ -453,6 +453,22 @@ static int hostq_alloc(struct nvme_hostq *q)
 	return 0;
 }
 
+static int hostq_connect(struct nvme_hostq *q, struct err *err)
+{
+	const char *asked = q->opts.congestion;
+	struct sock_opts opts = {.congestion = asked ? asked : SOCK_CONGESTION_DEFAULT};
+	int rc;
+
+	if (!opts.congestion[0])
+		opts.congestion = NULL;
+	rc = sock_connect(q->reactor, &q->opts.addr, &opts, sock_event, q, &q->sock, err);
+	if (asked || (rc != -ENOENT && rc != -EPERM))
+		return rc;
+	/* A kernel without our default, or one that does not allow it. */
+	opts.congestion = NULL;
+	return sock_connect(q->reactor, &q->opts.addr, &opts, sock_event, q, &q->sock, err);
+}
+
 int nvme_hostq_new(struct reactor *r, const struct nvme_hostq_opts *opts, struct nvme_hostq **ret,
 		   struct err *err)
 {
@@ -482,8 +498,7 @@ int nvme_hostq_new(struct reactor *r, const struct nvme_hostq_opts *opts, struct
 	if (rc < 0)
 		rc = err_set(err, rc, "no memory for %u queue entries", opts->queue_size);
 	else
-		rc = sock_connect(r, &opts->addr, &(struct sock_opts){0}, sock_event, q, &q->sock,
-				  err);
+		rc = hostq_connect(q, err);
 	if (rc < 0) {
 		hostq_destroy(q);
 		return rc;

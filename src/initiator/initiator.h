@@ -51,6 +51,8 @@ struct nvme_host_opts {
 	uint32_t n_io_queues; /* default 1 */
 	uint32_t kato_ms;     /* default 0: none */
 	bool header_digest, data_digest;
+	/* Of what we send: NULL: SOCK_CONGESTION_DEFAULT where the kernel lets us have it; "": the kernel's default. The caller's, as long as h. */
+	const char *congestion;
 	bool disable_sqfc; /* default true by nvme_host_opts_default() */
 	bool reconnect; /* commands wait over a lost connection and are sent again; else they end with -ECONNRESET */
 	uint32_t reconnect_ms; /* pause between attempts, default 200 */
@@ -100,7 +102,8 @@ struct nvme_hostq_opts {
 	struct sock_addr addr;
 	uint32_t queue_size; /* commands under way at most */
 	bool header_digest, data_digest;
-	uint8_t hpda; /* alignment asked for of the controller's data, 0's based dwords */
+	const char *congestion; /* as of nvme_host_opts */
+	uint8_t hpda;           /* alignment asked for of the controller's data, 0's based dwords */
 	/*
 	 * Set, for tests of the wire: no ICReq is sent (state 0 comes when TCP is connected), no commands; all that arrives comes
 	 * here, end of stream as len 0. Else what arrives is parsed and checked.

@@ -34,6 +34,12 @@ struct sock_addr {
 };
 #define SOCK_ADDR_TEXT 128
 
+/*
+ * The congestion control that NVMe/TCP's connections have unless told otherwise, where the host has it. Measured on loopback with bbr as the host's default: 128 KiB reads
+ * 10.0 GB/s with cubic, 6.7 with bbr; writes 3.4 and 2.3, and, where the hypervisor takes a third of the processors' time, 3.1 and 1.0. At 4 KiB they are alike.
+ */
+#define SOCK_CONGESTION_DEFAULT "cubic"
+
 struct sock_opts {
 	const char *congestion; /* TCP congestion control by name; NULL: the host's default */
 	int backlog;            /* listeners; 0: 1024 */

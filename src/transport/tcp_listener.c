@@ -272,7 +272,7 @@ int tcp_listen(struct tcp_transport *t, const struct sock_addr *addr, const char
 	res = l ? 0 : listener_new(t, addr, asked ? congestion : t->opts.congestion, &l, err);
 	/* A kernel without our default, or one that does not allow it: the host's does. */
 	if ((res == -ENOENT || res == -EPERM) && !asked &&
-	    strcmp(t->opts.congestion, TCP_CONGESTION_DEFAULT) == 0)
+	    strcmp(t->opts.congestion, SOCK_CONGESTION_DEFAULT) == 0)
 		res = listener_new(t, addr, "", &l, err);
 	if (!l)
 		return res;

@@ -19,7 +19,7 @@ struct tcp_transport_opts tcp_transport_opts_default(void)
 		.send_limit_bytes = 4 * MIB,
 		.batch_commands = 64,
 		.batch_bytes = 256 * KIB,
-		.congestion = TCP_CONGESTION_DEFAULT,
+		.congestion = SOCK_CONGESTION_DEFAULT,
 		.header_digest = true,
 		.data_digest = true,
 	};

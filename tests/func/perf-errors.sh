@@ -22,6 +22,21 @@ port=$(port_of "$nqn")
 check "nobody listens there" ends_with 'onnect' --port 1 --nqn "$nqn"
 check "another subsystem" ends_with 'onnect' --port "$port" --nqn "$nqn.none"
 check "another namespace" ends_with '.' --port "$port" --nqn "$nqn" --nsid 9
+check "no such congestion control: which there are" ends_with "'nosuch' cannot be used.*available are: " --port "$port" --nqn "$nqn" --congestion nosuch
+# ours NAME: what our side of a connection has
+ours() { ss -tin "dport = :$port" | finds -w "$1"; }
+list=/proc/sys/net/ipv4/tcp_allowed_congestion_control
+[ "$(id -u)" != 0 ] || list=/proc/sys/net/ipv4/tcp_available_congestion_control
+for name in default $(< $list); do
+    how=() expected=cubic
+    [ "$name" = default ] || { how=(--congestion "$name"); expected=$name; }
+    grep -qw "$expected" $list || continue
+    "$perf_bin" --port "$port" --nqn "$nqn" --seconds 60 "${how[@]}" > "$work/long" 2>&1 &
+    long=$!
+    check "congestion control, $name: $expected" wait_for ours "$expected"
+    kill $long
+    wait $long
+done
 "$perf_bin" --port "$port" --nqn "$nqn" --qd 32 --conns 4 --seconds 60 > "$work/long" 2>&1 &
 long=$!
 connected() { [ "$(rpc nvmf_subsystem_get_qpairs "{\"nqn\":\"$nqn\"}" | json 'len(j)')" -ge 5 ]; }
