@@ -95,8 +95,11 @@ static void new_part(struct engine *e, const char *part)
 
 static void new_say(struct engine *e, struct handover_message *msg)
 {
-	int res = handover_send(handover_wire_fd(&e->successor.wire), msg, NULL, 0);
+	int res = 0;
 
+	/* Closed: it has gone after its state had come, and hears of nothing any more. */
+	if (e->successor.wire.sock)
+		res = handover_send(handover_wire_fd(&e->successor.wire), msg, NULL, 0);
 	free(msg);
 	/* That it has gone is seen by who reads. */
 	if (res < 0 && res != -EPIPE && e->successor.state < NEW_TAKE_OVER)

@@ -34,18 +34,21 @@
 struct step {
 	const char *name;
 	uint32_t limit_ms; /* 0: the stop's own deadline */
+	const char *late;  /* what has not happened by then, for people */
 };
+#define NO_ANSWER "the new engine has not answered"
 
 static const struct step steps[] = {
 	[OLD_IDLE] = {"idle", 0},
-	[OLD_SPAWN] = {"spawn", 10000},
-	[OLD_CONNECT] = {"connect", 20000},
+	[OLD_SPAWN] = {"spawn", 10000, "the supervisor has not started the new engine"},
+	[OLD_CONNECT] = {"connect", 20000, NO_ANSWER},
 	[OLD_HOLD_CALLS] = {"hold-calls", 10000},
-	[OLD_HOLD_POOLS] = {"hold-pools", 60000},
-	[OLD_PREPARE] = {"prepare", 10000},
-	[OLD_WARM] = {"warm", 120000},
+	[OLD_HOLD_POOLS] = {"hold-pools", 60000,
+			    "the pools of this engine have not come to rest (is a disk slow?)"},
+	[OLD_PREPARE] = {"prepare", 10000, NO_ANSWER},
+	[OLD_WARM] = {"warm", 120000, NO_ANSWER},
 	[OLD_HOLD_RPC] = {"hold-rpc", 10000},
-	[OLD_CALM] = {"calm", 10000},
+	[OLD_CALM] = {"calm", 10000, "a thread of this engine has not come round"},
 	[OLD_FREEZE] = {"freeze", 0},
 	[OLD_FREEZE_POOLS] = {"freeze-pools", 0},
 	[OLD_SAVE] = {"save", 0},
@@ -342,6 +345,8 @@ static void pools_held(void *ctx, int res, const json_t *plan, const struct err 
 {
 	struct engine *e = ctx;
 
+	if (e->old.state != OLD_HOLD_POOLS) /* given up meanwhile */
+		return;
 	if (res < 0) {
 		old_abort(e, res, "%s", err->text);
 		return;
@@ -508,16 +513,13 @@ static void old_expired(struct engine *e)
 		 !calls_idle(e, &method))
 		old_abort(e, -ETIMEDOUT, "%s is still under way after %u s", method,
 			  steps[o->state].limit_ms / 1000);
-	else if (o->state == OLD_CALM)
-		old_abort(e, -ETIMEDOUT, "a thread of this engine has not come round within %u s",
-			  steps[o->state].limit_ms / 1000);
 	else if (stopped(o))
 		old_abort(e, -ETIMEDOUT,
 			  "the stop took longer than the deadline of %u ms; a longer one is given "
 			  "with --deadline MS",
 			  o->start.deadline_ms);
 	else
-		old_abort(e, -ETIMEDOUT, "the new engine has not answered within %u s",
+		old_abort(e, -ETIMEDOUT, "%s within %u s", steps[o->state].late,
 			  steps[o->state].limit_ms / 1000);
 }
 

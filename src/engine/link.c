@@ -166,6 +166,9 @@ int engine_link_start(struct engine *e, const char *binary)
 	struct handover_message *msg;
 	int res;
 
+	if (e->link.wanted &&
+	    !e->link.wire.sock) /* a supervisor that has just started: before the next beat */
+		link_connect(&e->link);
 	if (!e->link.wire.sock)
 		return -ENOTCONN;
 	msg = calloc(1, sizeof(*msg));

@@ -51,16 +51,17 @@ static int process_watch(struct process *p, pid_t pid)
 
 int process_adopt(struct process *p, pid_t pid)
 {
-	char path[64];
+	char path[64], binary[sizeof(p->binary)];
 	ssize_t len;
 
 	p->child.pid = 0;
 	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	len = readlink(path, p->binary, sizeof(p->binary) - 1);
-	p->binary[len > 0 ? len : 0] = '\0';
+	len = readlink(path, binary, sizeof(binary) - 1);
 	/* Its file was replaced since: what is there now is what a restart starts. */
-	if (len > 10 && strcmp(p->binary + len - 10, " (deleted)") == 0)
-		p->binary[len - 10] = '\0';
+	if (len > 10 && memcmp(binary + len - 10, " (deleted)", 10) == 0)
+		len -= 10;
+	if (len > 0) /* else it is ending */
+		(void)snprintf(p->binary, sizeof(p->binary), "%.*s", (int)len, binary);
 	return process_watch(p, pid);
 }
 

@@ -45,8 +45,10 @@ static void start(struct supervisor *s)
 {
 	struct err err = {0};
 
-	if (process_start(&s->engine, s->engine.binary, false, &err) < 0) {
-		log_error("supervisor.start_failed", "reason=\"%s\"", err.text);
+	if (process_start(&s->engine, s->served, false, &err) < 0) {
+		log_error("supervisor.start_failed", "binary=%s next=%s reason=\"%s\"", s->served,
+			  s->opts->engine, err.text);
+		(void)snprintf(s->served, sizeof(s->served), "%s", s->opts->engine);
 		pause_first(s, 0);
 		return;
 	}
@@ -134,8 +136,9 @@ static void engine_ended(struct supervisor *s, pid_t pid, const char *how, uint6
 {
 	if (s->successor.pid) {
 		/* It has been given everything, or ends by itself in a moment. */
-		log_info("supervisor.succeeded", "pid=%d by=%d", (int)pid, (int)s->successor.pid);
-		s->ending = false;
+		log_info("supervisor.succeeded", "pid=%d by=%d how=\"%s\"", (int)pid,
+			 (int)s->successor.pid, how);
+		s->ending = s->stuck = s->killed = false;
 		process_move(&s->engine, &s->successor);
 		waiting_start(s);
 		return;
@@ -168,6 +171,10 @@ void supervisor_process_ended(struct supervisor *s, struct process *p, pid_t pid
 void supervisor_linked(struct supervisor *s, struct supervisor_link *link)
 {
 	s->stuck = false;
+	/* A successor has been tried when it serves, not before: its predecessor may end of something else while it begins. */
+	if (link->msg.serving && (link->pid == s->engine.pid || link->pid == s->successor.pid))
+		(void)snprintf(s->served, sizeof(s->served), "%s",
+			       link->pid == s->engine.pid ? s->engine.binary : s->successor.binary);
 	/* The service manager knows this process, and no engine. Who is adopted serves already, so the service is ready again. Nobody listens: nothing is lost. */
 	if (link->msg.serving)
 		(void)process_notify("READY=1");
@@ -272,6 +279,7 @@ int supervisor_new(const struct supervisor_opts *opts, struct supervisor **ret, 
 	s->begin.run = begin_run;
 	s->stop.run = stop_run;
 	(void)snprintf(s->engine.binary, sizeof(s->engine.binary), "%s", opts->engine);
+	(void)snprintf(s->served, sizeof(s->served), "%s", opts->engine);
 	rc = paths_make(s, err);
 	if (rc == 0)
 		rc = evloop_new("lp-supervisor", &s->loop, err);

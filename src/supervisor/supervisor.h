@@ -71,9 +71,10 @@ struct supervisor {
 	struct evloop_fd listener;
 	struct evloop_timer timer, watchdog;
 	struct evloop_task begin, stop;
-	bool leave;   /* stop without ending the engine */
-	bool ending;  /* the successor is not wanted any more */
-	bool waiting; /* ... and another is, of next_binary */
+	char served[256]; /* the program that has served last: what a restart starts */
+	bool leave;       /* stop without ending the engine */
+	bool ending;      /* the successor is not wanted any more */
+	bool waiting;     /* ... and another is, of next_binary */
 	char next_binary[256];
 	bool stuck; /* it has been told to write its stack, and is killed next if it is stuck still */
 	bool killed;       /* by the watchdog: last_end says why */
