@@ -85,7 +85,7 @@ static void read_levels(struct csi_join *join)
 
 static int join_node(struct csi_join *join, const struct csi_opts *opts, struct err *err)
 {
-	struct nvme_host_config host = {.client = join->client};
+	struct nvme_host_config host = {.client = join->client, .node = opts->node_id};
 	struct csi_node_config node = {.node_id = opts->node_id};
 	json_int_t max;
 	int rc = wait_node(join, opts->node_id, err);

@@ -5,7 +5,7 @@
  *   stage     ATTACH -> [IDENTIFY -> FORMAT -> MOUNT -> GROW]       (in brackets: not for raw block, whose use is only noted)
  *   publish   CHECK -> TARGET -> BIND
  *   unpublish UNMOUNT -> REMOVE
- *   unstage   UNMOUNT -> DETACH
+ *   unstage   [GIVE UP ->] UNMOUNT -> DETACH                        (of a volume without a live path)
  *
  * This process keeps nothing of its own: each step looks at what is there (mount table, device, the volume's record) and does only what is missing, so that a call that was cut off at any point is
  * finished by its repetition.
@@ -61,6 +61,11 @@ struct csi_host {
 				const char *device, uint64_t bytes);
 	/* Not attached is OK. Returns when the device is gone. */
 	enum grpc_code (*detach)(void *ctx, struct csi_op *op, const char *volume_id);
+	/*
+	 * No path to the volume is live, and it is to be unmounted here: what is still to be written to it waits in the kernel. OK: this node was fenced, and has given the device up
+	 * in such a way that nothing of it can land any more, also not when the node is let in again. UNAVAILABLE: it waits for the paths. NULL: as if OK.
+	 */
+	enum grpc_code (*give_up)(void *ctx, struct csi_op *op, const char *volume_id);
 	/* Of the volume (NULL: of all on this node), at most max; how many. A member that is NULL: not known. */
 	size_t (*targets)(void *ctx, const char *volume_id, struct csi_target *ret, size_t max);
 	/* The volume's record; of the same life as the volume, not as the node. */

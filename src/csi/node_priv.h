@@ -11,6 +11,11 @@ struct csi_node {
 	struct csi_node_config config;
 };
 
+/* ---- node_stats.c ---- */
+
+/* Nothing of the volume can be reached: its I/O waits. */
+bool node_is_cut_off(struct csi_node *node, const char *volume_id);
+
 /* ---- node_mount.c: the mount table and changes to it, by libmount ---- */
 
 struct node_mount {

@@ -87,9 +87,15 @@ static enum grpc_code stage_mount(struct csi_node *node, struct csi_op *op,
 {
 	char options[OPTIONS_MAX];
 	struct err err = {0};
-	enum grpc_code code =
-		node_format(node, op, req->volume_id, device, fs, req->readonly, record);
+	enum grpc_code code;
 
+	/* Neither a probe nor a mount can be broken off. */
+	if (node_is_cut_off(node, req->volume_id))
+		return csi_fail(op, GRPC_UNAVAILABLE,
+				"no connection to volume %s is live: see its node, the network, "
+				"and litepool-engine there",
+				req->volume_id);
+	code = node_format(node, op, req->volume_id, device, fs, req->readonly, record);
 	if (code != GRPC_OK)
 		return code;
 	if (!options_join(req, record, fs, options, sizeof(options)))
@@ -148,6 +154,19 @@ enum grpc_code csi_node_stage(struct csi_node *node, struct csi_op *op, const st
 				     : stage_fs(node, op, req, device);
 }
 
+/* An unmount of what cannot be reached waits in the kernel, and this thread with it. */
+static enum grpc_code unstage_mount(struct csi_node *node, struct csi_op *op, const char *volume_id,
+				    const char *path)
+{
+	const struct csi_host *host = node->config.host;
+	struct node_mount mount;
+	enum grpc_code code = node_mount_at(op, path, &mount);
+
+	if (code == GRPC_OK && mount.mounted && host->give_up && node_is_cut_off(node, volume_id))
+		code = host->give_up(host->ctx, op, volume_id);
+	return code == GRPC_OK ? node_unmount(op, path) : code;
+}
+
 enum grpc_code csi_node_unstage(struct csi_node *node, struct csi_op *op, const char *volume_id,
 				const char *path)
 {
@@ -158,7 +177,7 @@ enum grpc_code csi_node_unstage(struct csi_node *node, struct csi_op *op, const 
 	enum grpc_code code = GRPC_OK;
 
 	if (path[0] == '/')
-		code = node_unmount(op, path);
+		code = unstage_mount(node, op, volume_id, path);
 	if (code != GRPC_OK)
 		return code;
 	code = host->find(host->ctx, op, volume_id, device);

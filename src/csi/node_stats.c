@@ -44,8 +44,7 @@ size_t csi_node_targets(struct csi_node *node, struct csi_target *ret, size_t ma
 	return host->targets ? host->targets(host->ctx, NULL, ret, max) : 0;
 }
 
-/* Nothing of the volume can be reached: its I/O waits. */
-static bool is_cut_off(struct csi_node *node, const char *volume_id)
+bool node_is_cut_off(struct csi_node *node, const char *volume_id)
 {
 	const struct csi_host *host = node->config.host;
 	struct csi_target targets[CSI_TARGETS];
@@ -65,7 +64,7 @@ static void judge(struct csi_node *node, const char *volume_id, const struct nod
 		ret->condition =
 			"the kernel has made the file system read-only after an error; see "
 			"its log, then check the file system";
-	else if (is_cut_off(node, volume_id))
+	else if (node_is_cut_off(node, volume_id))
 		ret->condition = "no connection to the volume is live, and its I/O waits: see its "
 				 "node, the network, and litepool-engine there";
 	ret->abnormal = ret->condition;

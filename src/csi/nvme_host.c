@@ -354,6 +354,34 @@ static enum grpc_code detach_nvme(struct nvme_host *host, struct csi_op *op, con
 				  err.text);
 }
 
+/*
+ * The kernel goes on to knock at the target, for an hour if need be, with what it has to write. Should this node be let in again meanwhile, that would land upon what
+ * others have written: so the controllers go first.
+ */
+static enum grpc_code give_up(void *ctx, struct csi_op *op, const char *volume_id)
+{
+	struct nvme_host *host = ctx;
+	struct host_env env = env_of(host, NULL);
+	char nqn[PLANE_NQN_SIZE];
+	struct host_id id;
+	struct err err = {0};
+	bool let_in;
+	enum grpc_code code =
+		record_lets_in(host->config.client, op, volume_id, host->config.node, &let_in);
+
+	if (code == GRPC_OK && let_in)
+		code = csi_fail(op, GRPC_UNAVAILABLE,
+				"no connection to volume %s is live, and what is to be written to "
+				"it waits: see its node, the network, and litepool-engine there",
+				volume_id);
+	if (code != GRPC_OK || !names_of(volume_id, nqn, &id))
+		return code;
+	return host_abandon(&env, nqn, DETACH_MS, &err) == 0
+		       ? GRPC_OK
+		       : csi_fail(op, code_of(err.code), "cannot give up volume %s: %s", volume_id,
+				  err.text);
+}
+
 /* Either way to the device is given up before the other is taken: find has one answer. */
 static enum grpc_code attach(void *ctx, struct csi_op *op, const char *volume_id,
 			     const struct csi_map *publish_context,
@@ -428,6 +456,7 @@ int nvme_host_new(const struct nvme_host_config *config, struct nvme_host **ret,
 					.find = find,
 					.grown = grown,
 					.detach = detach,
+					.give_up = give_up,
 					.targets = targets,
 					.format_get = format_get,
 					.format_set = format_set};

@@ -15,6 +15,7 @@ struct nvme_host;
 
 struct nvme_host_config {
 	struct kube_client *client;   /* borrowed */
+	const char *node;             /* the StorageNode's name; borrowed */
 	const char *hostnqn, *hostid; /* as the StorageNode says; borrowed. "" : this machine's */
 	const char *root;             /* NULL: the machine itself; for tests */
 };
@@ -25,6 +26,9 @@ void nvme_host_free(struct nvme_host *host);
 /* Lives as long. */
 const struct csi_host *nvme_host_table(const struct nvme_host *host);
 
+/* Whether the node is in status.attachedNodes. */
+enum grpc_code record_lets_in(struct kube_client *client, struct csi_op *op, const char *volume_id,
+			      const char *node, bool *ret);
 /* Also for hosts of tests whose volumes are StorageVolumes. */
 enum grpc_code record_get(struct kube_client *client, struct csi_op *op, const char *volume_id,
 			  struct csi_format *ret);

@@ -44,6 +44,21 @@ static enum grpc_code read_volume(struct kube_client *client, struct csi_op *op,
 	return GRPC_OK;
 }
 
+enum grpc_code record_lets_in(struct kube_client *client, struct csi_op *op, const char *volume_id,
+			      const char *node, bool *ret)
+{
+	_cleanup_json_ json_t *volume = NULL;
+	enum grpc_code code = read_volume(client, op, volume_id, &volume);
+	const json_t *listed;
+	size_t i;
+
+	*ret = false;
+	json_array_foreach (kube_at(volume, "status.attachedNodes"), i, listed)
+		*ret |= strcmp(json_string_value(listed), node) == 0;
+	return code == GRPC_NOT_FOUND ? GRPC_OK
+				      : code; /* of a volume that is gone nobody has anything */
+}
+
 enum grpc_code record_get(struct kube_client *client, struct csi_op *op, const char *volume_id,
 			  struct csi_format *ret)
 {
@@ -95,6 +110,12 @@ enum grpc_code record_set(struct kube_client *client, struct csi_op *op, const c
 
 		if (code != GRPC_OK)
 			return code;
+		/* It was decided on what was read before; meanwhile another node may have been let in. */
+		if (format->state == CSI_FORMAT_BEGUN &&
+		    strcmp(kube_str(volume, "status.format.state"), states[CSI_FORMAT_DONE]) == 0)
+			return csi_fail(op, GRPC_ABORTED,
+					"volume %s was formatted meanwhile by another node",
+					kube_name(volume));
 		ref.name = kube_name(volume);
 		patch = patch_of(volume, format);
 		if (kube_merge(client, &ref, patch, NULL, &error) == 0)

@@ -79,6 +79,11 @@ struct host_detach_req {
  * last of them. -EBUSY with err: in use, and by whom. -ETIMEDOUT, -ECANCELED, -EINVAL.
  */
 int host_detach(const struct host_env *env, const struct host_detach_req *req, struct err *err);
+/*
+ * Ends all controllers of a subsystem, whatever uses its namespaces: what is to be written to them fails now, and never lands. For a subsystem that this host was thrown
+ * out of. 0, also when there were none; -ETIMEDOUT (for the lock), or what the kernel says.
+ */
+int host_abandon(const struct host_env *env, const char *nqn, int timeout_ms, struct err *err);
 
 /* A new array of the attached LitePool devices (all: of every NVMe/TCP device), as `litepool host list -o json` shows. NULL: no memory. */
 json_t *host_list(const struct host_env *env, bool all);

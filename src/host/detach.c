@@ -105,19 +105,19 @@ static bool needed(const struct detach *d)
 	return o.used[0] != '\0';
 }
 
-static int disconnect(struct detach *d)
+static int disconnect(const struct host_env *env, const char *nqn, struct err *err)
 {
 	struct host_ctrls ctrls;
 
-	host_ctrls_read(d->env, d->nqn, &ctrls);
+	host_ctrls_read(env, nqn, &ctrls);
 	for (unsigned i = 0; i < ctrls.n; i++) {
-		int res = fabrics_disconnect(d->env, ctrls.at[i].name);
+		int res = fabrics_disconnect(env, ctrls.at[i].name);
 
 		if (res < 0)
-			return err_set(d->err, res,
+			return err_set(err, res,
 				       "the kernel does not disconnect %s (%s:%s of %s): %s",
 				       ctrls.at[i].name, ctrls.at[i].traddr, ctrls.at[i].trsvcid,
-				       d->nqn, strerror(-res));
+				       nqn, strerror(-res));
 	}
 	return 0;
 }
@@ -191,7 +191,7 @@ static void run(struct detach *d)
 			break;
 		case DETACH_DISCONNECT:
 			d->events = fabrics_uevents(d->env, d->err);
-			res = d->events < 0 ? d->events : disconnect(d);
+			res = d->events < 0 ? d->events : disconnect(d->env, d->nqn, d->err);
 			d->state = next(d, res, DETACH_WAIT);
 			break;
 		case DETACH_WAIT:
@@ -225,4 +225,17 @@ int host_detach(const struct host_env *env, const struct host_detach_req *req, s
 	if (d.claim >= 0)
 		(void)close(d.claim);
 	return d.result;
+}
+
+int host_abandon(const struct host_env *env, const char *nqn, int timeout_ms, struct err *err)
+{
+	int lock = -1;
+	int res = host_nqn_check(nqn, err);
+
+	if (res == 0)
+		res = record_lock(env, nqn, blocking_deadline(timeout_ms), &lock, err);
+	if (res == 0)
+		res = disconnect(env, nqn, err);
+	record_unlock(env, nqn, lock);
+	return res;
 }
