@@ -219,6 +219,29 @@ static enum grpc_code show_local(struct csi_op *op, const json_t *volume, struct
 	return GRPC_OK;
 }
 
+/* The node that serves the volume is deleted, or its Lease is over. */
+static bool server_is_lost(struct csi_plane *plane, struct csi_op *op, const json_t *volume)
+{
+	_cleanup_json_ json_t *node = NULL;
+	enum grpc_code code =
+		plane_get(plane, op, plane->node, kube_str(volume, "status.nodeName"), &node);
+
+	return code == GRPC_NOT_FOUND ||
+	       (code == GRPC_OK && kube_condition_is(node, "Ready", "Unknown"));
+}
+
+/* Whom nobody waits for: a call that did would keep others from being served for as long as it may last. */
+static enum grpc_code check_server(struct csi_plane *plane, struct csi_op *op, const json_t *volume,
+				   const char *what)
+{
+	if (!kube_str(volume, "status.nodeName")[0] || !server_is_lost(plane, op, volume))
+		return GRPC_OK;
+	return csi_fail(op, GRPC_UNAVAILABLE,
+			"node %s, which serves volume %s, is lost: %s; it goes on as soon as that "
+			"node is back",
+			kube_str(volume, "status.nodeName"), kube_name(volume), what);
+}
+
 enum grpc_code plane_publish(void *ctx, struct csi_op *op, const struct csi_publish *req,
 			     struct csi_map *ret_context)
 {
@@ -255,6 +278,10 @@ enum grpc_code plane_publish(void *ctx, struct csi_op *op, const struct csi_publ
 			if (json_array_size(kube_at(volume, "status.targets")))
 				return show_context(op, volume, ret_context);
 		}
+		if (code == GRPC_OK)
+			code = check_server(plane, op, volume, "nobody can be let in");
+		if (code == GRPC_UNAVAILABLE)
+			return code;
 		if (!plane_wait_next(plane, op, &wait))
 			return csi_fail(op, GRPC_DEADLINE_EXCEEDED,
 					"node %s has not been let in to volume %s yet: %s",
@@ -302,17 +329,6 @@ static json_t *unpublish_patch(const json_t *volume, const char *node)
 	return patch;
 }
 
-/* The node that serves the volume is deleted, or its Lease is over. */
-static bool server_is_lost(struct csi_plane *plane, struct csi_op *op, const json_t *volume)
-{
-	_cleanup_json_ json_t *node = NULL;
-	enum grpc_code code =
-		plane_get(plane, op, plane->node, kube_str(volume, "status.nodeName"), &node);
-
-	return code == GRPC_NOT_FOUND ||
-	       (code == GRPC_OK && kube_condition_is(node, "Ready", "Unknown"));
-}
-
 static bool is_fenced(struct csi_plane *plane, struct csi_op *op, const json_t *volume,
 		      const char *node)
 {
@@ -349,6 +365,12 @@ enum grpc_code plane_unpublish(void *ctx, struct csi_op *op, const char *volume_
 				return code;
 		} else if (is_fenced(plane, op, volume, node_id)) {
 			return GRPC_OK;
+		} else {
+			code = check_server(plane, op, volume,
+					    "nobody can say that the node that is to be fenced "
+					    "does not reach it any more");
+			if (code != GRPC_OK)
+				return code;
 		}
 		if (!plane_wait_next(plane, op, &wait))
 			return csi_fail(
