@@ -80,8 +80,9 @@ static void set_identity(struct status *s, const json_t *node, const struct host
 	else if (strcmp(kube_str(node, "spec.hostNQN"), identity->nqn) != 0)
 		status_condition(
 			s, "HostIdentity", false, "Differs",
-			"this host is %s, and spec.hostNQN says %s: volumes will refuse it. "
-			"Correct spec.hostNQN, or /etc/nvme/hostnqn",
+			"this host is %s, and volumes are opened to %s, as spec.hostNQN says: set "
+			"/etc/nvme/hostnqn to that. To change spec.hostNQN instead, drain the node "
+			"first (its connections are cut), and restart its litepool-csi after it",
 			identity->nqn, kube_str(node, "spec.hostNQN"));
 	else
 		status_condition(s, "HostIdentity", true, "Same", "spec.hostNQN is this host's");

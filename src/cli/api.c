@@ -149,17 +149,31 @@ int api_create(struct cli *cli, const char *kind, const json_t *obj, json_t **re
 	return res < 0 ? api_fail(cli, &error) : 0;
 }
 
-int api_merge(struct cli *cli, const char *kind, const char *name, const json_t *patch,
-	      json_t **ret)
+static int merge(struct cli *cli, const struct kube_ref *ref, const json_t *patch, json_t **ret)
 {
 	_cleanup_kube_error_ struct kube_error error = {0};
-	struct kube_ref ref = ref_of(kind, name);
 	int res = api_open(cli);
 
 	if (res < 0)
 		return res;
-	res = kube_merge(cli->api, &ref, patch, ret, &error);
+	res = kube_merge(cli->api, ref, patch, ret, &error);
 	return res < 0 ? api_fail(cli, &error) : 0;
+}
+
+int api_merge(struct cli *cli, const char *kind, const char *name, const json_t *patch,
+	      json_t **ret)
+{
+	struct kube_ref ref = ref_of(kind, name);
+
+	return merge(cli, &ref, patch, ret);
+}
+
+int api_merge_status(struct cli *cli, const char *kind, const char *name, const json_t *patch)
+{
+	struct kube_ref ref = ref_of(kind, name);
+
+	ref.sub = "status";
+	return merge(cli, &ref, patch, NULL);
 }
 
 int api_delete(struct cli *cli, const char *kind, const char *name, bool *ret_gone)

@@ -49,6 +49,7 @@ int api_list(struct cli *cli, const char *kind, const char *labels, const char *
 int api_create(struct cli *cli, const char *kind, const json_t *obj, json_t **ret);
 int api_merge(struct cli *cli, const char *kind, const char *name, const json_t *patch,
 	      json_t **ret);
+int api_merge_status(struct cli *cli, const char *kind, const char *name, const json_t *patch);
 /* *ret_gone: nothing holds it; else finalizers do. May be NULL. */
 int api_delete(struct cli *cli, const char *kind, const char *name, bool *ret_gone);
 

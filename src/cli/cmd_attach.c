@@ -128,6 +128,27 @@ static json_t *nodes_with(struct cli *cli, const json_t *volume, const char *nod
 	return nodes;
 }
 
+/*
+ * Whoever has the device may write anything to it, and nothing of it need be known to a probe: the volume's record (csi/node_format.c) says so before it is handed out, lest
+ * Kubernetes takes it for empty one day and formats it.
+ */
+static int note_use(struct cli *cli, const json_t *volume)
+{
+	const json_t *record = kube_at(volume, "status.format");
+	bool clone = record ? json_is_true(json_object_get(record, "clone"))
+			    : kube_at(volume, "spec.source") != NULL;
+	_cleanup_json_ json_t *patch = NULL;
+
+	if (strcmp(kube_str(record, "state"), "Done") == 0)
+		return 0;
+	patch = json_pack("{s:{s:s}, s:{s:{s:s, s:s, s:b}}}", "metadata", "resourceVersion",
+			  kube_str(volume, "metadata.resourceVersion"), "status", "format", "state",
+			  "Done", "fs", "raw", "clone", (int)clone);
+	/* 1: it has another version now */
+	return api_merge_status(cli, "StorageVolume", kube_name(volume), patch) < 0 ? cli->err.code
+										    : 1;
+}
+
 static int attach_declare(struct cli *cli, const char *name, const char *node)
 {
 	for (int i = 0; i < TRIES_MAX; i++) {
@@ -139,10 +160,12 @@ static int attach_declare(struct cli *cli, const char *name, const char *node)
 		nodes = nodes_with(cli, volume, node);
 		if (!nodes)
 			return cli->err.code;
-		if (json_equal(nodes, kube_at(volume, "spec.attachedNodes")))
+		res = note_use(cli, volume);
+		if (res == 0 && json_equal(nodes, kube_at(volume, "spec.attachedNodes")))
 			return 0;
-		res = nodes_write(cli, name, volume, nodes);
-		if (res != -EBUSY)
+		if (res == 0)
+			res = nodes_write(cli, name, volume, nodes);
+		if (res != 1 && res != -EBUSY)
 			return res;
 	}
 	return -EBUSY;

@@ -2,7 +2,8 @@
 /*
  * Whether to make a file system. Invariants:
  *  1. A device whose record says DONE is never formatted, whatever a probe finds or does not find: an unreadable superblock is not an empty disk.
- *  2. mkfs runs only after the record says BEGUN, and the first mount only after it says DONE; so BEGUN means that nobody has stored anything yet.
+ *  2. mkfs runs only after the record says BEGUN, and the first mount only after it says DONE; so BEGUN means that nobody has stored anything yet by way of this driver. What is
+ *     found there can only be what that mkfs left; anything else is somebody's, and is not touched.
  *  3. A device that was never formatted by us and on which something is found is not touched.
  *  4. Whoever gets the raw device for writing may store anything, at once, and nothing of it need be known to a probe: the record says DONE before it is handed out.
  */
@@ -15,6 +16,17 @@
 #include "rt/command.h"
 
 #define MKFS_LIMIT_MS 600000
+
+/* What a mkfs of fs that was cut off may show. */
+static bool may_be_left(enum node_probe probe, const char *probed, const char *fs)
+{
+	if (probe != NODE_PROBE_FS)
+		return probe == NODE_PROBE_EMPTY;
+	/* Which of the three it is tell features, which come one by one. */
+	if (strcmp(fs, "ext4") == 0)
+		return strncmp(probed, "ext", 3) == 0;
+	return strcmp(probed, fs) == 0;
+}
 
 enum node_format_step node_format_decide(const struct csi_format *record, enum node_probe probe,
 					 const char *probed, const char *wanted,
@@ -31,7 +43,12 @@ enum node_format_step node_format_decide(const struct csi_format *record, enum n
 			   "use it as a raw block device and look at it there";
 		return NODE_FORMAT_STOP;
 	case CSI_FORMAT_BEGUN:
-		return NODE_FORMAT_MAKE;
+		if (may_be_left(probe, probed, record->fs))
+			return NODE_FORMAT_MAKE;
+		*ret_why = "a file system was begun on the volume and not finished, and now "
+			   "something else is on it: use it as a raw block device and look at it "
+			   "there";
+		return NODE_FORMAT_STOP;
 	case CSI_FORMAT_DONE:
 		/* Without a name: a copy of something that had no record. What is found is mounted, nothing is made. */
 		if (found && (!record->fs[0] || raw || strcmp(record->fs, wanted) == 0))

@@ -46,6 +46,7 @@ check "a snapshot" prints created say snapshot create s1 v1
 
 check "attach waits for the engine" eval 'say attach v1 --node n1 --no-device > "$work/attach" 2>&1 & echo $! > "$work/attach.pid"'
 check "it is declared" wait_for eval 'say -o json volume show v1 | finds "\"attachedNodes\""'
+check "that it is used is noted before: nothing formats it from now on" same "$(say -o json volume show v1 | json 'j["status"]["format"]["state"], j["status"]["format"]["fs"]')" "Done raw"
 check "the agent lets it in" status storagevolumes/v1 '{"attachedNodes":["n1"]}'
 check "attach ends" eval 'wait $(cat "$work/attach.pid") && grep -q "lets n1 in" "$work/attach"'
 refused "elsewhere: not without a word" "is attached to n1.*--move" say attach v1 --node n2 --no-device
