@@ -89,6 +89,8 @@ static void look(struct supervisor *s)
 	if (pid && process_adopt(&s->engine, pid) == 0) {
 		log_info("supervisor.adopted", "pid=%d binary=%s", (int)pid, s->engine.binary);
 		s->state = SUPERVISOR_RUN;
+		if (link_of(s, pid)) /* it serves, and said so before we looked */
+			(void)snprintf(s->served, sizeof(s->served), "%s", s->engine.binary);
 		return;
 	}
 	/* Somebody is just beginning or ending. */
