@@ -8,7 +8,7 @@ upgrades=${LITEPOOL_UPGRADES:-20} conns=${LITEPOOL_CONNS:-64} pids=() i=0
 nqn=nqn.2025-01.io.litepool:upgrade
 
 check "start" start_supervised --cores 2
-truncate -s 256M "$work/pool.img"
+truncate -s 1G "$work/pool.img" # snapshots come as fast as calls are answered, and what deleted ones kept goes in the background: with 256 MiB the pool was full once
 check "a pool" rpc bdev_aio_create "{\"name\":\"d0\",\"filename\":\"$work/pool.img\"}"
 check "a pool is made, with sums of its data" rpc bdev_lvol_create_lvstore '{"bdev_name":"d0","lvs_name":"p","checksums":true}'
 check "a volume" rpc bdev_lvol_create '{"lvs_name":"p","lvol_name":"v","size_in_mib":64,"thin_provision":true}'
