@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "csi/nvme_host.h"
-#include "csi/plane_names.h"
+#include "csi/plane_priv.h"
 #include "csi/tries.h"
 #include "kube/client.h"
 #include "kube/meta.h"
@@ -49,12 +49,8 @@ enum grpc_code record_lets_in(struct kube_client *client, struct csi_op *op, con
 {
 	_cleanup_json_ json_t *volume = NULL;
 	enum grpc_code code = read_volume(client, op, volume_id, &volume);
-	const json_t *listed;
-	size_t i;
 
-	*ret = false;
-	json_array_foreach (kube_at(volume, "status.attachedNodes"), i, listed)
-		*ret |= strcmp(json_string_value(listed), node) == 0;
+	*ret = plane_lists(volume, "status.attachedNodes", node);
 	return code == GRPC_NOT_FOUND ? GRPC_OK
 				      : code; /* of a volume that is gone nobody has anything */
 }
